@@ -1,0 +1,173 @@
+"""`python -m app`: builds what is missing, then opens the explorer.
+
+1. The first demo model is built before the page opens, with its progress on stderr.
+2. Streamlit serves `app/main.py`; a browser is opened unless told otherwise.
+3. The other demo models are built one after another in a process of their own; the Overview shows how far they are.
+4. Ctrl-C, or the end of any one part that the others need, ends everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from app.builder import Builder, missing_demos
+from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
+from backend.catalog import DEFAULT_DATA_DIR
+from backend.errors import CodescopeError, UsageError
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+STOP_SECONDS = 8.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until stopped; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, _interrupt)
+    try:
+        return _run(options.host, options.port, Path(options.data_dir).expanduser().resolve(), not options.no_browser)
+    except KeyboardInterrupt:
+        print("\nStopped. What was half built goes on from there next time.", file=sys.stderr)
+        return 0
+    except CodescopeError as error:
+        print(str(error), file=sys.stderr)
+        return error.exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Build what is missing and open the explorer.")
+    parser.add_argument("--port", type=int, default=8501, help="port to listen on (8501)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: only this machine)")
+    parser.add_argument(
+        "--data-dir", default=str(DEFAULT_DATA_DIR), help="where checkpoints and builds are (data_cache)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    return parser
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run(host: str, port: int, data_dir: Path, browser: bool) -> int:
+    check_port(host, port)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The data directory {data_dir} cannot be made: {error.strerror}. Give another with --data-dir."
+        ) from error
+    builds = missing_demos(data_dir)
+    if builds and builds[0].before_opening:
+        first = builds.pop(0)
+        if subprocess.call(first.command) != 0:
+            print(f"{first.model} could not be built (see above); the explorer opens without it.", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="codescope-") as folder:
+        progress = Path(folder) / "progress.json"
+        builder = Builder(builds, progress)
+        server = _serve(host, port, data_dir, progress)
+        try:
+            url = _wait(server, host, port)
+            print(f"Codescope is open at {url} (Ctrl-C ends it)", file=sys.stderr)
+            builder.start()
+            if browser:
+                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+            status = server.wait()
+            raise CodescopeError(
+                f"The web server ended by itself with status {status}. Its last words are above; start again."
+            )
+        finally:
+            builder.stop()
+            _stop(server)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `UsageError` where that is no address, `CodescopeError` where something else listens there."""
+    if not 1 <= port <= 65535:
+        raise UsageError(f"{port} is not a port. Give a number from 1 to 65535 with --port.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise UsageError(
+            f"{host!r} is not an address of this machine ({error.strerror}). Give one with --host, e.g. 127.0.0.1."
+        ) from error
+    except OSError as error:
+        raise CodescopeError(
+            f"Port {port} on {host} cannot be used: {error.strerror}. Perhaps the explorer is open already; "
+            f"stop it or choose another port, e.g. --port {port + 1 if port < 65535 else 8501}."
+        ) from error
+
+
+def _serve(host: str, port: int, data_dir: Path, progress: Path) -> subprocess.Popen[bytes]:
+    settings = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "runner.magicEnabled": "false",
+        "server.maxUploadSize": 10,
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+        "client.showErrorDetails": "none",
+        "logger.level": "warning",
+        "theme.base": ROOT / "app" / "theme.toml",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    for name, value in settings.items():
+        command += [f"--{name}", str(value)]
+    environment = {**os.environ, DATA_DIR_VARIABLE: str(data_dir), PROGRESS_VARIABLE: str(progress)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+
+
+def _wait(server: subprocess.Popen[bytes], host: str, port: int) -> str:
+    """Wait until the server answers; returns the address for a browser."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{reachable}:{port}"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise CodescopeError(
+                f"The web server stopped with status {server.returncode} before it was ready; its reason is above."
+            )
+        try:
+            with opener.open(f"{url}/_stcore/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return url
+        except OSError:
+            time.sleep(0.1)
+    raise CodescopeError(
+        f"The web server did not answer at {url} within {START_SECONDS:g} seconds. Try again, or another --port."
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, kindly at first."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

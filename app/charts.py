@@ -1,0 +1,209 @@
+"""Pure functions from a table to an Altair chart. Tables are reduced first: no chart gets more than `MAX_ROWS` rows.
+
+Colours come from `theme.toml` (Okabe and Ito's, which colour-blind people can tell apart) and follow the theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from app.html import visible_text
+
+MAX_ROWS = 5000
+BLUE, ORANGE, GREEN = "#3D8FC6", "#DB6D1F", "#1FA37E"  # readable on white and on black
+
+
+def rank_frequency(codes: pd.DataFrame, positions: int) -> alt.Chart:
+    """How often the r-th most used code fires, both axes logarithmic.
+
+    Args:
+        codes: column `count`.
+        positions: the denominator of the share in the tooltip.
+    """
+    counts = np.sort(codes["count"].to_numpy(dtype=np.float64))[::-1]
+    counts = counts[counts > 0]
+    ranks = np.unique(np.geomspace(1, max(1, len(counts)), 400).astype(int)) if len(counts) else np.array([], dtype=int)
+    frame = pd.DataFrame({"rank": ranks, "count": counts[ranks - 1], "share": counts[ranks - 1] / max(1, positions)})
+    return (
+        alt.Chart(frame)
+        .mark_line(color=BLUE, strokeWidth=2)
+        .encode(
+            alt.X("rank:Q", scale=alt.Scale(type="log", nice=False), title="rank of the code"),
+            alt.Y("count:Q", scale=alt.Scale(type="log"), title="activations"),
+            tooltip=[alt.Tooltip("rank:Q"), alt.Tooltip("count:Q", format=","), alt.Tooltip("share:Q", format=".3%")],
+        )
+        .properties(height=220)
+    )
+
+
+def usage_histogram(codes: pd.DataFrame) -> alt.Chart:
+    """How many codes fire 0, 1, 2-3, 4-7, ... times."""
+    counts = codes["count"].to_numpy(dtype=np.int64)
+    bins = np.where(counts > 0, np.floor(np.log2(np.maximum(counts, 1))).astype(int), -1)
+    rows = []
+    for b in range(-1, int(bins.max(initial=-1)) + 1):
+        low, high = 2**b if b >= 0 else 0, 2 ** (b + 1) - 1 if b >= 0 else 0
+        name = "dead" if b < 0 else f"{low:,}" if low == high else f"{low:,}–{high:,}"
+        rows.append({"times": name, "codes": int((bins == b).sum()), "order": b, "dead": b < 0})
+    frame = pd.DataFrame(rows)
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            alt.X("times:N", sort=list(frame["times"]), title="activations of the code", axis=alt.Axis(labelAngle=-40)),
+            alt.Y("codes:Q", title="codes"),
+            alt.Color("dead:N", scale=alt.Scale(domain=[True, False], range=[ORANGE, BLUE]), legend=None),
+            tooltip=["times:N", alt.Tooltip("codes:Q", format=",")],
+        )
+        .properties(height=220)
+    )
+
+
+def bars(
+    frame: pd.DataFrame, name: str, value: str, *, title: str, color: str = BLUE, percent: bool = True, most: int = 20
+) -> alt.Chart:
+    """Horizontal bars, longest first; names are shown with everything invisible made visible.
+
+    Args:
+        frame: the table.
+        name: column of the names.
+        value: column of the lengths.
+        title: of the value axis.
+        color: of the bars.
+        percent: the values are shares.
+        most: how many rows are drawn.
+    """
+    shown = frame.head(min(most, MAX_ROWS))
+    names = [visible_text(str(n)) for n in shown[name]]
+    names = [f"{n} ({names[:i].count(n) + 1})" if names[:i].count(n) else n for i, n in enumerate(names)]
+    table = pd.DataFrame({"name": names, "value": shown[value].to_numpy(dtype=np.float64)})
+    form = ".1%" if percent else ",.4~g"
+    base = alt.Chart(table).encode(
+        alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelFont="Source Code Pro, monospace", labelLimit=220)),
+        tooltip=[alt.Tooltip("name:N", title=name), alt.Tooltip("value:Q", format=form, title=title)],
+    )
+    return (
+        base.mark_bar(color=color, height={"band": 0.72})
+        .encode(alt.X("value:Q", title=title, axis=alt.Axis(format="%" if percent else "~s", tickCount=4)))
+        .properties(height=max(60, 19 * len(table) + 40))
+    )
+
+
+def effect(frame: pd.DataFrame, most: int = 12) -> alt.Chart:
+    """What forcing a code does to the next token: measured and, beside it, the linear estimate.
+
+    Args:
+        frame: `token, measured, linear`: mean changes of log-probability.
+        most: how many tokens with the largest rise and how many with the largest fall are drawn.
+    """
+    ordered = frame.sort_values("measured", ascending=False, kind="stable")
+    shown = ordered if len(ordered) <= 2 * most else pd.concat([ordered.head(most), ordered.tail(most)])
+    names = [visible_text(str(t)) for t in shown["token"]]
+    table = pd.DataFrame(
+        {
+            "token": names * 2,
+            "estimate": ["measured"] * len(shown) + ["linear"] * len(shown),
+            "change": np.concatenate(
+                [shown["measured"].to_numpy(dtype=np.float64), shown["linear"].to_numpy(dtype=np.float64)]
+            ),
+        }
+    )
+    return (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            alt.Y("token:N", sort=names, title=None, axis=alt.Axis(labelFont="Source Code Pro, monospace")),
+            alt.X("change:Q", title="mean change of log-probability (nats)"),
+            alt.YOffset("estimate:N", sort=["measured", "linear"]),
+            alt.Color(
+                "estimate:N",
+                sort=["measured", "linear"],
+                scale=alt.Scale(domain=["measured", "linear"], range=[BLUE, ORANGE]),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+            tooltip=["token:N", "estimate:N", alt.Tooltip("change:Q", format="+.3f")],
+        )
+        .properties(height=max(80, 24 * len(shown) + 50))
+    )
+
+
+def paired(
+    frame: pd.DataFrame, name: str, columns: Sequence[str], *, title: str, percent: bool = True, most: int = 30
+) -> alt.Chart:
+    """Several values for each name beside each other, e.g. a distribution before and after.
+
+    Args:
+        frame: the table.
+        name: column of the names.
+        columns: columns of the values, at most three.
+        title: of the value axis.
+        percent: the values are shares.
+        most: how many rows are drawn.
+    """
+    shown = frame.head(min(most, MAX_ROWS // max(1, len(columns))))
+    table = shown.assign(**{name: [visible_text(str(n)) for n in shown[name]]}).melt(
+        name, list(columns), "which", "value"
+    )
+    return (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            alt.X("value:Q", title=title, axis=alt.Axis(format="%" if percent else "~g", tickCount=5)),
+            alt.Y(
+                f"{name}:N",
+                sort=list(dict.fromkeys(table[name])),
+                title=None,
+                axis=alt.Axis(labelFont="Source Code Pro, monospace"),
+            ),
+            alt.YOffset("which:N", sort=list(columns)),
+            alt.Color(
+                "which:N",
+                scale=alt.Scale(domain=list(columns), range=[BLUE, ORANGE, GREEN][: len(columns)]),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+            tooltip=[f"{name}:N", "which:N", alt.Tooltip("value:Q", format=".3%" if percent else ".4g")],
+        )
+        .properties(height=max(80, 9 * len(table) + 50))
+    )
+
+
+def heatmap(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    value: str,
+    *,
+    title: str,
+    x_order: Sequence[str] | None = None,
+    y_order: Sequence[str] | None = None,
+) -> alt.Chart:
+    """A matrix, darker for more on white and brighter on black; the largest `MAX_ROWS` cells where there are more.
+
+    Args:
+        frame: one row a cell.
+        x: column of the columns' names.
+        y: column of the rows' names.
+        value: column of the values.
+        title: of the values.
+        x_order: order of the columns.
+        y_order: order of the rows.
+    """
+    shown = frame.nlargest(MAX_ROWS, value) if len(frame) > MAX_ROWS else frame
+    return (
+        alt.Chart(shown)
+        .mark_rect()
+        .encode(
+            alt.X(
+                f"{x}:N", sort=list(x_order) if x_order is not None else "ascending", axis=alt.Axis(labelOverlap=True)
+            ),
+            alt.Y(
+                f"{y}:N", sort=list(y_order) if y_order is not None else "ascending", axis=alt.Axis(labelOverlap=True)
+            ),
+            alt.Color(f"{value}:Q", scale=alt.Scale(scheme="viridis"), title=title),
+            tooltip=[f"{x}:N", f"{y}:N", alt.Tooltip(f"{value}:Q", format=",.4~g")],
+        )
+    )

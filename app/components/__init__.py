@@ -1,0 +1,1 @@
+"""Small pieces that run in the browser: they build elements with `textContent`; data come as JSON, never as HTML."""

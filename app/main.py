@@ -1,0 +1,42 @@
+"""The page list and the navigation, nothing else. `python -m app` starts it; `streamlit run app/main.py` works too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from app import state, widgets  # noqa: E402  (the path above has to come first)
+
+PAGES = {  # page -> (title, the question it answers); a page whose file is not there is left out
+    "overview": ("Overview", "Which models are here, how faithful are they, and what was precomputed?"),
+    "codebooks": ("Codebooks", "How is a codebook used?"),
+    "code": ("Code", "Everything about one code."),
+    "search": ("Search", "Which codes fire on this pattern?"),
+    "lens": ("Lens", "Which codes fire where in my own text?"),
+    "states": ("States", "Which codes stand for which state, and can the model be made to believe another?"),
+    "steer": ("Steer", "What does the model write when its codes are changed?"),
+    "lists": ("Lists", "What have people called the codes, and which do they keep together?"),
+}
+
+st.set_page_config(page_title="Codescope", layout="wide", initial_sidebar_state="collapsed")
+here = {name: title for name, (title, _) in PAGES.items() if (ROOT / "pages" / f"{name}.py").is_file()}
+page = st.navigation(
+    [
+        st.Page(
+            ROOT / "pages" / f"{name}.py", title=title, url_path=name, default=name == "overview", help=PAGES[name][1]
+        )
+        for name, title in here.items()
+    ],
+    position="hidden",
+)
+state.begin()
+current = page.url_path or "overview"
+widgets.header(current, here)
+with widgets.guarded():
+    page.run()

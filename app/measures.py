@@ -1,0 +1,176 @@
+"""What was measured and built, as HTML. The figures of papers keep a column of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from app import html
+from backend.errors import UnknownModel
+from backend.explorer import Explorer
+
+
+def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Markup:
+    """All models: what they are, their size, how much their codes cost, whether they are built.
+
+    Args:
+        models: what `Explorer.models` says.
+        metrics: model -> what `Explorer.metrics` says; models without a build are missing.
+    """
+    rows = []
+    for row in models.to_dict("records"):
+        built = row["built"] != ""
+        name = (
+            html.link(html.address("codebooks", model=row["model"]), row["model"])
+            if built
+            else Markup("{}").format(row["model"])
+        )
+        problem = row.get("problem") or ""
+        status: Any = (
+            Markup('<span class="ok">built</span> <span class="faint">{}</span>').format(
+                str(row["finished"])[:16].replace("T", " ")
+            )
+            if built
+            else Markup('<span class="bad">{}</span>').format(str(problem)[:160])
+            if problem
+            else Markup('<span class="faint">{}</span>').format("not built" if row["checkpoint"] else "no weights here")
+        )
+        figures = metrics.get(row["model"], pd.DataFrame({"name": []}))
+        rows.append(
+            [
+                Markup("{}<br><span class='faint'>{}</span>").format(name, row["title"]),
+                row["kind"],
+                row["dataset"],
+                f"{int(row['items']):,}" if built else "–",
+                html.compact(row["positions"]) if built else "–",
+                html.compact(row["activations"]) if built else "–",
+                f"{int(row['codebooks']):,}" if built else "–",
+                f"{int(row['codes']):,}" if built else "–",
+                html.bar(float(row["dead_fraction"])) if built else "–",
+                _figure(figures, "lm_loss_above_base", "+"),
+                status,
+            ]
+        )
+    columns = [
+        "Model",
+        "Kind",
+        "Data",
+        "Items",
+        "Positions",
+        "Activations",
+        "Codebooks",
+        "Codes",
+        "Dead codes",
+        "Loss above base",
+        "Build",
+    ]
+    return html.table(columns, rows, right=(3, 4, 5, 6, 7, 9), caption="models")
+
+
+def _figure(metrics: pd.DataFrame, name: str, sign: str = "") -> str:
+    found = metrics[metrics["name"] == name]
+    return "–" if found.empty else f"{float(found['value'].iloc[0]):{sign}.3f}"
+
+
+def published(explorer: Explorer, model: str) -> Mapping[str, Any]:
+    """The paper's figures; none for a build whose model has left the catalog."""
+    try:
+        return explorer.published(model)
+    except UnknownModel:
+        return {}
+
+
+def metric_table(metrics: pd.DataFrame, published: Mapping[str, Any]) -> Markup:
+    """Each measured number with its range over seeds, its denominator and its definition.
+
+    Args:
+        metrics: `name, value, low, high, n, seeds, definition`.
+        published: name -> the paper's figure, for a column of its own.
+    """
+    rows = []
+    for row in metrics.to_dict("records"):
+        spread = "" if row["seeds"] <= 1 else f"{html.number(row['low'])} to {html.number(row['high'])}"
+        rows.append(
+            [
+                Markup("<code>{}</code>").format(row["name"]),
+                Markup("<b>{}</b>").format(html.number(float(row["value"]))),
+                spread,
+                f"{int(row['n']):,}",
+                int(row["seeds"]),
+                _published(published.get(row["name"])),
+                Markup('<span class="faint">{}</span>').format(row["definition"]),
+            ]
+        )
+    others = [(k, v) for k, v in published.items() if k not in set(metrics["name"])]
+    note = Markup("")
+    if others:
+        note = Markup('<p class="faint">Also in the paper, on its own model: {}.</p>').format(
+            "; ".join(f"{k} {_published(v)}" for k, v in others)
+        )
+    columns = ["Measure", "Value", "Range over seeds", "n", "Seeds", "Paper (other model)", "What is counted"]
+    return html.table(columns, rows, right=(1, 2, 3, 4, 5), caption="measures") + note
+
+
+def _published(value: Any) -> str:
+    if value is None:
+        return ""
+    return html.number(float(value)) if isinstance(value, (int, float)) else str(value)
+
+
+def fact_table(facts: Mapping[str, Any]) -> Markup:
+    """The build's own account of itself, the long values last and shortened."""
+    order = (
+        "finished",
+        "seconds",
+        "items",
+        "positions",
+        "activations",
+        "seed",
+        "capabilities",
+        "dataset",
+        "checkpoint_hash",
+        "code_version",
+        "schema_version",
+        "checks",
+    )
+    names = [n for n in order if n in facts]
+    rows = [[n.replace("_", " "), _fact(facts[n])] for n in names]
+    return html.table(["Fact", "Value"], rows, caption="facts of the build")
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {_fact(v)}" for k, v in list(value.items())[:24])
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value[:24])
+    return str(value)[:200]
+
+
+def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:
+    """What is being built: one line a model with a bar."""
+    if not entries:
+        return Markup("")
+    rows = []
+    for entry in entries:
+        part = entry.get("share")
+        state = str(entry.get("state", ""))
+        rows.append(
+            [
+                entry["model"],
+                Markup('<span class="{}">{}</span>').format("bad" if state == "failed" else "faint", state),
+                html.bar(float(part)) if isinstance(part, (int, float)) else "",
+                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", ""))[:200])),
+            ]
+        )
+    return html.section("Being built", "usable as soon as it is done; nothing else waits for it") + html.table(
+        ["Model", "", "Progress", "Last word"], rows, caption="builds under way"
+    )

@@ -1,0 +1,303 @@
+"""The only reader and writer of session state and URL parameters.
+
+The address is the truth: a page reads its parameters from it, and a widget made with `bound` writes them back, so every
+view has an address that shows it again. The session remembers only the last model, the person's name and what the
+current run has asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend.calls import Call
+from backend.errors import BadInput, NoBuild, UnknownModel
+from backend.types import CodeRef, Edit
+
+PAGES = Path(__file__).resolve().parent.parent / "pages"
+LIMIT = 20_000  # characters that one parameter may have
+MAX_EDITS = 32
+
+
+class BadAddress(BadInput):
+    """The address names something that does not exist; the message says what and what to do."""
+
+
+@dataclass
+class Trace:
+    """What one run of a page has asked the explorer for.
+
+    Attributes:
+        started: clock at the start of the run, in seconds.
+        calls: the calls in order; the second value is True where the answer came from the cache.
+    """
+
+    started: float = field(default_factory=time.perf_counter)
+    calls: list[tuple[Call, bool]] = field(default_factory=list)
+
+
+def begin() -> None:
+    """Start a run: forget what the run before has asked for."""
+    st.session_state["trace"] = Trace()
+
+
+def trace() -> Trace:
+    """What this run has asked for so far."""
+    if "trace" not in st.session_state:
+        begin()
+    found: Trace = st.session_state["trace"]
+    return found
+
+
+# ---- parameters of the address
+
+
+def text(name: str, default: str = "", limit: int = LIMIT) -> str:
+    """A text; one that is too long is cut, and the page says so."""
+    value = st.query_params.get(name, default)
+    if len(value) > limit:
+        st.warning(f"`{name}` has {len(value):,} characters; only the first {limit:,} are used.")
+        return value[:limit]
+    return value
+
+
+def integer(name: str, default: int, low: int, high: int) -> int:
+    """A whole number from `low` to `high`; anything else is said and replaced by the default."""
+    raw = st.query_params.get(name)
+    if raw is None:
+        return default
+    try:
+        value = int(raw[:20])
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        _ignored(name, raw, f"a whole number from {low:,} to {high:,}", str(default))
+        return default
+    return value
+
+
+def choice(name: str, options: Sequence[str], default: str) -> str:
+    """One of the options; anything else is said and replaced by the default."""
+    raw = st.query_params.get(name)
+    if raw is None:
+        return default
+    if raw not in options:
+        _ignored(name, raw, "one of " + ", ".join(map(str, options[:12])), default)
+        return default
+    return raw
+
+
+def many(name: str, options: Sequence[str] | None = None, limit: int = 200) -> list[str]:
+    """A parameter that may stand several times; unknown values are said and left out."""
+    values = st.query_params.get_all(name)[:limit]
+    if options is None:
+        return values
+    for value in values:
+        if value not in options:
+            _ignored(name, value, "one of " + ", ".join(map(str, options[:12])), "nothing")
+    return [value for value in values if value in options]
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """A switch: 1 or 0."""
+    return choice(name, ["0", "1"], "1" if default else "0") == "1"
+
+
+def edits() -> list[Edit]:
+    """The edits of the address (`edit`, repeated). Raises `BadAddress` where one cannot be read."""
+    found = []
+    for raw in st.query_params.get_all("edit")[:MAX_EDITS]:
+        try:
+            found.append(Edit.parse(raw))
+        except BadInput as error:
+            raise BadAddress(f"The address asks for an edit that cannot be read. {error}") from error
+    return found
+
+
+def bound(
+    name: str, value: Any, default: Any = None, clears: Sequence[str] = (), then: Callable[[], Any] | None = None
+) -> dict[str, Any]:
+    """Arguments that tie a widget to a parameter of the address: `st.text_input("Pattern", **bound("pattern", p))`.
+
+    Args:
+        name: the parameter.
+        value: what the widget shows now, as read from the address.
+        default: what is left out of the address; None: an empty text or list.
+        clears: parameters that mean nothing any more once this one changes.
+        then: called after the address has been written.
+    """
+    key = f"w.{name}"
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+
+    def write() -> None:
+        now = st.session_state[key]
+        for other in clears:
+            st.query_params.pop(other, None)
+        if now == default or now is None or now == "" or now == []:
+            st.query_params.pop(name, None)
+        elif isinstance(now, (list, tuple)):
+            st.query_params[name] = [str(v) for v in now]
+        elif isinstance(now, bool):
+            st.query_params[name] = "1" if now else "0"
+        elif isinstance(now, float):
+            st.query_params[name] = f"{now:g}"
+        else:
+            st.query_params[name] = str(now)
+        if then is not None:
+            then()
+
+    return {"key": key, "on_change": write}
+
+
+def draft(name: str) -> str:
+    """A text that is too long for an address and lives in the session alone."""
+    return str(st.session_state.get(f"draft.{name}", ""))
+
+
+def bound_draft(name: str, draft: str, value: str, limit: int) -> dict[str, Any]:
+    """Like `bound` for a long text: up to `limit` characters go into the address, a longer text into the session.
+
+    Args:
+        name: the parameter.
+        draft: the session's name for it.
+        value: what the widget shows now.
+        limit: longest text of the address.
+    """
+    key = f"w.{name}"
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+    def write() -> None:
+        now = str(st.session_state[key] or "")
+        st.session_state[f"draft.{draft}"] = now if len(now) > limit else ""
+        st.query_params.pop("place", None)
+        if now and len(now) <= limit:
+            st.query_params[name] = now
+        else:
+            st.query_params.pop(name, None)
+
+    return {"key": key, "on_change": write}
+
+
+def write(**parameters: Any) -> None:
+    """Set parameters of the address without leaving the page; None takes one out."""
+    for name, value in parameters.items():
+        if value is None or value == "" or value == []:
+            st.query_params.pop(name, None)
+        else:
+            st.query_params[name] = [str(v) for v in value] if isinstance(value, (list, tuple)) else str(value)
+
+
+def go(page: str, **parameters: Any) -> None:
+    """Open another page, or the same one with other parameters; those that are None are left out."""
+    kept = {
+        name: [str(v) for v in value] if isinstance(value, (list, tuple)) else str(value)
+        for name, value in parameters.items()
+        if value is not None and value != "" and value != []
+    }
+    st.switch_page(PAGES / f"{page or 'overview'}.py", query_params=kept)
+
+
+def parameters() -> dict[str, list[str]]:
+    """All parameters of the address as they stand."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def _ignored(name: str, raw: str, expected: str, instead: str) -> None:
+    shown = raw[:60].replace("`", "'")
+    st.warning(
+        f"The address asks for `{name}` = `{shown}`; expected {expected}. Shown instead: {instead or 'nothing'}."
+    )
+
+
+# ---- model, codebook, code
+
+
+def model_hint() -> str:
+    """The model of the address, else the one last looked at; not checked, for links only."""
+    return str(st.query_params.get("model") or st.session_state.get("model", ""))[:100]
+
+
+def model(models: pd.DataFrame, capability: str = "", kind: str = "") -> str:
+    """The model to show: of the address, else the one last looked at, else the first that is built.
+
+    Args:
+        models: what `Explorer.models` says.
+        capability: the model must have it, where the page chooses by itself.
+        kind: likewise.
+
+    Raises:
+        UnknownModel: the address names one that does not exist.
+        NoBuild: none is built yet.
+    """
+    asked = st.query_params.get("model")
+    if asked is not None:
+        if asked not in set(models["model"]):
+            raise UnknownModel(
+                f"There is no model {asked[:80]!r}. Choose one of those that are here from the list above."
+            )
+        st.session_state["model"] = asked
+        return asked
+    usable = models[models["built"] != ""]
+    if capability:
+        usable = usable[[capability in found for found in usable["capabilities"]]]
+    if kind:
+        usable = usable[usable["kind"] == kind]
+    if usable.empty:
+        wanted = f" that can {capability}" if capability else ""
+        raise NoBuild(
+            f"No model{wanted} is built yet. The Overview shows what is being built; come back when one is done."
+        )
+    remembered = st.session_state.get("model")
+    if remembered in set(usable["model"]):
+        return str(remembered)
+    ordered = usable.assign(first=usable["demo"].where(usable["demo"] > 0, 10**6)).sort_values("first", kind="stable")
+    return str(ordered["model"].iloc[0])
+
+
+def site(codebooks: pd.DataFrame, name: str = "site") -> str:
+    """The codebook of the address, else the first. Raises `BadAddress` where it does not exist."""
+    sites = list(codebooks["site"])
+    raw = st.query_params.get(name)
+    if raw is None:
+        return str(sites[0])
+    if raw not in sites:
+        raise BadAddress(f"This model has no codebook {raw[:80]!r}. Its codebooks are {', '.join(sites[:12])}.")
+    return raw
+
+
+def code(model: str, codebooks: pd.DataFrame) -> CodeRef | None:
+    """The code of the address; None where it names none. Raises `BadAddress` where it does not exist."""
+    raw = st.query_params.get("code")
+    if raw is None:
+        return None
+    chosen = site(codebooks)
+    size = int(codebooks.loc[codebooks["site"] == chosen, "num_codes"].iloc[0])
+    if not raw.isascii() or not raw.isdigit() or len(raw) > 9 or int(raw) >= size:
+        raise BadAddress(f"{chosen} has no code {raw[:40]!r}. Its codes are the whole numbers from 0 to {size - 1:,}.")
+    return CodeRef(model, chosen, int(raw))
+
+
+# ---- the person
+
+
+def author() -> str:
+    """What the person calls themselves; empty where they have not said."""
+    return str(st.session_state.get("author", ""))
+
+
+def author_widget() -> dict[str, Any]:
+    """Arguments that tie a text input to the person's name for the whole session."""
+    return {"key": "author", "persist_state": "session", "max_chars": 80}
+
+
+def theme() -> str:
+    """`light` or `dark`."""
+    return "dark" if st.context.theme.type == "dark" else "light"

@@ -1,0 +1,113 @@
+"""`python -m backend COMMAND`: see `backend.commands`. Exit status 0 done, 1 failed, 2 wrong usage.
+
+With `--json` stdout holds one JSON document and nothing else. Errors are one paragraph on stderr; `CODESCOPE_DEBUG=1` adds
+the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from backend.catalog import DEFAULT_DATA_DIR
+from backend.commands import COMMANDS
+from backend.commands.command import Bar, Command, clean, plain
+from backend.errors import CodescopeError
+
+DEBUG_VARIABLE = "CODESCOPE_DEBUG"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Wrong usage leaves by `SystemExit(2)`, `--help` by `SystemExit(0)`."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are files here; nothing is looked for elsewhere
+    options = _parser().parse_args(arguments)
+    options.data_dir = Path(options.data_dir).expanduser().resolve()
+    command: Command = options.command
+    bar = Bar(options.progress or sys.stderr.isatty())
+    try:
+        answer = command.run(options, bar)
+        bar.close()
+        print(json.dumps(plain(answer.data), indent=1, allow_nan=False, ensure_ascii=False) if options.json else answer.text)
+        sys.stdout.flush()
+        return answer.status
+    except BrokenPipeError:  # whoever read the answer has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _failed(bar, "Stopped. What was finished stays; run the command again to go on.", 1)
+    except CodescopeError as error:
+        return _failed(bar, str(error), error.exit_status)
+    except Exception as error:
+        said = clean(f"{type(error).__name__}: {error}")
+        return _failed(bar, f"{command.name} failed unexpectedly. {said}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
+
+
+def _failed(bar: Bar, message: str, status: int) -> int:
+    bar.close()
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exc()
+    print(" ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    # given before the command or behind it; what stands behind wins
+    def common(default: bool) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(add_help=False)
+        group = parser.add_argument_group("everywhere")
+        missing = argparse.SUPPRESS
+        group.add_argument(
+            "--data-dir",
+            metavar="DIR",
+            default=str(DEFAULT_DATA_DIR) if default else missing,
+            help="where checkpoints, builds and results are (data_cache)",
+        )
+        group.add_argument(
+            "--json", action="store_true", default=False if default else missing, help="print one JSON document"
+        )
+        group.add_argument(
+            "--progress",
+            action="store_true",
+            default=False if default else missing,
+            help="report progress on stderr even where it is no terminal",
+        )
+        return parser
+
+    parser = argparse.ArgumentParser(
+        prog="python -m backend",
+        description="Train, import, build, measure, search and steer models with discrete codes.",
+        epilog="`python -m backend COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage.",
+        parents=[common(True)],
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        lines = "\n".join(f"  python -m backend {example}" for example in command.examples)
+        sub = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.summary[0].upper() + command.summary[1:] + ".",
+            epilog=f"examples:\n{lines}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common(False)],
+            allow_abbrev=False,
+        )
+        command.options(sub)
+        sub.set_defaults(command=command)
+    return parser
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""How codes are used: how often, in how many items, and on how many different tokens.
+
+All counts are exact and come from activations in order of code and position, one run of whole codes at a time, so that
+memory does not grow with the corpus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_MOST_BINS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Usage of a run of codes, one entry a code.
+
+    Attributes:
+        count: int64, activations (position-slots).
+        items: int64, items in which the code fires at least once.
+        entropy: float64, bits, of the distribution of symbols (tokens) under the code; 0 where nothing is known.
+        repeated: activations of a code at a position where it fires in an earlier slot already; 0 for a sound model.
+    """
+
+    count: np.ndarray
+    items: np.ndarray
+    entropy: np.ndarray
+    repeated: int
+
+
+def count_usage(
+    codes: np.ndarray, positions: np.ndarray, num_codes: int, item_of: np.ndarray, symbol_of: np.ndarray
+) -> Usage:
+    """Count the usage of codes `0` to `num_codes - 1`.
+
+    Args:
+        codes: integers `[n]`, ascending.
+        positions: integers `[n]`, ascending within each code.
+        num_codes: how many codes to report.
+        item_of: `[P]`, the item of every position, ascending.
+        symbol_of: `[P]`, the symbol (token id) at every position; negative where there is none.
+    """
+    codes = np.asarray(codes, np.int64)
+    items = item_of[positions]
+    symbols = symbol_of[positions]
+    same_code = codes[1:] == codes[:-1]
+    first = np.ones(len(codes), bool)
+    first[1:] = ~(same_code & (items[1:] == items[:-1]))
+    known = symbols >= 0
+    return Usage(
+        np.bincount(codes, minlength=num_codes),
+        np.bincount(codes[first], minlength=num_codes),
+        entropy_of_symbols(codes[known], symbols[known], num_codes),
+        int(np.count_nonzero(same_code & (positions[1:] == positions[:-1]))),
+    )
+
+
+def entropy_of_symbols(codes: np.ndarray, symbols: np.ndarray, num_codes: int) -> np.ndarray:
+    """Bits of entropy of the symbols seen under each code: `H = log2 N - (1/N) sum_s n_s log2 n_s`, float64.
+
+    Args:
+        codes: integers `[n]` below `num_codes`.
+        symbols: integers `[n]`, 0 or more.
+        num_codes: length of the answer; codes never seen have 0.
+    """
+    if not len(codes):
+        return np.zeros(num_codes)
+    width = int(symbols.max()) + 1
+    keys = codes.astype(np.int64) * width + symbols
+    if num_codes * width <= _MOST_BINS:
+        bins = np.bincount(keys)
+        pairs = np.flatnonzero(bins)
+        counts = bins[pairs].astype(float)
+    else:
+        pairs, counts = np.unique(keys, return_counts=True)
+        counts = counts.astype(float)
+    owner = pairs // width
+    total = np.bincount(owner, counts, num_codes)
+    weighted = np.bincount(owner, counts * np.log2(counts), num_codes)
+    seen = total > 0
+    entropy = np.zeros(num_codes)
+    entropy[seen] = np.log2(total[seen]) - weighted[seen] / total[seen]
+    return np.maximum(entropy, 0.0)

@@ -1,0 +1,18 @@
+"""The commands of `python -m backend`, one file per kind of question. `COMMANDS` is all there are."""
+
+from backend.commands import asking, importing, looking, making, training
+from backend.commands.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    looking.MODELS,
+    training.TRAIN,
+    making.BUILD,
+    making.EVALUATE,
+    making.REPRODUCE,
+    importing.IMPORT,
+    asking.ENCODE,
+    asking.SEARCH,
+    asking.STEER,
+    making.BENCH,
+    looking.DOCTOR,
+)

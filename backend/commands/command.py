@@ -1,0 +1,194 @@
+"""What a command is, and how its answer and its progress are shown.
+
+Command modules import nothing heavy when they are loaded: `--help` and wrong usage answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+Progress = Callable[[str, int, int], None]
+BAR = 24  # characters
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found.
+
+    Attributes:
+        data: the JSON document of `--json`.
+        text: the same for people, without a newline at the end.
+        status: exit status.
+    """
+
+    data: Mapping[str, Any]
+    text: str
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: as typed.
+        summary: one line.
+        examples: command lines behind `python -m backend`.
+        options: adds its arguments to a parser.
+        run: does it; gets the parsed arguments (`data_dir` is a `Path`) and where to report progress.
+    """
+
+    name: str
+    summary: str
+    examples: tuple[str, ...]
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Progress], Answer]
+
+
+class Bar:
+    """Progress on one line of stderr, with the time that is left; says nothing unless `shown`."""
+
+    def __init__(self, shown: bool, stream: TextIO = sys.stderr) -> None:
+        """Write to `stream`; where it is no terminal, one line a stage and ten in between."""
+        self.shown = shown
+        self._stream = stream
+        self._rewrites = stream.isatty()
+        self._stage, self._began, self._last, self._open = "", 0.0, 0.0, False
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report `done` of `total`; a total of 0 is a message and no count."""
+        if not self.shown:
+            return
+        now = time.monotonic()
+        kind = stage.split(",")[0]
+        if kind != self._stage:
+            self.close()
+            self._stage, self._began, self._last = kind, now, 0.0
+        if total <= 0:
+            self._write(stage, final=True)
+            return
+        final = done >= total
+        if not final and now - self._last < (0.1 if self._rewrites else 5.0):
+            return
+        self._last = now
+        share = min(1.0, done / total)
+        spent = now - self._began
+        left = f", {_duration(spent * (1 - share) / share)} left" if 0 < share < 1 and spent > 2 else ""
+        filled = round(BAR * share)
+        self._write(f"[{'#' * filled}{'.' * (BAR - filled)}] {done:,}/{total:,}{left}  {stage}", final)
+
+    def close(self) -> None:
+        """End the line, if one is open."""
+        if self._open:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._open = False
+
+    def _write(self, line: str, final: bool) -> None:
+        if self._rewrites:
+            self._stream.write(f"\r\x1b[K{line}")
+            self._open = True
+            if final:
+                self.close()
+        else:
+            self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: numbers that are none become null, numpy's and paths' plain, codes and the like text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows under headings, columns aligned; numbers to the right."""
+    cells = [[shown(value) for value in row] for row in rows]
+    right = [all(isinstance(row[i], int | float | np.number) for row in rows) and bool(rows) for i in range(len(columns))]
+    widths = [max([len(columns[i]), *(len(row[i]) for row in cells)]) for i in range(len(columns))]
+    lines = [
+        "  ".join(cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in [list(columns), *cells]
+    ]
+    return "\n".join(lines)
+
+
+def shown(value: Any) -> str:
+    """A value in a table's cell: one line, without control characters."""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return "-" if not math.isfinite(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return clean(str(value))
+
+
+def clean(text: str) -> str:
+    """Text as one line that cannot move a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+def metric_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Measured numbers for people."""
+    return table(
+        ["measure", "value", "low", "high", "n", "seeds"],
+        [[name, m["value"], m["low"], m["high"], m["n"], m["seeds"]] for name, m in metrics.items()],
+    )
+
+
+def positive(text: str) -> int:
+    """Argument type: a whole number of at least 1."""
+    return _at_least(text, 1)
+
+
+def counting(text: str) -> int:
+    """Argument type: a whole number of at least 0."""
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, low: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if not low <= number < 1 << 62:
+        raise argparse.ArgumentTypeError(f"{number} is out of range: it must be at least {low}")
+    return number
+
+
+def existing_file(path: str, what: str) -> Path:
+    """A file that a person named.
+
+    Raises:
+        BadInput: there is none.
+    """
+    from backend.errors import BadInput
+
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise BadInput(f"There is no file {path} to read {what} from. Check the path.")
+    return found

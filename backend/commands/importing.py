@@ -1,0 +1,51 @@
+"""Bringing in checkpoints that other programs wrote: `import`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from backend.commands.command import Answer, Command, Progress, clean
+
+FORMATS = ("codebook-features", "huggingface")  # `backend.importing.FORMATS` without importing it, which takes seconds
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}")
+    parser.add_argument("path", metavar="PATH", help="the checkpoint's folder")
+    parser.add_argument("--base", metavar="CONFIG", help="folder or config.json of the model that the codebooks were put into")
+    parser.add_argument("--name", metavar="N", help="name of the new model (made from the folder's name)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
+
+
+def _import(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend.importing import import_checkpoint
+
+    progress(f"reading {options.path}", 0, 0)
+    report = import_checkpoint(
+        options.format,
+        Path(options.path).expanduser(),
+        options.data_dir,
+        base=Path(options.base).expanduser() if options.base else None,
+        name=options.name,
+        overwrite=options.overwrite,
+    )
+    sites = ", ".join(report.codebooks[:6]) + (" ..." if len(report.codebooks) > 6 else "")
+    lines = [
+        f"Imported {report.model}: {len(report.codebooks)} codebooks" + (f" ({sites})." if sites else "."),
+        *(clean(f"Warning: {warning}") for warning in report.warnings),
+        f"Next: python -m backend build {report.model}",
+    ]
+    return Answer({"model": report.model, "codebooks": report.codebooks, "warnings": report.warnings}, "\n".join(lines))
+
+
+IMPORT = Command(
+    "import",
+    "add a published checkpoint to the data directory",
+    (
+        "import codebook-features PATH --base BASE_FOLDER --name my-codes",
+        "import huggingface PATH --name my-model",
+    ),
+    _options,
+    _import,
+)

@@ -1,0 +1,246 @@
+"""TokFSM: random walks on a finite-state machine, written as digits (Tamkin et al., section 3).
+
+The machine has N states; each has E distinct successors, drawn with `numpy.random.default_rng(seed).choice` row by row,
+all equally likely. A walk starts anywhere, uniformly. A state is written as its number in base b, most significant
+digit first, all states with the same number of digits; a BOS token stands in front. Token ids 0 to b-1 are the digits,
+b is BOS. As in the paper an item is BOS and the walk's digits, cut off at `length` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput, CatalogError
+from backend.types import Item
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+BOS_TEXT = "<bos>"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A random finite-state machine and its text.
+
+    Attributes:
+        states: N, at least 2.
+        edges: E successors of every state, 1 to N.
+        base: b of the digits, 2 to 36.
+        seed: of the transitions.
+        length: tokens of an item, BOS included.
+    """
+
+    states: int = 100
+    edges: int = 10
+    base: int = 10
+    seed: int = 42
+    length: int = 128
+
+    def __post_init__(self) -> None:
+        if not (2 <= self.states <= 100_000 and 1 <= self.edges <= self.states and 2 <= self.base <= 36):
+            raise CatalogError(
+                f"A machine of {self.states} states, {self.edges} edges and base {self.base} cannot be made: "
+                "it needs 2 to 100,000 states, 1 to N edges and a base from 2 to 36."
+            )
+        if self.length < 1 + 2 * self.digits:
+            raise CatalogError(f"Items of {self.length} tokens are too short: two states need {1 + 2 * self.digits}.")
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Machine:
+        """Read the `[dataset]` of a catalog file; an unknown key is a `CatalogError`."""
+        known = {"states", "edges", "base", "seed", "length"}
+        values = {k: v for k, v in settings.items() if k != "name"}
+        if unknown := sorted(values.keys() - known):
+            raise CatalogError(f"Unknown settings {unknown} of the tokfsm data set; known: {sorted(known)}.")
+        if bad := sorted(k for k, v in values.items() if not isinstance(v, int)):
+            raise CatalogError(f"Settings {bad} of the tokfsm data set must be whole numbers.")
+        return cls(**values)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The `[dataset]` that makes this machine."""
+        return {
+            "name": "tokfsm",
+            "states": self.states,
+            "edges": self.edges,
+            "base": self.base,
+            "seed": self.seed,
+            "length": self.length,
+        }
+
+    @cached_property
+    def digits(self) -> int:
+        """Digits of a state."""
+        count = 1
+        while self.base**count < self.states:
+            count += 1
+        return count
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens: the digits and BOS."""
+        return self.base + 1
+
+    @property
+    def bos(self) -> int:
+        """Token id of BOS."""
+        return self.base
+
+    @cached_property
+    def successors(self) -> np.ndarray:
+        """int64 `[N, E]`: where each state may go."""
+        rng = np.random.default_rng(self.seed)
+        return np.stack([rng.choice(self.states, self.edges, replace=False) for _ in range(self.states)])
+
+    @cached_property
+    def transitions(self) -> np.ndarray:
+        """bool `[N, N]`: whether the machine goes from row to column."""
+        table = np.zeros((self.states, self.states), dtype=bool)
+        np.put_along_axis(table, self.successors, True, axis=1)
+        return table
+
+    @cached_property
+    def written(self) -> np.ndarray:
+        """int64 `[N, digits]`: the digits of each state, most significant first."""
+        powers = self.base ** np.arange(self.digits - 1, -1, -1)
+        return np.arange(self.states)[:, None] // powers % self.base
+
+    # -- walks and items -------------------------------------------------------------------------------------------
+
+    @property
+    def walk_length(self) -> int:
+        """States of which an item shows at least the first digit."""
+        return -(-(self.length - 1) // self.digits)
+
+    def walk(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """int64 `[count, walk_length]`: random walks."""
+        walk = np.empty((count, self.walk_length), dtype=np.int64)
+        walk[:, 0] = rng.integers(self.states, size=count)
+        choices = rng.integers(self.edges, size=(count, self.walk_length))
+        for step in range(1, self.walk_length):
+            walk[:, step] = self.successors[walk[:, step - 1], choices[:, step]]
+        return walk
+
+    def walk_to(self, state: int, length: int, rng: np.random.Generator) -> np.ndarray:
+        """int64 `[length]`: a walk of the machine that ends in a state, drawn backwards; where a state has no predecessor
+        the walk starts anew before it."""
+        walk = [state]
+        for _ in range(length - 1):
+            before = np.flatnonzero(self.transitions[:, walk[-1]])
+            walk.append(int(rng.choice(before)) if len(before) else int(rng.integers(self.states)))
+        return np.array(walk[::-1], dtype=np.int64)
+
+    def tokens(self, walk: np.ndarray) -> np.ndarray:
+        """Walks `[count, walk_length]` -> token ids int64 `[count, length]`."""
+        digits = self.written[walk].reshape(len(walk), -1)[:, : self.length - 1]
+        return np.concatenate((np.full((len(walk), 1), self.bos), digits), axis=1)
+
+    def items(self, start: int, stop: int, seed: int) -> list[Item]:
+        """Items `start` to `stop`; item i depends on `seed` and i alone."""
+        return [self.item(i, self.walk(np.random.default_rng((seed, i)), 1)[0]) for i in range(start, stop)]
+
+    def item(self, index: int, walk: np.ndarray) -> Item:
+        """One walk as an item with its labels.
+
+        Labels: `state`: the state that the position writes; `digit`: which of its digits, from 1; `state read`: the state,
+        at its last digit only, where the machine's state is known; `next state`: there too, where the walk goes on to.
+        """
+        ids = self.tokens(walk[None])[0]
+        text, spans = self.render(ids)
+        states = np.repeat(walk, self.digits)[: self.length - 1]
+        place = np.arange(self.length - 1) % self.digits
+        follow = np.repeat(np.append(walk[1:], -1), self.digits)[: self.length - 1]
+        last = place == self.digits - 1
+        names = [self.name(s) for s in range(self.states)]
+        labels = {
+            "state": ["", *(names[s] for s in states)],
+            "digit": ["", *(str(p + 1) for p in place)],
+            "state read": ["", *(names[s] if end else "" for s, end in zip(states, last, strict=True))],
+            "next state": ["", *(names[s] if end and s >= 0 else "" for s, end in zip(follow, last, strict=True))],
+        }
+        return Item(index, (self.length,), ids, text, spans, labels, {"start state": names[walk[0]]})
+
+    # -- text ------------------------------------------------------------------------------------------------------
+
+    def name(self, state: int) -> str:
+        """A state as its digits, e.g. `07`."""
+        return "".join(DIGITS[d] for d in self.written[state])
+
+    def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
+        """Token ids -> text with a space before each state, and int64 `[T, 2]` character spans."""
+        parts: list[str] = []
+        spans = np.zeros((len(ids), 2), dtype=np.int64)
+        end = digit = 0
+        for i, token in enumerate(ids):
+            piece = BOS_TEXT if token == self.bos else DIGITS[token]
+            gap = " " if i and (token == self.bos or digit % self.digits == 0) else ""
+            digit = 0 if token == self.bos else digit + 1
+            parts.append(gap + piece)
+            spans[i] = end + len(gap), end + len(gap) + len(piece)
+            end = spans[i, 1]
+        return "".join(parts), spans
+
+    def parse(self, text: str) -> np.ndarray:
+        """Text of digits (spaces, commas and dashes ignored, BOS optional) -> token ids with BOS in front.
+
+        Raises:
+            BadInput: another character; the message says which and where.
+        """
+        ids = [self.bos]
+        for position, character in enumerate(text.replace(BOS_TEXT, " " * len(BOS_TEXT)).lower()):
+            digit = DIGITS.find(character)
+            if 0 <= digit < self.base:
+                ids.append(digit)
+            elif not (character.isspace() or character in ",-"):
+                raise BadInput(
+                    f"{character!r} at character {position + 1} is no digit of base {self.base}. "
+                    f"Write states of {self.digits} digits, e.g. {self.name(17 % self.states)} {self.name(self.states - 1)}."
+                )
+        return np.array(ids, dtype=np.int64)
+
+    # -- what is true ----------------------------------------------------------------------------------------------
+
+    def decode(self, tokens: np.ndarray) -> np.ndarray:
+        """Token ids `[count, T]` starting with BOS -> states int64 `[count, complete states]`; -1 where digits form none."""
+        count = (tokens.shape[1] - 1) // self.digits
+        digits = tokens[:, 1 : 1 + count * self.digits].reshape(len(tokens), count, self.digits)
+        states = (digits * self.base ** np.arange(self.digits - 1, -1, -1)).sum(-1)
+        valid = (digits < self.base).all(-1) & (states < self.states)
+        return np.where(valid, states, -1)
+
+    def valid_transitions(self, states: np.ndarray) -> np.ndarray:
+        """Decoded states `[count, n]` -> bool `[count, n-1]`: both states exist and the machine goes from one to the other."""
+        before, after = states[:, :-1], states[:, 1:]
+        return (before >= 0) & (after >= 0) & self.transitions[before, after]
+
+    @cached_property
+    def digit_entropy(self) -> np.ndarray:
+        """float64 `[N + 1, digits]`, nats: entropy of each digit of the next state given state and earlier digits; the
+        last row is the first state of a walk."""
+        options = [*self.successors, np.arange(self.states)]
+        table = np.zeros((self.states + 1, self.digits))
+        for state, successors in enumerate(options):
+            before = 0.0
+            for digit in range(self.digits):
+                prefixes = self.written[successors][:, : digit + 1]
+                _, counts = np.unique(prefixes, axis=0, return_counts=True)
+                p = counts / counts.sum()
+                joint = float(-(p * np.log(p)).sum())
+                table[state, digit] = joint - before
+                before = joint
+        return table
+
+    @cached_property
+    def loss_floor(self) -> float:
+        """Nats per predicted token: the entropy of the process itself, which no model can go below on average."""
+        share = np.full(self.states, 1 / self.states)
+        step = self.transitions / self.edges
+        terms: list[float] = list(self.digit_entropy[-1])
+        while len(terms) < self.length - 1:
+            terms.extend(share @ self.digit_entropy[:-1])
+            share = share @ step
+        return float(np.mean(terms[: self.length - 1]))

@@ -1,0 +1,61 @@
+"""Random token ids, written as their numbers: something to run a model on whose tokenizer or text is not at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backend.errors import BadInput, CatalogError
+from backend.types import Item
+
+
+@dataclass(frozen=True)
+class RandomTokens:
+    """Uniform, independent token ids.
+
+    Attributes:
+        vocabulary: number of token ids.
+        length: tokens of an item.
+    """
+
+    vocabulary: int
+    length: int = 128
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> RandomTokens:
+        """Read the `[dataset]` of a catalog file."""
+        values = {k: v for k, v in settings.items() if k != "name"}
+        if values.keys() - {"vocabulary", "length"} or not all(isinstance(v, int) and v > 0 for v in values.values()):
+            raise CatalogError("The data set 'tokens' needs 'vocabulary' and may have 'length', both whole numbers above 0.")
+        return cls(**values)
+
+    def items(self, start: int, stop: int, seed: int) -> list[Item]:
+        """Items `start` to `stop`; item i depends on `seed` and i alone."""
+        found = []
+        for index in range(start, stop):
+            ids = np.random.default_rng((seed, index)).integers(self.vocabulary, size=self.length)
+            text, spans = self.render(ids)
+            found.append(Item(index, (self.length,), ids, text, spans))
+        return found
+
+    def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
+        """Token ids -> numbers with spaces between, and int64 `[T, 2]` character spans."""
+        words = [str(int(i)) for i in ids]
+        ends = np.cumsum([len(w) + 1 for w in words]) - 1 if words else np.zeros(0, dtype=np.int64)
+        lengths = np.array([len(w) for w in words], dtype=np.int64)
+        return " ".join(words), np.stack((ends - lengths, ends), axis=1).astype(np.int64)
+
+    def parse(self, text: str) -> np.ndarray:
+        """Numbers separated by white space -> token ids.
+
+        Raises:
+            BadInput: something else, or a number outside the vocabulary.
+        """
+        words = text.split()
+        for word in words:
+            if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocabulary):
+                raise BadInput(f"{word[:40]!r} is not a token id. Write numbers from 0 to {self.vocabulary - 1} with spaces between.")
+        return np.array([int(w) for w in words], dtype=np.int64)

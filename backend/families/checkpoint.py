@@ -1,0 +1,180 @@
+"""A codebook transformer on disk: one folder, nothing in it that could run.
+
+    config.json        the Hugging Face configuration of the model without codebooks
+    codebooks.json     {"placements": [...]}, see `backend.nn.insertion.Placement`
+    model.safetensors  all weights: `model.*` under the library's own names, `codebooks.*`
+    tokenizer.json     where the data set needs one
+    card.json          {"metrics": {...}, "training": {...}}: what was measured and how it was made
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from backend.errors import CheckpointError
+from backend.nn.insertion import CodebookTransformer, Placement, parse_placements
+
+WEIGHTS = "model.safetensors"
+
+
+def build_model(config: PretrainedConfig, placements: Sequence[Placement]) -> CodebookTransformer:
+    """A codebook transformer with random weights, in float32 and evaluation mode."""
+    model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
+    assert isinstance(model, PreTrainedModel)
+    return CodebookTransformer(model, placements).eval()
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a checkpoint.
+
+    Raises:
+        CheckpointError: missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {error}. Restore the file or make the checkpoint again.") from error
+
+
+def read_config(folder: Path) -> PretrainedConfig:
+    """The Hugging Face configuration of a local folder; never looks anywhere else."""
+    data = read_json(folder / "config.json")
+    if not isinstance(data, dict) or "model_type" not in data:
+        raise CheckpointError(f"{folder / 'config.json'} names no model_type, so it is no Hugging Face configuration.")
+    try:
+        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} is no configuration that transformers knows: {error}") from error
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as safetensors ({error}). It is missing or was cut off: copy it again or train again."
+        ) from error
+
+
+def load_checkpoint(folder: Path) -> CodebookTransformer:
+    """Load a folder written by `save_checkpoint`.
+
+    Raises:
+        CheckpointError: something is missing, unreadable, or does not fit the configuration.
+    """
+    data = read_json(folder / "codebooks.json")
+    try:
+        placements = parse_placements(data["placements"])
+        model = build_model(read_config(folder), placements)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'codebooks.json'} does not fit the model: {error}") from error
+    weights = read_weights(folder / WEIGHTS)
+    load_weights(model, weights, folder)
+    return model
+
+
+def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], source: Path) -> None:
+    """Load a full set of weights; matrices that share memory (tied heads) may be given once.
+
+    Raises:
+        CheckpointError: names are missing or unknown, or shapes differ; the message lists them.
+    """
+    state = model.state_dict()
+    groups: dict[tuple[int, tuple[int, ...]], list[str]] = {}
+    for name, tensor in state.items():
+        groups.setdefault((tensor.data_ptr(), tuple(tensor.shape)), []).append(name)
+    missing = [names[0] for names in groups.values() if not any(name in weights for name in names)]
+    unknown = sorted(weights.keys() - state.keys())
+    wrong = [
+        f"{name} {tuple(tensor.shape)} instead of {tuple(state[name].shape)}"
+        for name, tensor in weights.items()
+        if name in state and tensor.shape != state[name].shape
+    ]
+    if missing or unknown or wrong:
+        raise CheckpointError(
+            f"{source} does not fit its configuration. Missing: {_some(missing)}. Unknown: {_some(unknown)}. Wrong shape: {_some(wrong)}."
+        )
+    model.load_state_dict(dict(weights), strict=False)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
+
+
+def save_checkpoint(
+    model: CodebookTransformer, folder: Path, card: Mapping[str, Any], extra: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a checkpoint folder; an older one of that name is replaced only when the new one is complete.
+
+    Args:
+        model: what to save.
+        folder: where to.
+        card: what was measured and how it was made.
+        extra: further files by name, such as a tokenizer.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    seen: set[int] = set()
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            seen.add(tensor.data_ptr())
+            weights[name] = tensor.detach().cpu().contiguous()
+    save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
+    model.model.config.save_pretrained(temporary)
+    placements = [dataclasses.asdict(p) for p in model.placements]
+    (temporary / "codebooks.json").write_text(json.dumps({"placements": placements}, indent=1) + "\n", encoding="utf-8")
+    write_card(temporary, card)
+    for name, content in (extra or {}).items():
+        (temporary / name).write_bytes(content)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The model card; empty where there is none."""
+    path = folder / "card.json"
+    return dict(read_json(path)) if path.exists() else {}
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Replace the model card at once."""
+    temporary = folder / f".card.{os.getpid()}"
+    temporary.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, folder / "card.json")
+
+
+def checkpoint_hash(folder: Path) -> str:
+    """sha256 over everything that determines what the model computes."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "codebooks.json", "tokenizer.json", WEIGHTS):
+        path = folder / name
+        if path.exists():
+            digest.update(name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""What every importer of a Hugging Face style folder needs: its configuration, its weights, and what it hands back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig, PretrainedConfig
+
+from backend.errors import CheckpointError
+from backend.formats.restricted import read_torch
+from backend.nn.insertion import Placement
+
+SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A checkpoint of another program, in our terms.
+
+    Attributes:
+        config: Hugging Face configuration of the model without codebooks.
+        placements: its codebooks.
+        weights: all of them, under the names of `CodebookTransformer.state_dict()`.
+        warnings: what a person should know.
+    """
+
+    config: PretrainedConfig
+    placements: tuple[Placement, ...]
+    weights: dict[str, torch.Tensor]
+    warnings: tuple[str, ...] = ()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        CheckpointError: missing, not JSON, or no object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {error}. Give a complete checkpoint folder.") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} holds no JSON object, so it is no configuration.")
+    return found
+
+
+def read_config(path: Path) -> PretrainedConfig:
+    """A Hugging Face configuration: a folder with `config.json`, or the file itself; names of older releases too.
+
+    Raises:
+        CheckpointError: it is missing, or transformers does not know such a model.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    data = read_json(file)
+    kind = data.get("model_type")
+    if kind == "codebook":
+        raise CheckpointError(f"{file} is the configuration of the codebooks, not of the model below them. Give that one.")
+    if not isinstance(kind, str):
+        raise CheckpointError(f"{file} names no model_type, so it is no Hugging Face configuration.")
+    try:
+        return AutoConfig.from_pretrained(str(file), local_files_only=True, trust_remote_code=False)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{file} (model_type {kind!r}) is no configuration that transformers knows: {error}") from error
+
+
+def read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """All tensors of a folder: `model.safetensors` or `pytorch_model.bin`, whole or in the parts that an index lists.
+
+    Returns:
+        Name -> tensor, and warnings.
+
+    Raises:
+        CheckpointError: there is no such file, it is cut off or unsafe, or an entry is no tensor.
+    """
+    for name in (SAFETENSORS, BIN):
+        index = folder / f"{name}.index.json"
+        if (folder / name).exists():
+            return _read_file(folder / name)
+        if index.exists():
+            weights: dict[str, torch.Tensor] = {}
+            warnings: list[str] = []
+            for part in sorted(set(read_json(index).get("weight_map", {}).values())):
+                if Path(part).name != part:
+                    raise CheckpointError(f"{index} names the file {part!r}, which is not in its folder.")
+                found, said = _read_file(folder / part)
+                weights |= found
+                warnings += said
+            return weights, tuple(warnings)
+    raise CheckpointError(f"{folder} holds neither {SAFETENSORS} nor {BIN}. Give the folder of a saved model.")
+
+
+def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, ()  # noqa: SIM118 - not a dict
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{path} cannot be read as safetensors ({error}). It was cut off: copy it again.") from error
+    read = read_torch(path)
+    content = read.content
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise CheckpointError(f"{path} holds no table of tensors but {type(content).__name__}.")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            what = getattr(value, "name", type(value).__name__)
+            raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is no tensor but {what}. It is refused.")
+    warnings = [f"Left out objects of {', '.join(read.skipped)} in {path.name}; nothing of them was run."] if read.skipped else []
+    return dict(content), tuple(warnings)

@@ -1,0 +1,48 @@
+"""Any causal language model in a local folder of the transformers library, without codebooks.
+
+Names of older releases of transformers in the weights are turned into today's by the library itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from backend.errors import CheckpointError
+from backend.formats.checkpoints import Imported, read_config, read_weights
+
+
+def read(path: Path, base: Path | None) -> Imported:
+    """Read a folder written by `save_pretrained`.
+
+    Args:
+        path: the folder: `config.json` and `model.safetensors` (or `pytorch_model.bin`), whole or in parts.
+        base: folder or file of the configuration, where `path` has none.
+
+    Raises:
+        CheckpointError: something is missing, cut off or unsafe, or weights and configuration do not fit.
+    """
+    config = read_config(base or path)
+    weights, warnings = read_weights(path)
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded as a causal language model: {error}") from error
+    missing, wrong = sorted(report["missing_keys"]), sorted(report["mismatched_keys"])
+    if missing or wrong:
+        raise CheckpointError(
+            f"{path} does not fit its configuration. Missing: {', '.join(missing[:5]) or 'none'}. "
+            f"Wrong shape: {', '.join(str(key) for key in wrong[:5]) or 'none'}."
+        )
+    unknown = sorted(report["unexpected_keys"])
+    said = [*warnings, *([f"Left out weights that the model does not use: {', '.join(unknown[:5])}."] if unknown else [])]
+    return Imported(config, (), {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, tuple(said))

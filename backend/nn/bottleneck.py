@@ -1,0 +1,213 @@
+"""The codebook layer: replaces activations by codes (Tamkin et al., Codebook Features, ICML 2024, section 2).
+
+For every group (attention head, chunk of the MLP output):
+1. optionally normalise the activation with the group's own LayerNorm;
+2. choose the k most similar rows of the group's table;
+3. put out their mean or sum. The gradient of the output goes straight through to the input and to the chosen codes.
+
+Training adds the autoencoding loss `mean over positions of |codes - sg(activation)|^2` (the paper's L_MSE, summed over
+the group's dimensions as in the authors' code), and, with a commitment weight, the same pulling activations to codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from backend.nn.quantize import SIMILARITIES, Ban, Nearest, Similarity, nearest, score
+from backend.types import Edit
+
+Combine = Literal["mean", "sum"]
+
+
+@dataclass(frozen=True)
+class CodebookConfig:
+    """Shape and rules of one codebook layer.
+
+    Attributes:
+        dim: width of the activation, all groups together.
+        groups: independent codebooks that share the width evenly.
+        codes: rows of each group's table.
+        k: codes chosen at each position.
+        similarity, combine: see the module's docstring.
+        layer_norm: LayerNorm (weight, bias, eps 1e-5) of each group before the choice.
+    """
+
+    dim: int
+    groups: int = 1
+    codes: int = 1000
+    k: int = 1
+    similarity: Similarity = "euclidean"
+    combine: Combine = "mean"
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.groups < 1 or self.dim % self.groups:
+            raise ValueError(f"{self.groups} groups do not divide a width of {self.dim}.")
+        if not 1 <= self.k <= self.codes:
+            raise ValueError(f"k = {self.k} codes cannot be chosen from {self.codes}.")
+        if self.similarity not in SIMILARITIES:
+            raise ValueError(f"Unknown similarity {self.similarity!r}; known: {', '.join(SIMILARITIES)}.")
+        if self.combine not in ("mean", "sum"):
+            raise ValueError(f"Unknown combination {self.combine!r}; known: mean, sum.")
+
+
+@dataclass(frozen=True)
+class PlacedEdit:
+    """An edit of one group, resolved to the rows (positions of the flattened batch) it applies to.
+
+    Attributes:
+        group: which codebook of the layer.
+        edit: what to do.
+        rows: bool `[row]`.
+        codes: int64 `[row]` or `[row, slot]`, a code of its own for each row, in place of `edit.code` (-1 empties the
+            slot, -2 leaves it); None: the same for all.
+    """
+
+    group: int
+    edit: Edit
+    rows: Tensor
+    codes: Tensor | None = None
+
+
+class CodebookLayer(nn.Module):
+    """A codebook layer over activations `[..., dim]`.
+
+    Attributes:
+        table: parameter float `[group, code, dim / groups]`.
+        loss: autoencoding (and commitment) loss of the last training forward, a scalar; zero in evaluation.
+        usage: int64 `[group, code]`, how often each code was chosen since `usage` was last reset, in training.
+    """
+
+    usage: Tensor
+
+    def __init__(self, config: CodebookConfig, autoencoding: float = 1.0, commitment: float = 0.0) -> None:
+        """Make a layer with standard normal codes.
+
+        Args:
+            config: shape and rules.
+            autoencoding: weight of the loss that moves codes to activations (the paper's lambda).
+            commitment: weight of the loss that moves activations to codes.
+        """
+        super().__init__()
+        self.config = config
+        self.autoencoding = autoencoding
+        self.commitment = commitment
+        width = config.dim // config.groups
+        self.table = nn.Parameter(torch.randn(config.groups, config.codes, width))
+        if config.layer_norm:
+            self.ln_weight = nn.Parameter(torch.ones(config.groups, width))
+            self.ln_bias = nn.Parameter(torch.zeros(config.groups, width))
+        self.register_buffer("usage", torch.zeros(config.groups, config.codes, dtype=torch.int64), persistent=False)
+        self.loss: Tensor = torch.zeros(())
+
+    def split(self, x: Tensor) -> Tensor:
+        """Activations `[..., dim]` -> normalised rows `[group, row, dim / groups]`."""
+        groups = self.config.groups
+        rows = x.reshape(-1, groups, x.shape[-1] // groups).transpose(0, 1)
+        if not self.config.layer_norm:
+            return rows
+        rows = nn.functional.layer_norm(rows, rows.shape[-1:], eps=1e-5)
+        return rows * self.ln_weight[:, None] + self.ln_bias[:, None]
+
+    def combine(self, ids: Tensor) -> Tensor:
+        """Codes `[group, row, slot]` -> output `[group, row, dim / groups]`; id -1 is an empty slot (zero, counted in the mean)."""
+        groups = torch.arange(self.config.groups, device=ids.device)[:, None, None]
+        codes = self.table[groups, ids.clamp_min(0)]
+        if ids.shape[-1] == 1 and self.training:
+            return codes[..., 0, :]
+        if not self.training:
+            codes = codes * (ids >= 0)[..., None]
+        return codes.mean(-2) if self.config.combine == "mean" else codes.sum(-2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Training and plain inference: `[..., dim]` -> the same shape, made of codes."""
+        rows = self.split(x)
+        ids = nearest(rows.detach(), self.table.detach(), self.config.k, self.config.similarity).ids
+        out = self.combine(ids)
+        if self.training:
+            self.usage.scatter_add_(1, ids.flatten(1), torch.ones_like(ids).flatten(1))
+            self.loss = self.autoencoding * (out - rows.detach()).square().sum(-1).mean(-1).sum()
+            if self.commitment:
+                self.loss = self.loss + self.commitment * (rows - out.detach()).square().sum(-1).mean(-1).sum()
+            out = out + rows - rows.detach()
+        return out.transpose(0, 1).reshape(x.shape)
+
+    @torch.no_grad()
+    def edited(self, x: Tensor, edits: Sequence[PlacedEdit] = (), *, report: bool = True) -> tuple[Tensor, Nearest]:
+        """Inference with edits, which reports what was chosen.
+
+        Bans come first, then forces and zeros in the given order, then blends, which change the output and not the ids.
+
+        Args:
+            x: activations `[..., dim]`.
+            edits: what to change where.
+            report: fill in scores and runners-up; without, the result holds ids alone and costs less.
+
+        Returns:
+            The output in the shape of `x`, and the codes in force after the edits.
+        """
+        rows = self.split(x)
+        bans = [Ban(e.group, e.edit.code, e.rows) for e in edits if e.edit.action == "ban"]
+        full = report or bool(bans)
+        found = nearest(rows, self.table, self.config.k, self.config.similarity, full=full, bans=bans)
+        ids = found.ids
+        for placed in edits:
+            if placed.edit.action in ("force", "zero"):
+                ids = _replace(ids, placed)
+        out = chosen = self.combine(ids)
+        for placed in edits:
+            if placed.edit.action == "blend":  # several blends add up, each measured from what was chosen
+                target = self.combine(_replace(ids, placed))[placed.group]
+                step = placed.edit.strength * (target - chosen[placed.group]) * placed.rows[:, None]
+                out = out.index_add(0, torch.tensor([placed.group], device=out.device), step[None])
+        scores = found.scores
+        if full and ids is not found.ids:
+            scores = torch.where(ids < 0, -torch.inf, score(rows, self.table, ids.clamp_min(0), self.config.similarity))
+        if bans:  # a code that was banned although nothing could fill in leaves an empty slot
+            ids = torch.where(scores == -torch.inf, -1, ids)
+            if (ids < 0).any() and not any(e.edit.action == "blend" for e in edits):
+                out = self.combine(ids)
+        result = Nearest(ids, scores, found.runner_up, found.runner_up_score)
+        return out.transpose(0, 1).reshape(x.shape), result
+
+    @torch.no_grad()
+    def reset_dead_rows(self, rows: Tensor, noise: float = 0.01, generator: torch.Generator | None = None) -> int:
+        """Overwrite codes not chosen since the last call by random rows plus relative noise.
+
+        Args:
+            rows: float `[group, row, dim / groups]`, as from `split`.
+            noise: standard deviation of the factor that each new value is multiplied with, about 1.
+            generator: CPU generator.
+
+        Returns:
+            How many codes were overwritten.
+        """
+        reset = 0
+        for group in range(self.config.groups):
+            dead = (self.usage[group] == 0).nonzero()[:, 0]
+            picks = torch.randint(rows.shape[1], (len(dead),), generator=generator).to(rows.device)
+            fresh = rows[group, picks]
+            fresh = fresh * (1 + noise * torch.randn(fresh.shape, generator=generator).to(fresh))
+            self.table[group, dead] = fresh.to(self.table.dtype)
+            reset += len(dead)
+        self.usage.zero_()
+        return reset
+
+
+def _replace(ids: Tensor, placed: PlacedEdit) -> Tensor:
+    """Ids `[group, row, slot]` with the edit's code (or an empty slot) where the edit applies."""
+    edit = placed.edit
+    hit = torch.zeros_like(ids, dtype=torch.bool)
+    slots = slice(None) if edit.slot is None else slice(edit.slot, edit.slot + 1)
+    hit[placed.group, :, slots] = placed.rows[:, None]
+    if edit.action == "zero":
+        return torch.where(hit & (ids == edit.code), -1, ids)
+    if placed.codes is None:
+        return torch.where(hit, edit.code, ids)
+    codes = placed.codes if placed.codes.ndim == 2 else placed.codes[:, None]
+    return torch.where(hit & (codes >= -1), codes, ids)

@@ -1,0 +1,403 @@
+"""Codebooks in any Hugging Face causal language model, put in by hooks on its own modules.
+
+No attention code is copied: the model's forward pass, its KV cache and `generate` stay as they are, and the hooks
+replace an activation by its codes on the way. One `CodebookTransformer` holds the model, the codebook layers and the
+*session*: the edits in force and what is recorded. A session lives inside one `with model.session(...)`.
+
+Positions of edits are counted from the first token that is not padding, through cached and uncached steps alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from backend.errors import UnknownCode, Unsupported
+from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
+from backend.nn.bottleneck import CodebookConfig, CodebookLayer, Combine, PlacedEdit
+from backend.nn.quantize import Nearest, Similarity
+from backend.types import CodebookInfo, Edit
+
+Place = Literal["attn", "attn_out", "mlp", "block", "mlp_mid", "qkv", "attn_plus_mlp"]
+PLACES: dict[Place, str] = {
+    "attn": "attention, before the output projection; one codebook per head unless groups are given",
+    "attn_out": "attention output, after the projection",
+    "mlp": "feed-forward output, before it joins the residual stream",
+    "block": "output of the whole layer: the residual stream itself",
+    "mlp_mid": "feed-forward activation, between its two matrices",
+    "qkv": "output of the fused query-key-value matrix, a third of the groups each",
+    "attn_plus_mlp": "sum of attention and feed-forward output, before it joins the residual stream",
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Codebooks of one kind in some layers. What `codebooks.json` lists.
+
+    Attributes:
+        place: key of `PLACES`.
+        layers: which layers, from 0; empty for all.
+        groups: codebooks that share the width; 0 is one per attention head for `attn`, else 1.
+        codes, k, similarity, combine, layer_norm: see `CodebookConfig`.
+    """
+
+    place: Place
+    layers: tuple[int, ...] = ()
+    groups: int = 0
+    codes: int = 1000
+    k: int = 1
+    similarity: Similarity = "euclidean"
+    combine: Combine = "mean"
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.place not in PLACES:
+            raise ValueError(f"Unknown place {self.place!r}; known: {', '.join(PLACES)}.")
+
+
+@dataclass
+class Session:
+    """Edits in force and what was recorded while a session lasted.
+
+    Attributes:
+        edits: in the order in which they apply.
+        prompt_length: tokens that count as the prompt for `where`; None: all tokens are prompt.
+        forced: site -> int64 `[batch, length]` or `[batch, length, slot]`: a code for each position, for a single uncached
+            forward pass; -1 empties the slot, -2 leaves it as it is. Applied before the edits.
+        record: keep what the codebooks chose.
+        recorded: layer name -> one `Nearest` per forward pass.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    prompt_length: int | None = None
+    forced: Mapping[str, Tensor] = field(default_factory=dict)
+    record: bool = False
+    recorded: dict[str, list[Nearest]] = field(default_factory=dict)
+
+
+class CodebookTransformer(nn.Module):
+    """A causal language model with codebooks in it.
+
+    Attributes:
+        model: the Hugging Face model; call it and its `generate` as always.
+        codebooks: `L0:attn` and so on -> `CodebookLayer`.
+        placements: as given.
+    """
+
+    def __init__(self, model: PreTrainedModel, placements: Sequence[Placement] = ()) -> None:
+        """Put codebooks into `model`, whose weights stay untouched.
+
+        Raises:
+            Unsupported: the model has no such place.
+            ValueError: groups do not divide a width, layers do not exist, a place is given twice for a layer.
+        """
+        super().__init__()
+        self.model = model
+        self.placements = tuple(placements)
+        self.codebooks = nn.ModuleDict()
+        self.enabled = True
+        self._session: Session | None = None
+        self._positions = torch.zeros(0)
+        self._infos: dict[str, tuple[str, int]] = {}
+        self._collect: tuple[str, Callable[[Tensor], None]] | None = None
+        self._residual: dict[str, Tensor] = {}
+        model.register_forward_pre_hook(self._note_positions, with_kwargs=True)
+        layers = decoder_layers(model)
+        chosen: list[tuple[int, int, Placement]] = []
+        order = {"qkv": 0, "attn": 1, "attn_out": 2, "mlp_mid": 3, "mlp": 4, "attn_plus_mlp": 5, "block": 6}
+        for placement in self.placements:
+            for index in placement.layers or range(len(layers)):
+                if not 0 <= index < len(layers):
+                    raise ValueError(f"There is no layer {index}: the model has layers 0 to {len(layers) - 1}.")
+                chosen.append((index, order[placement.place], placement))
+        widths = self._widths(layers, {(index, placement.place) for index, _, placement in chosen})
+        for index, _, placement in sorted(chosen, key=lambda entry: entry[:2]):
+            name = f"L{index}:{placement.place}"
+            if name in self.codebooks:
+                raise ValueError(f"Place {placement.place!r} is given twice for layer {index}.")
+            groups = placement.groups or (num_heads(model) if placement.place == "attn" else 1)
+            config = CodebookConfig(
+                widths[index, placement.place],
+                groups,
+                placement.codes,
+                placement.k,
+                placement.similarity,
+                placement.combine,
+                placement.layer_norm,
+            )
+            self.codebooks[name] = CodebookLayer(config).to(model.device, model.dtype)
+            for group in range(groups):
+                self._infos[_site(index, placement.place, groups, group)] = (name, group)
+            self._hook(name, placement.place, layers[index])
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    def infos(self) -> list[CodebookInfo]:
+        """All codebooks in the order of the forward pass."""
+        found = []
+        for site, (name, group) in self._infos.items():
+            layer, place = name[1:].split(":")
+            config = self.layer(name).config
+            found.append(
+                CodebookInfo(
+                    site=site,
+                    num_codes=config.codes,
+                    dim=config.dim // config.groups,
+                    slots=config.k,
+                    layer=int(layer),
+                    head=group if config.groups > 1 else None,
+                    place=place,
+                    similarity=config.similarity,
+                )
+            )
+        return found
+
+    def layer(self, name: str) -> CodebookLayer:
+        """The codebook layer of that name (`L0:attn`)."""
+        layer = self.codebooks[name]
+        assert isinstance(layer, CodebookLayer)
+        return layer
+
+    def sites(self, name: str) -> list[str]:
+        """Names of the codebooks of one codebook layer, group by group."""
+        return [site for site, (layer, _) in self._infos.items() if layer == name]
+
+    def where(self, site: str) -> tuple[CodebookLayer, int]:
+        """Layer and group of a site.
+
+        Raises:
+            UnknownCode: the model has no such codebook.
+        """
+        if site not in self._infos:
+            raise UnknownCode(f"There is no codebook {site[:80]!r} in this model. It has: {', '.join(self._infos) or 'none'}.")
+        name, group = self._infos[site]
+        return self.layer(name), group
+
+    def loss(self) -> Tensor:
+        """Sum of the codebook layers' losses in the last training forward."""
+        losses = [self.layer(name).loss for name in self.codebooks]
+        return torch.stack(losses).sum() if losses else torch.zeros((), device=self.model.device)
+
+    # -- running it ------------------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's own forward pass, codebooks included."""
+        return self.model(*args, **kwargs)
+
+    @contextmanager
+    def session(
+        self,
+        edits: Iterable[Edit] = (),
+        *,
+        prompt_length: int | None = None,
+        forced: Mapping[str, Tensor] | None = None,
+        record: bool = False,
+    ) -> Iterator[Session]:
+        """Apply edits and record codes inside the `with`; the model is as before afterwards. Sessions do not nest.
+
+        Raises:
+            UnknownCode: an edit names a codebook, code or slot that is not there.
+        """
+        if self._session is not None:
+            raise RuntimeError("A session is open on this model already; one at a time.")
+        session = Session(tuple(edits), prompt_length, forced or {}, record)
+        for site in session.forced:
+            self.where(site)
+        for edit in session.edits:
+            layer, _ = self.where(edit.site)
+            if not -1 <= edit.code < layer.config.codes or (edit.code == -1 and edit.action != "force"):
+                raise UnknownCode(f"Codebook {edit.site!r} has codes 0 to {layer.config.codes - 1}; {edit.code} is not one.")
+            if edit.slot is not None and not 0 <= edit.slot < layer.config.k:
+                raise UnknownCode(f"Codebook {edit.site!r} has slots 0 to {layer.config.k - 1}; {edit.slot} is not one.")
+        self._session = session
+        try:
+            yield session
+        finally:
+            self._session = None
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Run the plain model inside the `with`: all codebooks let activations through."""
+        before, self.enabled = self.enabled, False
+        try:
+            yield
+        finally:
+            self.enabled = before
+
+    @contextmanager
+    def collecting(self, name: str, sink: Callable[[Tensor], None]) -> Iterator[None]:
+        """Hand the rows `[group, row, dim]` that reach one layer's codebook to `sink`; that layer and those behind it
+        let activations through."""
+        self._collect = (name, sink)
+        try:
+            yield
+        finally:
+            self._collect = None
+
+    def note_positions(self, tokens: Tensor, past: int = 0, mask: Tensor | None = None) -> None:
+        """Say which positions the next forward pass is at; done by a hook wherever the whole model is called.
+
+        Args:
+            tokens: `[batch, length, ...]`.
+            past: positions in the cache.
+            mask: `[batch, past + length]`, 0 for padding on the left.
+        """
+        batch, length = tokens.shape[:2]
+        positions = torch.arange(past, past + length, device=tokens.device).expand(batch, length)
+        if mask is not None and mask.ndim == 2:
+            positions = positions - (mask.cumsum(-1) == 0).sum(-1, keepdim=True)
+        self._positions = positions
+
+    # -- hooks -----------------------------------------------------------------------------------------------------
+
+    def _note_positions(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        tokens = args[0] if args else kwargs.get("input_ids")
+        if tokens is None:
+            tokens = kwargs["inputs_embeds"]
+        cache = kwargs.get("past_key_values")
+        past = int(cache.get_seq_length()) if cache is not None else 0
+        self.note_positions(tokens, past, kwargs.get("attention_mask"))
+
+    def _through(self, name: str, x: Tensor) -> Tensor:
+        """What a hook puts in place of activation `x`."""
+        layer = self.layer(name)
+        if self._collect is not None:
+            target, sink = self._collect
+            names = list(self.codebooks)
+            if names.index(name) >= names.index(target):
+                if name == target:
+                    sink(layer.split(x.detach()))
+                return x
+        if not self.enabled:
+            return x
+        session = self._session
+        if session is None:
+            return layer(x)
+        edits = [
+            PlacedEdit(group, Edit(site, 0), torch.ones_like(self._positions, dtype=torch.bool).reshape(-1), codes.flatten(0, 1))
+            for site, codes in session.forced.items()
+            for place, group in (self._infos[site],)
+            if place == name
+        ]
+        edits += [
+            PlacedEdit(group, edit, self._rows(edit, session))
+            for edit in session.edits
+            for place, group in (self._infos[edit.site],)
+            if place == name
+        ]
+        if not edits and not session.record:
+            return layer(x)
+        out, found = layer.edited(x, edits, report=session.record)
+        if session.record:
+            session.recorded.setdefault(name, []).append(found)
+        return out
+
+    def _rows(self, edit: Edit, session: Session) -> Tensor:
+        """bool `[row]`: the positions of the flattened batch that an edit applies to."""
+        positions = self._positions
+        prompt = session.prompt_length
+        if edit.where == "all":
+            rows = positions >= 0
+        elif edit.where == "prompt":
+            rows = (positions >= 0) if prompt is None else (positions >= 0) & (positions < prompt)
+        elif edit.where == "generated":
+            rows = torch.zeros_like(positions, dtype=torch.bool) if prompt is None else positions >= prompt
+        else:
+            length = int(positions.max()) + 1 if prompt is None else prompt
+            wanted = [p if p >= 0 else p + length for p in edit.where]
+            rows = torch.isin(positions, torch.tensor(wanted, device=positions.device)) & (positions >= 0)
+        return rows.reshape(-1)
+
+    def _hook(self, name: str, place: Place, parts: LayerParts) -> None:
+        def after(_module: nn.Module, _args: Any, output: Any) -> Any:
+            if isinstance(output, tuple):
+                return (self._through(name, output[0]), *output[1:])
+            return self._through(name, output)
+
+        def before(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (self._through(name, args[0]), *args[1:])
+
+        def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._residual[name] = args[0] if args else kwargs["hidden_states"]
+
+        def around(_module: nn.Module, _args: Any, output: Any) -> Any:
+            residual = self._residual.pop(name)
+            stream = output[0] if isinstance(output, tuple) else output
+            stream = residual + self._through(name, stream - residual)
+            return (stream, *output[1:]) if isinstance(output, tuple) else stream
+
+        if place == "attn_plus_mlp":
+            parts.layer.register_forward_pre_hook(remember, with_kwargs=True)
+            parts.layer.register_forward_hook(around)
+        elif place == "attn":
+            parts.out_projection.register_forward_pre_hook(before)
+        else:
+            _module(parts, place).register_forward_hook(after)
+
+    @torch.no_grad()
+    def _widths(self, layers: list[LayerParts], wanted: set[tuple[int, Place]]) -> dict[tuple[int, Place], int]:
+        """Width of the activation at each place, seen in one forward pass of one token."""
+        widths: dict[tuple[int, Place], int] = {}
+        handles = []
+        for index, place in wanted:
+
+            def see(_module: nn.Module, args: Any, output: Any, key: tuple[int, Place] = (index, place)) -> None:
+                value = args[0] if key[1] == "attn" else output[0] if isinstance(output, tuple) else output
+                widths[key] = value.shape[-1]
+
+            module = layers[index].layer if place == "attn_plus_mlp" else _module(layers[index], place)
+            handles.append(module.register_forward_hook(see))
+        training = self.model.training
+        try:
+            if wanted:
+                self.model.eval()
+                self.model(torch.zeros((1, 1), dtype=torch.long, device=self.model.device), use_cache=False)
+        finally:
+            self.model.train(training)
+            for handle in handles:
+                handle.remove()
+        return widths
+
+
+def _module(parts: LayerParts, place: Place) -> nn.Module:
+    found = {
+        "attn": parts.out_projection,
+        "attn_out": parts.attention,
+        "mlp": parts.mlp,
+        "block": parts.layer,
+        "mlp_mid": parts.activation,
+        "qkv": parts.qkv,
+    }[place]
+    if found is None:
+        raise Unsupported(f"This model has no place {place!r} ({PLACES[place]}).")
+    return found
+
+
+def _site(layer: int, place: Place, groups: int, group: int) -> str:
+    if groups == 1:
+        return f"L{layer}.{place}"
+    return f"L{layer}.{place}.{'h' if place == 'attn' else 'g'}{group}"
+
+
+def parse_placements(entries: Sequence[dict[str, Any]]) -> tuple[Placement, ...]:
+    """Read the placements of a `codebooks.json`; an unknown key or value is a ValueError."""
+    known = {f.name for f in dataclasses.fields(Placement)}
+    placements = []
+    for entry in entries:
+        if unknown := sorted(entry.keys() - known):
+            raise ValueError(f"Unknown keys {unknown} in a codebook placement; known: {sorted(known)}.")
+        placements.append(Placement(**{**entry, "layers": tuple(entry.get("layers", ()))}))
+    return tuple(placements)
+
+
+def natural(site: str) -> list[int | str]:
+    """Sort key that puts `L2` before `L10`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", site)]

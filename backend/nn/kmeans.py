@@ -1,0 +1,51 @@
+"""Starting values for code tables: random activations, or the centres of Lloyd's k-means on them, all groups at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from backend.nn.quantize import nearest
+
+
+def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
+    """Random activations as codes: rows `[group, row, dim]` -> `[group, code, dim]`; repeats with small noise if rows run out."""
+    count = rows.shape[1]
+    tables = []
+    for group in rows:
+        order = torch.randperm(count, generator=generator).to(rows.device)
+        picks = order[torch.arange(codes, device=rows.device) % count]
+        table = group[picks]
+        if codes > count:
+            spread = group.std(0, keepdim=True).nan_to_num(0.0)
+            table = table + 1e-3 * spread * torch.randn(table.shape, generator=generator).to(table)
+        tables.append(table)
+    return torch.stack(tables)
+
+
+def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iterations: int = 20) -> Tensor:
+    """Centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
+
+    Args:
+        rows: float `[group, row, dim]`.
+        codes: number of centres of each group.
+        generator: CPU generator; the result is deterministic by its seed.
+        iterations: rounds of assignment and averaging.
+
+    Returns:
+        float `[group, code, dim]`.
+    """
+    table = data_codes(rows, codes, generator)
+    groups, count, dim = rows.shape
+    for _ in range(iterations):
+        found = nearest(rows, table, 1, "euclidean", full=True)
+        ids = found.ids[..., 0]
+        sums = torch.zeros_like(table).scatter_add_(1, ids[..., None].expand(-1, -1, dim), rows)
+        counts = torch.zeros(groups, codes, device=rows.device).scatter_add_(1, ids, torch.ones_like(rows[..., 0]))
+        table = torch.where(counts[..., None] > 0, sums / counts.clamp_min(1)[..., None], table)
+        for group in range(groups):
+            empty = (counts[group] == 0).nonzero()[:, 0][:count]
+            if len(empty):
+                worst = found.scores[group, :, 0].argsort()[: len(empty)]
+                table[group, empty] = rows[group, worst]
+    return table

@@ -1,0 +1,355 @@
+"""A live model: loaded once, shared by everybody, seen by each only with their own edits.
+
+One lock guards the model; it is held for one forward pass (one token, when generating), with the caller's edits in force
+inside `with model.session(...)` alone. So people who generate at the same time take turns token by token.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from backend import beliefs, catalog
+from backend.analysis.intervals import wilson
+from backend.analysis.patterns import compile_pattern
+from backend.answers import Token
+from backend.calls import recorded
+from backend.errors import BadInput, Unsupported
+from backend.families import open_family
+from backend.families.transformer import TransformerFamily
+from backend.live_answers import Arm, Belief, Comparison, Lens
+from backend.nn.sampling import Sampler
+from backend.types import CodeRef, Edit, Generated, Item, ModelSpec, Steered
+
+MAX_CHARACTERS = 20_000
+MAX_SAMPLES = 1_000
+EPSILON = 0.02  # strength at which the linear estimate is taken
+
+
+class LiveModel:
+    """One trained model, ready to read a person's text, to be edited and to generate. Safe to share between threads."""
+
+    def __init__(self, spec: ModelSpec, data_dir: Path, device: str = "cpu") -> None:
+        """Load the model.
+
+        Raises:
+            Unsupported: it does not read text.
+            CheckpointError: its weights cannot be used.
+        """
+        self.spec = spec
+        self._data_dir = data_dir
+        family = open_family(spec, data_dir, device)
+        if not isinstance(family, TransformerFamily):
+            raise Unsupported(f"{spec.name} reads no text.")
+        self.family = family
+        self.lock = threading.RLock()
+        self._base: LiveModel | None = None
+
+    @property
+    def context(self) -> int:
+        """Most tokens, prompt and new ones together."""
+        return self.family.context
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def parse(self, text: str) -> np.ndarray:
+        """A person's text -> token ids int64 `[T]`, at least one.
+
+        Raises:
+            BadInput: too long, or not readable by the model's data set.
+        """
+        if len(text) > MAX_CHARACTERS:
+            raise BadInput(f"{len(text):,} characters are too many: at most {MAX_CHARACTERS:,} can be read at once. Cut the text.")
+        ids = self.family.dataset.parse(text)
+        if not len(ids):
+            raise BadInput("The text is empty. Write at least one token.")
+        self.family.check(ids)
+        return ids
+
+    def item(self, text: str) -> Item:
+        """A person's text as an item without labels."""
+        ids = self.parse(text)
+        shown, spans = self.family.dataset.render(ids)
+        return Item(0, (len(ids),), ids, shown, spans)
+
+    @recorded
+    def lens(self, text: str, edits: Sequence[Edit] = (), top: int = 10) -> Lens:
+        """Which codes fire where in a text, and what comes next.
+
+        Args:
+            text: read by the model's data set.
+            edits: in force; the unedited codes come beside.
+            top: how many next tokens.
+        """
+        item = self.item(text)
+        steered = self.steer(text, edits)
+        p, q = np.exp(steered.before.astype(np.float64)), np.exp(steered.after.astype(np.float64))
+        kl = (q * (steered.after - steered.before)).sum(-1)
+        order = np.argsort(-np.maximum(p[-1], q[-1]), kind="stable")[:top]
+        following = pd.DataFrame(
+            {"token_id": order, "token": [self.token_text(int(i)) for i in order], "before": p[-1][order], "after": q[-1][order]}
+        )
+        changed = {
+            site: int((grid.codes != steered.grids_before[site].codes).any(1).sum())
+            for site, grid in steered.grids_after.items()
+        }
+        return Lens(
+            item.text,
+            item.payload,
+            _tokens(item),
+            steered.grids_after,
+            steered.grids_before,
+            changed,
+            np.maximum(kl, 0.0),
+            following,
+        )
+
+    def steer(self, text: str, edits: Sequence[Edit]) -> Steered:
+        """One forward pass without and one with edits over the same text."""
+        item = self.item(text)
+        with self.lock:
+            before = self.family.encode([item], logits=True)
+            after = self.family.encode([item], edits, logits=True) if edits else before
+        assert before.logits is not None and after.logits is not None
+        return Steered(_log_softmax(before.logits), _log_softmax(after.logits), before.grids, after.grids)
+
+    def token_text(self, token: int) -> str:
+        """A token id as text."""
+        return self.family.dataset.render([token])[0]
+
+    # -- generating ------------------------------------------------------------------------------------------------
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        edits: Sequence[Edit] = (),
+        samples: int = 1,
+        max_new_tokens: int = 60,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[list[Generated]]:
+        """Generate token by token; yields all samples as far as they are after each token.
+
+        Args:
+            prompt: text before the new tokens.
+            edits: in force; `where` counts positions from the first token of the prompt.
+            samples: sequences side by side, 1 to 1,000.
+            max_new_tokens: fewer are made where the model's context ends.
+            temperature: 0 takes the most likely token.
+            top_k: only so many of the most likely tokens.
+            seed: same seed and same distribution, same choice.
+        """
+        if not 1 <= samples <= MAX_SAMPLES:
+            raise BadInput(f"{samples} samples cannot be made at once: give 1 to {MAX_SAMPLES}.")
+        if not (0 <= temperature <= 100 and max_new_tokens >= 1 and (top_k is None or top_k >= 1)):
+            raise BadInput("The temperature must be 0 to 100, new tokens and top-k at least 1.")
+        ids = self.parse(prompt)
+        steps = min(max_new_tokens, self.context - len(ids))
+        if steps < 1:
+            raise BadInput(f"The prompt fills the model's context of {self.context} tokens: nothing can follow. Shorten it.")
+        rows = torch.from_numpy(np.repeat(ids[None], samples, 0)).to(self.family.device)
+        sampler = Sampler(self.family.model.model, rows, temperature=temperature, top_k=top_k, seed=seed)
+        for _ in range(steps):
+            with self.lock, self.family.model.session(edits, prompt_length=len(ids)):
+                sampler.step()
+            yield [self._generated(row, len(ids)) for row in sampler.tokens.tolist()]
+
+    @recorded
+    def generate(
+        self,
+        prompt: str,
+        *,
+        edits: Sequence[Edit] = (),
+        samples: int = 1,
+        max_new_tokens: int = 60,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> list[Generated]:
+        """As `stream`, the finished samples alone."""
+        last: list[Generated] = []
+        for last in self.stream(
+            prompt, edits=edits, samples=samples, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
+        ):
+            pass
+        return last
+
+    def _generated(self, tokens: list[int], prompt_length: int) -> Generated:
+        return Generated(self.family.dataset.render(tokens)[0], tuple(tokens), prompt_length)
+
+    @recorded
+    def compare(
+        self,
+        prompt: str,
+        edits: Sequence[Edit],
+        *,
+        samples: int = 20,
+        max_new_tokens: int = 60,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+        success: str = "",
+    ) -> Comparison:
+        """Unsteered, steered, and with random codes in place of the edits' codes: same prompt, same seed.
+
+        Args:
+            prompt, edits, samples, max_new_tokens, temperature, top_k, seed: see `stream`.
+            success: an RE2 pattern; a sample succeeds if it matches in the new text.
+        """
+        arms = []
+        for name, used in (("unsteered", []), ("steered", list(edits)), ("control", self.random_edits(edits, seed))):
+            began = time.perf_counter()
+            made = self.generate(
+                prompt,
+                edits=used,
+                samples=samples,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                top_k=top_k,
+                seed=seed,
+            )
+            arms.append(self._arm(name, used, made, success, time.perf_counter() - began))
+        return Comparison(*arms)
+
+    def _arm(self, name: str, edits: Sequence[Edit], made: list[Generated], success: str, seconds: float) -> Arm:
+        hits, low, high = None, float("nan"), float("nan")
+        if success:
+            pattern = compile_pattern(success).compiled
+            new = [g.text[len(self.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
+            hits = sum(pattern.search(text) is not None for text in new)
+            bounds = wilson(np.array([hits]), np.array([len(made)]))
+            low, high = float(bounds[0][0]), float(bounds[1][0])
+        return Arm(name, edits, made, hits, low, high, self.perplexity(made), seconds)
+
+    def random_edits(self, edits: Sequence[Edit], seed: int) -> list[Edit]:
+        """The same edits with a random other code each, for a control; live codes of the first items are preferred."""
+        rng = np.random.default_rng((seed, 13))
+        with self.lock:
+            grids = self.family.encode(self.family.items(0, 16, 0)).grids
+        changed = []
+        for edit in edits:
+            self.family.model.where(edit.site)
+            live = np.unique(grids[edit.site].codes)
+            live = live[(live >= 0) & (live != edit.code)]
+            code = int(rng.choice(live)) if len(live) else edit.code
+            changed.append(Edit(edit.site, code, edit.action, edit.strength, edit.where, edit.slot))
+        return changed
+
+    def perplexity(self, made: Sequence[Generated]) -> float:
+        """Mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""
+        if not self.spec.base or not made:
+            return float("nan")
+        if self._base is None:
+            self._base = LiveModel(catalog.find(self.spec.base, self._data_dir), self._data_dir)
+        base = self._base
+        with base.lock:
+            logits = base.family.encode(
+                [Item(0, (len(g.tokens),), np.array(g.tokens, dtype=np.int64)) for g in made], logits=True
+            ).logits
+        assert logits is not None
+        logp = _log_softmax(logits)
+        start, found = 0, []
+        for g in made:
+            rows = np.arange(g.prompt_length - 1, len(g.tokens) - 1)
+            found.append(np.exp(-logp[start + rows, np.array(g.tokens)[rows + 1]].mean()))
+            start += len(g.tokens)
+        return float(np.mean(found))
+
+    # -- one code --------------------------------------------------------------------------------------------------
+
+    @recorded
+    def effect(self, ref: CodeRef, contexts: int = 64, seed: int = 0) -> pd.DataFrame:
+        """What forcing a code does to the next token, measured, beside the linear estimate.
+
+        The code is forced at one random position of each of n items of the data set, and the log-probabilities of the
+        token after it are compared. The linear estimate blends the code in at a small strength and scales the change
+        up to 1: what the code adds by itself, before the rest of the network answers to it.
+
+        Returns:
+            One row a token: `token_id, token, measured, linear, low, high` (nats, means over contexts; low and high: the mean
+            plus and minus two standard errors of `measured`), `contexts`.
+        """
+        rng = np.random.default_rng((seed, 17))
+        items = [item for item in self.family.items(0, contexts, 1 + seed) if item.positions > 1]
+        site = ref.site
+        changes, slopes = [], []
+        with self.lock:
+            self.family.model.where(site)
+            for item in items:
+                place = int(rng.integers(1, item.positions))
+                cut = Item(0, (place + 1,), item.payload[: place + 1])
+                here = (place,)
+                plain, forced, nudged = (
+                    self._last(cut, edits)
+                    for edits in (
+                        (),
+                        (Edit(site, ref.code, where=here),),
+                        (Edit(site, ref.code, "blend", EPSILON, here),),
+                    )
+                )
+                changes.append(forced - plain)
+                slopes.append((nudged - plain) / EPSILON)
+        change = np.array(changes)
+        error = change.std(0, ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.zeros(change.shape[1])
+        mean = change.mean(0)
+        return pd.DataFrame(
+            {
+                "token_id": np.arange(len(mean)),
+                "token": [self.token_text(i) for i in range(len(mean))],
+                "measured": mean,
+                "linear": np.array(slopes).mean(0),
+                "low": mean - 2 * error,
+                "high": mean + 2 * error,
+                "contexts": len(change),
+            }
+        )
+
+    def _last(self, item: Item, edits: Sequence[Edit]) -> np.ndarray:
+        logits = self.family.encode([item], edits, logits=True).logits
+        assert logits is not None
+        return _log_softmax(logits[-1:])[0]
+
+    # -- finite-state machines ---------------------------------------------------------------------------------------
+
+    @recorded
+    def believe(
+        self,
+        walk: str,
+        target: str,
+        *,
+        at: int = -1,
+        places: Sequence[str] = ("mlp",),
+        layers: Sequence[int] = (),
+        strength: float = 1.0,
+        hold: bool = True,
+        samples: int = 20,
+        new_states: int = 5,
+        seed: int = 0,
+    ) -> Belief:
+        """It is in state A, make it believe B; see `backend.beliefs.believe`."""
+        wish = beliefs.Wish(target, at, tuple(places), tuple(layers), strength, hold)
+        with self.lock:
+            return beliefs.believe(self.family, walk, wish, samples=samples, new_states=new_states, seed=seed)
+
+
+def _tokens(item: Item) -> list[Token]:
+    assert item.spans is not None
+    found, end = [], 0
+    for place, (start, stop) in enumerate(item.spans.tolist()):
+        found.append(Token(item.text[start:stop], item.text[end:start], place=place))
+        end = stop
+    return found
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    logits = logits - logits.max(-1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+

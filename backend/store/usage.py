@@ -1,0 +1,175 @@
+"""How much there is and how it is used: models, codebooks, codes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from backend import catalog
+from backend.answers import CodeStats
+from backend.errors import CheckpointError, OutsideDataDir, StoreError
+from backend.store.people import People
+from backend.store.reader import Library, Reader
+from backend.types import CodeRef, ModelSpec
+
+RARE = 4  # a live code with at most so many activations is rare
+
+
+def models(library: Library) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.models`."""
+    specs = catalog.models(library.data_dir)
+    rows = []
+    for name in [*specs, *sorted(library.builds().keys() - specs.keys())]:
+        try:
+            reader = library.reader(name)
+            built = {"built": reader.build, **_summary(reader)}
+        except StoreError:
+            built = {"built": ""}
+        spec = specs.get(name)
+        rows.append({**_described(name, spec, built, library), **built, "problem": library.problem(name)})
+    columns = [
+        "model",
+        "family",
+        "kind",
+        "title",
+        "dataset",
+        "capabilities",
+        "base",
+        "checkpoint",
+        "built",
+        "items",
+        "positions",
+        "activations",
+        "codebooks",
+        "codes",
+        "dead_fraction",
+        "finished",
+        "demo",
+        "problem",
+    ]
+    table = pd.DataFrame(rows).reindex(columns=columns)
+    for name in ("items", "positions", "activations", "codebooks", "codes", "demo"):
+        table[name] = table[name].fillna(0).astype(np.int64)
+    table["finished"] = table["finished"].fillna("")
+    table["dead_fraction"] = table["dead_fraction"].astype(np.float64)
+    table["capabilities"] = [one if isinstance(one, list) else [] for one in table["capabilities"]]
+    return table
+
+
+def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library: Library) -> dict[str, Any]:
+    """What the catalog says; for a model that has left it, what its build says."""
+    if spec is None:
+        facts = built.get("facts", {})
+        dataset = facts.get("dataset")
+        return {
+            "model": name,
+            "family": facts.get("family", ""),
+            "kind": facts.get("kind", ""),
+            "title": facts.get("title", ""),
+            "dataset": dataset.get("name", "") if isinstance(dataset, dict) else dataset or "",
+            "base": "",
+            "checkpoint": False,
+            "demo": 0,
+        }
+    try:
+        checkpoint = catalog.checkpoint_folder(spec, library.data_dir).is_dir()
+    except (CheckpointError, OutsideDataDir):
+        checkpoint = False
+    return {
+        "model": name,
+        "family": spec.family,
+        "kind": spec.kind,
+        "title": spec.title,
+        "dataset": spec.dataset["name"],
+        "base": spec.base,
+        "checkpoint": checkpoint,
+        "demo": spec.demo,
+    }
+
+
+def _summary(reader: Reader) -> dict[str, Any]:
+    def count() -> tuple[dict[str, Any], int]:
+        found = reader.arrays(
+            "SELECT (SELECT count(*) FROM items) AS items, (SELECT count(*) FROM tokens) AS positions, "
+            "coalesce(sum(count), 0)::BIGINT AS activations, count(*) AS codes, count(*) FILTER (count = 0) AS dead "
+            "FROM codes"
+        )
+        one = {name: int(column[0]) for name, column in found.items()}
+        dead = one.pop("dead")
+        return {
+            **one,
+            "codebooks": len(reader.sites),
+            "dead_fraction": dead / one["codes"] if one["codes"] else float("nan"),
+            "capabilities": list(reader.facts.get("capabilities", [])),
+            "finished": str(reader.facts.get("finished", "")),
+            "facts": reader.facts,
+        }, 4096
+
+    return reader.cache.get((reader.path, "summary"), count)
+
+
+def metrics(reader: Reader) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.metrics`."""
+    return reader.table("SELECT name, value, low, high, n, seeds, definition FROM metrics ORDER BY rowid")
+
+
+def codebooks(reader: Reader) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.codebooks`."""
+    used = reader.table(
+        "SELECT site, count(*) FILTER (count > 0) AS alive, count(*) FILTER (count = 0) AS dead, "
+        "sum(count)::BIGINT AS activations, "
+        # H = log2 n - sum(c log2 c) / n
+        "coalesce(log2(sum(count)) - sum(CASE WHEN count > 0 THEN count * log2(count) ELSE 0 END) / sum(count), 0) "
+        "AS entropy_bits, count(*) FILTER (count BETWEEN 1 AND ?) AS rare "
+        "FROM codes JOIN codebooks USING (site_id) GROUP BY site HAVING sum(count) > 0",
+        [RARE],
+    ).set_index("site")
+    rows = []
+    for name, site in reader.sites.items():
+        one = used.loc[name].to_dict() if name in used.index else {"alive": 0, "dead": site.info.num_codes}
+        rows.append({**dataclasses.asdict(site.info), "projection": site.projection, **one})
+    names = ["site", "place", "layer", "head", "num_codes", "dim", "slots", "similarity", "projection"]
+    table = pd.DataFrame(rows, columns=[*names, "alive", "dead", "activations", "entropy_bits", "rare"])
+    for name in ("alive", "dead", "activations", "rare"):
+        table[name] = table[name].fillna(0).astype(np.int64)
+    table[["layer", "head"]] = table[["layer", "head"]].astype("Int64")
+    table["entropy_bits"] = table["entropy_bits"].fillna(0.0).clip(lower=0)
+    table.insert(table.columns.get_loc("dead") + 1, "dead_fraction", table["dead"] / table["num_codes"])
+    table.insert(table.columns.get_loc("rare"), "perplexity", np.exp2(table["entropy_bits"]))
+    return table
+
+
+def codes(reader: Reader, site: str) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.codes`."""
+    return reader.table(
+        "SELECT code, count, items, share, entropy, x, y, pca_x, pca_y, rank() OVER (ORDER BY count DESC) AS rank "
+        "FROM codes WHERE site_id = ? ORDER BY code",
+        [reader.site(site).site_id],
+    )
+
+
+def code(reader: Reader, ref: CodeRef, people: People) -> CodeStats:
+    """See `backend.explorer.Explorer.code`."""
+    site = reader.site_of(ref)
+    row = reader.table(
+        "SELECT count, items, share, entropy, vector, 1 + (SELECT count(*) FROM codes o WHERE o.site_id = c.site_id "
+        "AND o.count > c.count) AS rank FROM codes c WHERE site_id = ? AND code = ?",
+        [site.site_id, ref.code],
+    ).iloc[0]
+    return CodeStats(
+        ref=ref,
+        info=site.info,
+        count=int(row["count"]),
+        items=int(row["items"]),
+        share=float(row["share"]),
+        entropy=float(row["entropy"]),
+        positions=reader.positions,
+        total_items=len(reader.items.item),
+        rank=int(row["rank"]),
+        vector=np.asarray(row["vector"], np.float32),
+        label=people.label(ref),
+        build=reader.build,
+    )

@@ -1,0 +1,234 @@
+"""The training loop that every codebook transformer shares: language-model loss, codebook loss, one step after another.
+
+1. `Schedule` warms the learning rate up, holds it and lets it fall (linearly) to a tenth.
+2. Each step asks for a batch of token ids made on the device, adds up the losses, clips the gradient, steps AdamW
+   (codebooks and vectors without weight decay).
+3. Now and then codes that nothing chose restart at current activations.
+4. Every `save_every` steps everything needed to go on is written; a killed run started again with `resume` goes on there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import Tensor, nn
+
+from backend.errors import CheckpointError
+from backend.nn.bottleneck import CodebookLayer
+from backend.nn.insertion import CodebookTransformer
+from backend.nn.kmeans import data_codes, kmeans_codes
+
+Batch = Callable[[int, torch.Generator], Tensor]  # rows, generator -> token ids int64 [rows, length]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        steps: optimizer steps.
+        batch: sequences a step, on each device.
+        lr: peak learning rate of the model.
+        codebook_lr: of the code tables, as a multiple of `lr`.
+        weight_decay: of matrices.
+        warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
+        autoencoding, commitment: weights of the codebook losses.
+        reset_every: steps between restarts of dead codes; 0 never. None happen in the last third of the run.
+        save_every: steps between saved states; 0 none.
+    """
+
+    steps: int
+    batch: int = 64
+    lr: float = 1e-3
+    codebook_lr: float = 1.0
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    decay: float = 0.5
+    autoencoding: float = 1.0
+    commitment: float = 0.0
+    reset_every: int = 0
+    save_every: int = 500
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step, as a share of the peak."""
+        rise, fall = self.warmup * self.steps, self.decay * self.steps
+        up = min(1.0, (step + 1) / rise) if rise >= 1 else 1.0
+        down = min(1.0, (self.steps - step) / fall) if fall >= 1 else 1.0
+        return up * (0.1 + 0.9 * down)
+
+
+def train(
+    model: CodebookTransformer,
+    batch: Batch,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    state: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    log: Path | None = None,
+) -> float:
+    """Train in place; returns the mean language-model loss (nats per token) of the last tenth of the steps.
+
+    Args:
+        model: what to train, codebooks in place.
+        batch: makes token ids on the device of the generator.
+        recipe: how.
+        seed: of the batches.
+        device: `auto` (a GPU if there is one), `cpu` or `cuda`; started under `accelerate launch` it uses all GPUs.
+        state: file for what is needed to go on after a stop.
+        resume: go on from `state` if it is there.
+        progress: called with (what, done, total).
+        log: JSON lines of step, losses, learning rate and seconds are added to this file.
+
+    Raises:
+        CheckpointError: `state` belongs to another run, or the loss is no number any more.
+    """
+    accelerator = Accelerator(cpu=device == "cpu")
+    for layer in _layers(model):
+        layer.autoencoding, layer.commitment = recipe.autoencoding, recipe.commitment
+    decayed = [p for n, p in model.named_parameters() if p.ndim > 1 and not n.startswith("codebooks.")]
+    plain = [p for n, p in model.named_parameters() if p.ndim <= 1]
+    tables = [layer.table for layer in _layers(model)]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay, "factor": 1.0},
+        {"params": plain, "weight_decay": 0.0, "factor": 1.0},
+        {"params": tables, "weight_decay": 0.0, "factor": recipe.codebook_lr},
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.lr, betas=(0.9, 0.98))
+    start = 0
+    identity = repr(recipe)
+    if resume and state is not None and state.exists():
+        start = _restore(state, identity, model, optimizer)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    generator = torch.Generator(accelerator.device)
+    losses: list[Tensor] = []
+    began = time.monotonic()
+    wrapped.train()
+    for step in range(start, recipe.steps):
+        generator.manual_seed((seed * 1_000_003 + step) * 64 + accelerator.process_index)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
+        tokens = batch(recipe.batch, generator)
+        logits = wrapped(input_ids=tokens, use_cache=False).logits
+        loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten())
+        accelerator.backward(loss + model.loss())
+        accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.detach())
+        done = step + 1
+        if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 2 / 3:
+            reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
+        if done % 50 == 0 or done == recipe.steps:
+            mean = float(torch.stack(losses[-50:]).mean())
+            if not math.isfinite(mean):
+                raise CheckpointError(f"The loss is {mean} at step {done}. Start again with a lower learning rate.")
+            if progress:
+                progress(f"training, loss {mean:.4f}", done, recipe.steps)
+            if log is not None and accelerator.is_main_process:
+                seconds = time.monotonic() - began
+                row = {"step": done, "loss": mean, "codebook_loss": float(model.loss()), "seconds": round(seconds, 1)}
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+        if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
+            _save(state, identity, done, model, optimizer)
+    model.eval()
+    last = losses[-max(1, recipe.steps // 10) :]
+    return float(torch.stack(last).mean()) if last else math.nan
+
+
+@torch.no_grad()
+def initialize(
+    model: CodebookTransformer, batch: Batch, how: str, *, seed: int = 0, rows: int = 65_536, progress: Progress | None = None
+) -> None:
+    """Give the code tables starting values.
+
+    Layer after layer, in the order of the forward pass, so that each table is fitted to activations that have come
+    through the codes before it.
+
+    Args:
+        model: whose codebooks are set.
+        batch: makes token ids.
+        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on them).
+        seed: of everything random in it.
+        rows: activations looked at, at most.
+        progress: called with (what, done, total).
+    """
+    if how not in ("random", "data", "kmeans"):
+        raise ValueError(f"Unknown initialisation {how!r}; known: random, data, kmeans.")
+    if how == "random":
+        return
+    model.eval()
+    draws = torch.Generator().manual_seed(seed)
+    for done, name in enumerate(list(model.codebooks)):
+        layer = model.layer(name)
+        seen: list[Tensor] = []
+        generator = torch.Generator(model.model.device).manual_seed(seed + 1)
+        with model.collecting(name, seen.append):
+            while sum(part.shape[1] for part in seen) < rows:
+                model(input_ids=batch(64, generator), use_cache=False)
+        sample = torch.cat(seen, dim=1)[:, :rows]
+        make = kmeans_codes if how == "kmeans" else data_codes
+        layer.table.copy_(make(sample.float(), layer.config.codes, draws))
+        if progress:
+            progress(f"codes of {name} from {how}", done + 1, len(model.codebooks))
+
+
+@torch.no_grad()
+def reset_dead_codes(model: CodebookTransformer, tokens: Tensor, seed: int, accelerator: Accelerator | None = None) -> int:
+    """Restart codes that were not chosen since the last call at activations of these tokens; returns how many."""
+    generator = torch.Generator().manual_seed(seed)
+    total = 0
+    training = model.training
+    model.eval()
+    for name in model.codebooks:
+        layer = model.layer(name)
+        if accelerator is not None and accelerator.num_processes > 1:
+            layer.usage.copy_(accelerator.reduce(layer.usage, "sum"))
+        seen: list[Tensor] = []
+        with model.collecting(name, seen.append):
+            model(input_ids=tokens, use_cache=False)
+        total += layer.reset_dead_rows(seen[0], generator=generator)
+        if accelerator is not None and accelerator.num_processes > 1:
+            layer.table.copy_(broadcast(layer.table.data))
+    model.train(training)
+    return total
+
+
+def _layers(model: CodebookTransformer) -> list[CodebookLayer]:
+    return [model.layer(name) for name in model.codebooks]
+
+
+def _save(path: Path, identity: str, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    content = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def _restore(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        if content["identity"] != identity:
+            raise CheckpointError(
+                f"{path} was written by a run with other settings ({content['identity']}). "
+                "Repeat that run's options, or delete the file to start again."
+            )
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        return int(content["step"])
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start again.") from error

@@ -1,0 +1,101 @@
+"""What have people called the codes, which do they keep together, and what did they note?"""
+
+import json
+
+import streamlit as st
+
+from app import html, resources, said, state, widgets
+from backend.errors import BadInput
+
+MAX_IMPORT = 10 << 20  # bytes
+
+explorer = resources.explorer()
+people = explorer.people
+labels, lists, notes = people.labels(), people.lists(), people.notes()
+left, right = st.columns([4, 1], vertical_alignment="bottom")
+with left:
+    widgets.draw(html.page_title("Lists", "What people call the codes, which they keep together, and what they noted."))
+with right:
+    st.text_input("Your name", **state.author_widget())
+
+names = [one.name for one in lists]
+asked = state.text("list", limit=200)
+widgets.section("Lists", f"{len(lists)} · a code is added to a list on its own page")
+if asked and asked not in names:
+    widgets.empty("That list does not exist (any more).", "Choose one of those that are here.")
+if not lists:
+    widgets.empty(
+        "No lists yet.",
+        "Open a code and add it to a new list; it appears here for everyone who uses this data directory.",
+    )
+else:
+    chosen = asked if asked in names else names[0]
+    st.selectbox("List", names, label_visibility="collapsed", **state.bound("list", chosen))
+    one = lists[names.index(chosen)]
+    widgets.draw(said.list_table(one, labels, said.counts(explorer, one.refs)))
+    first, second, third, _ = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
+    ref = first.selectbox(
+        "Code of this list",
+        one.refs,
+        format_func=str,
+        index=None,
+        placeholder="choose one to take out",
+        key="lists.code",
+    )
+    if second.button("Take out", disabled=ref is None, width="stretch") and ref is not None:
+        people.remove_from_list(chosen, ref)
+        st.rerun()
+    with third.popover("Delete list", width="stretch"):
+        st.write("The list goes; labels and notes of its codes stay.")
+        if st.button("Delete it", type="primary"):
+            people.remove_list(chosen)
+            state.write(list=None)
+            st.rerun()
+
+first, second = st.columns([3, 2], gap="medium")
+with first:
+    widgets.section(
+        "Labels",
+        f"{len(labels)}, newest first · precision and recall on held-out items, where the label names a pattern",
+    )
+    if labels:
+        widgets.draw(said.label_table(labels[:300]))
+    else:
+        widgets.empty(
+            "No labels yet.",
+            "A label is a short claim about a code, given on the code's page and tested on held-out items.",
+        )
+with second:
+    widgets.section("Notes", f"{len(notes)}, newest first")
+    if notes:
+        widgets.draw(said.note_list(notes[:200]))
+    else:
+        widgets.empty("No notes yet.", "Notes are longer texts about a code, written on the code's page.")
+
+widgets.section(
+    "Take along and bring in",
+    "everything above as one JSON file; bringing in adds what is missing and overwrites nothing",
+)
+first, second = st.columns(2, gap="medium")
+with first:
+    st.download_button(
+        "Export labels, lists and notes",
+        lambda: json.dumps(people.export(), ensure_ascii=False, indent=1),
+        "codescope-people.json",
+        "application/json",
+        on_click="ignore",
+    )
+with second:
+    upload = st.file_uploader("Import an export", type="json", max_upload_size=10)
+    if upload is not None and st.button("Add what is missing"):
+        if upload.size > MAX_IMPORT:
+            raise BadInput(f"The file has {upload.size:,} bytes; at most {MAX_IMPORT:,} are read. Split it.")
+        try:
+            document = json.loads(upload.getvalue().decode("utf-8"))
+        except ValueError as error:
+            raise BadInput(f"The file is not JSON: {error}. Give a file that this page exported.") from error
+        st.session_state["lists.report"] = said.report(people.merge(document))
+        st.rerun()
+    if "lists.report" in st.session_state:
+        st.success(st.session_state.pop("lists.report"))
+widgets.footer(explorer, said.tables(labels, notes, lists))
