@@ -36,7 +36,7 @@ STOP_SECONDS = 8.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until stopped; returns the exit status."""
     options = _parser().parse_args(arguments)
-    for stop in (signal.SIGTERM, signal.SIGHUP):
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell may have had Ctrl-C ignored
         signal.signal(stop, _interrupt)
     try:
         return _run(options.host, options.port, Path(options.data_dir).expanduser().resolve(), not options.no_browser)
@@ -74,12 +74,14 @@ def _run(host: str, port: int, data_dir: Path, browser: bool) -> int:
     builds = missing_demos(data_dir)
     if builds and builds[0].before_opening:
         first = builds.pop(0)
-        if subprocess.call(first.command) != 0:
+        if subprocess.call(first.command, stdout=subprocess.DEVNULL) != 0:
             print(f"{first.model} could not be built (see above); the explorer opens without it.", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="codescope-") as folder:
         progress = Path(folder) / "progress.json"
         builder = Builder(builds, progress)
         server = _serve(host, port, data_dir, progress)
+        voice = Voice(server)
+        voice.start()
         try:
             url = _wait(server, host, port)
             print(f"Codescope is open at {url} (Ctrl-C ends it)", file=sys.stderr)
@@ -91,8 +93,10 @@ def _run(host: str, port: int, data_dir: Path, browser: bool) -> int:
                 f"The web server ended by itself with status {status}. Its last words are above; start again."
             )
         finally:
+            voice.quiet = server.poll() is None
             builder.stop()
             _stop(server)
+            voice.join(2)
 
 
 def check_port(host: str, port: int) -> None:
@@ -133,7 +137,32 @@ def _serve(host: str, port: int, data_dir: Path, progress: Path) -> subprocess.P
     for name, value in settings.items():
         command += [f"--{name}", str(value)]
     environment = {**os.environ, DATA_DIR_VARIABLE: str(data_dir), PROGRESS_VARIABLE: str(progress)}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    # A session of its own: Ctrl-C reaches this process alone, which then ends the server in its own time.
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+class Voice(threading.Thread):
+    """Repeats what the server says on stderr, until it is told to be quiet: its parting words are noise."""
+
+    def __init__(self, server: subprocess.Popen[bytes]) -> None:
+        """Listen to `server`."""
+        super().__init__(daemon=True)
+        self._server = server
+        self.quiet = False
+
+    def run(self) -> None:
+        """Repeat line by line."""
+        assert self._server.stderr is not None
+        for line in self._server.stderr:
+            if not self.quiet:
+                sys.stderr.write(line.decode("utf-8", "replace"))
 
 
 def _wait(server: subprocess.Popen[bytes], host: str, port: int) -> str:

@@ -44,7 +44,7 @@ def missing_demos(data_dir: Path) -> list[Build]:
     return [
         Build(
             model=str(name),
-            command=(sys.executable, "-m", "backend", "build", str(name), "--data-dir", str(data_dir)),
+            command=(sys.executable, "-m", "backend", "build", str(name), "--data-dir", str(data_dir), "--progress"),
             before_opening=nothing_yet and number == 0,
         )
         for number, name in enumerate(missing)
@@ -109,6 +109,7 @@ class Builder:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
+                    start_new_session=True,
                 )
             entry["state"] = "building"
             self._say()

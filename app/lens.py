@@ -66,7 +66,7 @@ def placeholder(explorer: Explorer, model: str) -> str:
     return html.visible_label(explorer.item(model, 0).text[:80])
 
 
-@st.cache_data(max_entries=50, show_spinner="The model reads the text ...")
+@st.cache_resource(max_entries=50, show_spinner="The model reads the text ...")  # never changed, so never copied
 def _read_live(data_dir: str, build: str, model: str, text: str, _explorer: Any) -> View:
     seen = _explorer.live(model).lens(text)
     tables = []

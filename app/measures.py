@@ -152,7 +152,15 @@ def _fact(value: Any) -> str:
         return "; ".join(f"{k}: {_fact(v)}" for k, v in list(value.items())[:24])
     if isinstance(value, (list, tuple)):
         return ", ".join(str(v) for v in value[:24])
-    return str(value)[:200]
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 and text.isalnum() else text[:200]  # the beginning of a hash will do
+
+
+def ways(model: str) -> Markup:
+    """Where to go with a model."""
+    pages = {"codebooks": "Codebooks", "search": "Search", "lens": "Lens"}
+    links = [html.link(html.address(page, model=model), title, "act") for page, title in pages.items()]
+    return Markup('<div class="actions" style="margin-top:.6rem">{}</div>').format(Markup("").join(links))
 
 
 def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:

@@ -25,7 +25,7 @@ from backend.types import CodeRef
 CACHED = frozenset(
     (
         "facts metrics published codebooks codes code examples tokens_of labels_of neighbours together alike search "
-        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals"
+        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states"
     ).split()
 )
 

@@ -22,7 +22,7 @@ from backend.types import CodeRef, Edit
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
 LIMIT = 20_000  # characters that one parameter may have
-MAX_EDITS = 32
+MAX_EDITS = 200
 
 
 class BadAddress(BadInput):
@@ -110,9 +110,12 @@ def flag(name: str, default: bool = False) -> bool:
 
 
 def edits() -> list[Edit]:
-    """The edits of the address (`edit`, repeated). Raises `BadAddress` where one cannot be read."""
+    """The edits of the address (`edit`, repeated). Raises `BadAddress` where one cannot be read, or for too many."""
     found = []
-    for raw in st.query_params.get_all("edit")[:MAX_EDITS]:
+    asked = st.query_params.get_all("edit")
+    if len(asked) > MAX_EDITS:
+        raise BadAddress(f"The address asks for {len(asked)} edits; at most {MAX_EDITS} are taken. Leave some out.")
+    for raw in asked:
         try:
             found.append(Edit.parse(raw))
         except BadInput as error:
@@ -215,6 +218,22 @@ def _ignored(name: str, raw: str, expected: str, instead: str) -> None:
     st.warning(
         f"The address asks for `{name}` = `{shown}`; expected {expected}. Shown instead: {instead or 'nothing'}."
     )
+
+
+def changed(name: str, value: Any) -> bool:
+    """Whether this session saw another value of that name the last time it was asked; the first time does not count."""
+    key = f"seen.{name}"
+    before = st.session_state.get(key, value)
+    st.session_state[key] = value
+    return bool(before != value)
+
+
+def note(name: str, text: str = "") -> str:
+    """Leave a text for the next run, or take the one that was left."""
+    if text:
+        st.session_state[f"note.{name}"] = text
+        return text
+    return str(st.session_state.pop(f"note.{name}", ""))
 
 
 # ---- model, codebook, code

@@ -1,7 +1,7 @@
 """`python -m backend COMMAND`: see `backend.commands`. Exit status 0 done, 1 failed, 2 wrong usage.
 
-With `--json` stdout holds one JSON document and nothing else. Errors are one paragraph on stderr; `CODESCOPE_DEBUG=1` adds
-the traceback.
+With `--json` stdout holds one JSON document and nothing else. Errors are one paragraph on stderr; `CODESCOPE_DEBUG=1`
+adds the traceback.
 """
 
 from __future__ import annotations
@@ -34,14 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         answer = command.run(options, bar)
         bar.close()
-        print(json.dumps(plain(answer.data), indent=1, allow_nan=False, ensure_ascii=False) if options.json else answer.text)
+        print(
+            json.dumps(plain(answer.data), indent=1, allow_nan=False, ensure_ascii=False)
+            if options.json
+            else answer.text
+        )
         sys.stdout.flush()
         return answer.status
     except BrokenPipeError:  # whoever read the answer has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return _failed(bar, "Stopped. What was finished stays; run the command again to go on.", 1)
+        return _failed(bar, "Stopped. What was finished stays: run it again to go on (train: with --resume).", 1)
     except CodescopeError as error:
         return _failed(bar, str(error), error.exit_status)
     except Exception as error:

@@ -6,8 +6,9 @@ Shown by pages, turned into JSON by commands. Nothing in here computes or reads.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,8 @@ Operator = Literal["and", "and not", "then"]
 Order = Literal["f1", "precision", "recall", "hits"]
 
 
-@dataclass(frozen=True)
-class Token:
-    """One position (a token, an image cell) as it is shown.
+class Token(NamedTuple):
+    """One position (a token, an image cell) as it is shown; a tuple, as a page needs thousands of them at once.
 
     Attributes:
         text: the exact text of the token; empty for image cells.
@@ -39,7 +39,7 @@ class Token:
     place: int = -1
     fires: bool = False
     score: float = float("nan")
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

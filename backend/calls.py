@@ -1,7 +1,7 @@
 """Which public calls were made, how long each took and how many rows it read: for a page's foot and "copy as Python".
 
-`with recording() as calls:` collects the calls of this thread (of this context, exactly); without it nothing is kept, and
-two threads never see each other's.
+`with recording() as calls:` collects the calls of this thread (of this context, exactly); without it nothing is kept,
+and two threads never see each other's.
 """
 
 from __future__ import annotations

@@ -117,15 +117,20 @@ class Explorer:
         """All codebooks in the order of the forward pass.
 
         Returns:
-            `site, place, layer, head` (nullable), `num_codes, dim, slots, similarity, projection` ('umap' or 'pca': what
-            `codes().x, y` are), `alive, dead, dead_fraction, activations, entropy_bits, perplexity` (of the usage
+            `site, place, layer, head` (nullable), `num_codes, dim, slots, similarity, projection` ('umap' or 'pca':
+            what `codes().x, y` are), `alive, dead, dead_fraction, activations, entropy_bits, perplexity` (of the usage
             distribution), `rare` (codes with 1 to 4 activations).
         """
         return usage.codebooks(self.reader(model))
 
     @recorded
     def codes(self, model: str, site: str) -> pd.DataFrame:
-        """All codes of a codebook, dead ones included, by id: `code, count, items, share, entropy, x, y, pca_x, pca_y, rank`."""
+        """All codes of a codebook by id, dead ones included.
+
+        Returns:
+            `code, count, items, share, entropy` (see `CodeStats`), `x, y` (by `codebooks().projection`, NaN for dead
+            codes), `pca_x, pca_y, rank`.
+        """
         return usage.codes(self.reader(model), site)
 
     # ---- one code
@@ -179,7 +184,7 @@ class Explorer:
 
     @recorded
     def alike(self, ref: CodeRef, n: int = 10) -> pd.DataFrame:
-        """Codes of *other* codebooks that fire at the most similar set of positions: `ref, jaccard, together, count`."""
+        """Codes of *other* codebooks that fire at the most similar positions: `ref, jaccard, together, count`."""
         return associations.alike(self.reader(ref.model), ref, n)
 
     # ---- search
@@ -209,7 +214,8 @@ class Explorer:
             sites: only these codebooks.
             min_support: a code needs at least this many hits.
             limit: rows of `SearchResult.codes`.
-            field, value: a position must have this label too (both or none).
+            field: a label field; with `value` a position must have that label too (both or none).
+            value: its value.
             order: what the best codes are sorted by.
             baselines: for how many of the best codes the best neuron is looked up.
             seed: of the random-code control.
@@ -246,9 +252,9 @@ class Explorer:
     ) -> QueryResult:
         """Where do codes fire together, without each other, or after each other? Exact counts and examples.
 
-        Clauses are taken from left to right: the first names the code that fires at the position, each further one keeps
-        the positions for which its operator holds. `field, value` and `pattern` keep the positions with that label and
-        those that match.
+        Clauses are taken from left to right: the first names the code that fires at the position, each further one
+        keeps the positions for which its operator holds. `field, value` and `pattern` keep the positions with that
+        label and those that match.
 
         Example:
             `query(m, [Clause("L0.mlp", 4), Clause("L1.mlp", 7, "then", within=3)])`
@@ -300,7 +306,7 @@ class Explorer:
 
     @recorded
     def label_matrix(self, model: str, site: str, field: str, half: int | None = None) -> pd.DataFrame:
-        """How often each code fires at positions with each label value: `value, code, count`; no rows for zero counts."""
+        """How often each code fires at positions with each label value: `value, code, count`; no rows for zeros."""
         return associations.label_matrix(self.reader(model), site, field, half)
 
     @recorded
@@ -333,5 +339,3 @@ class Explorer:
 
                 self._live[model] = LiveModel(catalog.find(model, self.data_dir), self.data_dir)
             return self._live[model]
-
-

@@ -1,4 +1,4 @@
-"""Adds published checkpoints to a data directory: read, checked against a model, written as safetensors, put in the catalog.
+"""Adds published checkpoints to a data directory: read, checked, written as safetensors, put in the catalog.
 
 1. The format's reader gives configuration, codebooks and weights in our terms (`backend.formats`).
 2. A model is made from them; weights that are missing, unknown or of another shape are errors.
@@ -44,7 +44,13 @@ class ImportReport:
 
 
 def import_checkpoint(
-    format: str, path: Path, data_dir: Path, *, base: Path | None = None, name: str | None = None, overwrite: bool = False
+    format: str,
+    path: Path,
+    data_dir: Path,
+    *,
+    base: Path | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> ImportReport:
     """Add a checkpoint to a data directory.
 
@@ -87,7 +93,11 @@ def import_checkpoint(
         {"tokenizer.json": tokenizer.read_bytes()} if tokenizer is not None else None,
     )
     sites = tuple(info.site for info in model.infos())
-    title = f"{read.config.model_type} with {len(sites)} codebooks" if sites else f"{read.config.model_type} without codebooks"
+    title = (
+        f"{read.config.model_type} with {len(sites)} codebooks"
+        if sites
+        else f"{read.config.model_type} without codebooks"
+    )
     spec = ModelSpec(name, "transformer", "text", f"{title}, imported ({format})", dataset, f"checkpoints/{name}")
     catalog.write_spec(spec, data_dir)
     return ImportReport(name, sites, warnings)
@@ -98,7 +108,11 @@ def _name_of(path: Path) -> str:
     parts = path.resolve().parts[1:]
     if not parts:
         raise CatalogError("Give the model a name with --name.")
-    own = f"{parts[-2]}-{parts[-1]}" if parts[-1] in ("checkpoint", "model", "checkpoint_safetensors") and parts[1:] else parts[-1]
+    own = (
+        f"{parts[-2]}-{parts[-1]}"
+        if parts[-1] in ("checkpoint", "model", "checkpoint_safetensors") and parts[1:]
+        else parts[-1]
+    )
     return re.sub(r"[^A-Za-z0-9._-]+", "-", own).strip("-._")[:100] or "imported"
 
 
@@ -116,18 +130,20 @@ def _dataset(config: PretrainedConfig, folders: list[Path]) -> tuple[Mapping[str
     try:
         if table is None:
             return Machine(base=base, seed=MACHINE_SEED, length=length).settings, [
-                "The vocabulary is that of a finite-state machine, and there is no fsm.npy: the paper's machine is assumed "
-                f"(100 states, 10 edges, seed {MACHINE_SEED})."
+                "The vocabulary is that of a finite-state machine and there is no fsm.npy: the paper's machine is "
+                f"assumed (100 states, 10 edges, seed {MACHINE_SEED})."
             ]
         transitions = _transitions(table)
         machine = Machine(len(transitions), int(transitions[0].sum()), base, MACHINE_SEED, length)
         if np.array_equal(machine.transitions, transitions):
             return machine.settings, []
     except CatalogError as error:
-        return tokens, [f"The finite-state machine of this checkpoint cannot be made ({error}); items are random token ids."]
+        return tokens, [
+            f"The finite-state machine of this checkpoint cannot be made ({error}); items are random token ids."
+        ]
     return tokens, [
-        f"{table.name} is not the machine of {machine.states} states, {machine.edges} edges and seed {MACHINE_SEED}; items are "
-        "random token ids and states are not known."
+        f"{table.name} is not the machine of {machine.states} states, {machine.edges} edges and seed {MACHINE_SEED}; "
+        "items are random token ids and states are not known."
     ]
 
 
@@ -137,8 +153,15 @@ def _transitions(file: Path) -> np.ndarray:
         table = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{file} is no plain numpy array ({error}). Delete it or get it again.") from error
-    if not isinstance(table, np.ndarray) or table.ndim != 2 or table.shape[0] != table.shape[1] or not 2 <= len(table) <= 10_000:
-        raise CheckpointError(f"{file} holds {getattr(table, 'shape', 'something else')}, not a square table of transitions.")
+    if (
+        not isinstance(table, np.ndarray)
+        or table.ndim != 2
+        or table.shape[0] != table.shape[1]
+        or not 2 <= len(table) <= 10_000
+    ):
+        raise CheckpointError(
+            f"{file} holds {getattr(table, 'shape', 'something else')}, not a square table of transitions."
+        )
     return table > 0
 
 

@@ -37,6 +37,8 @@ from backend.store.identity import Limits, build_key, code_version, hash_checkpo
 from backend.store.lock import locked
 from backend.store.shards import Manifest, Shard, is_whole
 from backend.store.writer import (
+    MEMORY_LIMIT,
+    THREADS,
     load_shards,
     open_for_writing,
     sort_postings,
@@ -71,7 +73,7 @@ def build(
     Args:
         model: its name in the catalog.
         data_dir: where checkpoints are and builds go.
-        items: how many items; the data set's own number (`items` in the catalog's `[dataset]`, else 2,000) by default.
+        items: how many items; by default what the catalog says (`items` in `[settings]` or `[dataset]`), else 2,000.
         seed: of the items.
         engine: where shards are made, a key of `backend.engines.ENGINES`.
         progress: told `(stage, done, total)`; a total of 0 marks a message for people and not a count.
@@ -92,7 +94,8 @@ def build(
     data_dir = Path(data_dir).resolve()
     spec = find(model, data_dir)
     make_shards = open_engine(engine).make_shards
-    count = int(spec.dataset.get("items", DEFAULT_ITEMS)) if items is None else items
+    usual = int(spec.settings.get("items", spec.dataset.get("items", DEFAULT_ITEMS)))
+    count = usual if items is None else items
     if count < 1:
         raise BadInput(f"A build of {count} items was asked for. Give 1 or more.")
     tell = progress or (lambda stage, done, total: None)
@@ -268,7 +271,9 @@ def _write_and_publish(
     with open_for_writing(store, fresh=True) as connection:
         facts["neuron_positions"] = _write_tables(connection, job, shards, limits, tell)
     (folder / _CELLS).unlink(missing_ok=True)
-    with duckdb.connect(str(store), read_only=True, config={"memory_limit": "768MB", "threads": 2}) as connection:
+    with duckdb.connect(
+        str(store), read_only=True, config={"memory_limit": MEMORY_LIMIT, "threads": THREADS}
+    ) as connection:
         checks = check_store(connection, job, shards, items, tell)
     build_id = new_build_id(manifest.key, max((b for b, _ in builds_of(model, folder.parent)), default=""))
     facts |= {

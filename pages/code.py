@@ -80,10 +80,10 @@ with third:
     widgets.draw(widgets.chip_table(alike, {"Overlap": lambda r: html.bar(r.jaccard)}, labels, "alike codes"))
 
 first, second = st.columns([1, 1], gap="medium")
-with first:
-    effect_panel(explorer, ref, "steer" in capabilities)
 with second:
     widgets.section("What people say", "a label is a claim; its numbers are measured on held-out items")
     people.panel(explorer, ref)
 tables = {"tokens": tokens, "labels": truth, "neighbours": near, "together": together, "alike": alike}
 widgets.footer(explorer, tables)
+with first:  # last, because measuring takes seconds and nothing else should wait for it
+    effect_panel(explorer, ref, "steer" in capabilities)

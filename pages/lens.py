@@ -49,7 +49,7 @@ if way == "text":
     else:
         widgets.empty(
             "Write or paste a text.",
-            f"At most {lens.MAX_TEXT:,} characters. The model reads it where this app runs; nothing is written to a disk.",
+            f"At most {lens.MAX_TEXT:,} characters. The model reads it where this app runs; nothing is stored.",
         )
 else:
     first, second = st.columns([4, 1], vertical_alignment="bottom")

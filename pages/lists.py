@@ -94,8 +94,8 @@ with second:
             document = json.loads(upload.getvalue().decode("utf-8"))
         except ValueError as error:
             raise BadInput(f"The file is not JSON: {error}. Give a file that this page exported.") from error
-        st.session_state["lists.report"] = said.report(people.merge(document))
+        state.note("import", said.report(people.merge(document)))
         st.rerun()
-    if "lists.report" in st.session_state:
-        st.success(st.session_state.pop("lists.report"))
+    if report := state.note("import"):
+        st.success(report)
 widgets.footer(explorer, said.tables(labels, notes, lists))

@@ -47,6 +47,7 @@ export default function (component) {
   document.addEventListener("click", clicked, true);
   document.addEventListener("keydown", pressed, true);
   document.addEventListener("codescope-open", opened);
+  document.documentElement.dataset.codescope = "ready";  // for tests: keys are heard from now on
   return () => {
     document.removeEventListener("click", clicked, true);
     document.removeEventListener("keydown", pressed, true);

@@ -1,7 +1,7 @@
 """Boolean queries over codes: together at a position, one without the other, one after the other.
 
-The positions of each code are read sorted; a clause is an intersection, a difference, or a look-up of the next position of
-the other code. All counts are exact.
+The positions of each code are read sorted; a clause is an intersection, a difference, or a look-up of the next position
+of the other code. All counts are exact.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def query(
 
 
 def _described(clause: Clause) -> str:
-    return f"{clause.operator}{f' within {clause.within}' if clause.operator == 'then' else ''} {clause.site}:{clause.code}"
+    within = f" within {clause.within}" if clause.operator == "then" else ""
+    return f"{clause.operator}{within} {clause.site}:{clause.code}"
 
 
 def _fires(reader: Reader, clause: Clause) -> np.ndarray:

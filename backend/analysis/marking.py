@@ -1,6 +1,7 @@
-"""Rewrites a pattern so that one global replacement shows where its first group lies.
+r"""Rewrites a pattern so that one global replacement shows where its first group lies.
 
-`A(G)B` becomes `(A)(G)(B)`, and replacing by `\\1<\\2>\\3` puts a mark on both sides of the group and changes nothing else. That
+`A(G)B` becomes `(A)(G)(B)`, and replacing by `\1<\2>\3` puts a mark on both sides of the group and changes nothing
+else. That
 holds where the group stands at the top level, exactly once: no alternation around it, no repetition behind it.
 """
 
@@ -26,7 +27,7 @@ def marking(text: str, groups: int, marks: str) -> tuple[str, str] | None:
     Returns:
         None where the pattern is not of a form that can be marked.
     """
-    before, behind = marks
+    before, behind = marks[0], marks[1]
     if groups == 0:
         return text, rf"{before}\0{behind}"
     flags = _FLAGS.match(text)
@@ -51,7 +52,7 @@ def marking(text: str, groups: int, marks: str) -> tuple[str, str] | None:
 
 
 def _first_group(text: str) -> tuple[str, str, str, int] | None:
-    """What stands before, in and behind the first capturing group, and how many groups it holds; None if that is not simple."""
+    """Before, in and behind the first capturing group, and how many groups it holds; None if not simple."""
     depth, opened, closed, content, inner = 0, -1, -1, -1, 0
     at = 0
     while at < len(text):
@@ -74,7 +75,9 @@ def _first_group(text: str) -> tuple[str, str, str, int] | None:
                 opened, content = at, capture.end()
             elif capture is not None and closed < 0:
                 inner += 1
-            elif _FLAGS.match(text, at) and depth == 0:  # flags in the middle would end with the bracket put around them
+            elif (
+                _FLAGS.match(text, at) and depth == 0
+            ):  # flags in the middle would end with the bracket put around them
                 return None
             depth += 1
         elif here == ")":

@@ -50,7 +50,7 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 
 def nearest_rows(vectors: np.ndarray, how_many: int) -> Neighbours:
-    """The rows with the highest cosine to each row, itself left out; of equal ones the smaller number comes first.
+    """The rows with the highest cosine to each row, itself left out; those of equal cosine in order of number.
 
     Args:
         vectors: `[n, dim]`.

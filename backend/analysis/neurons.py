@@ -1,10 +1,11 @@
 """The best single neuron that says the same as a code: the control for "a code is cleaner than a neuron".
 
-The build keeps, for the first `neuron_positions` positions, the rank of every neuron's activation among these positions.
+The build keeps, for the first `neuron_positions` positions, the rank of every neuron's activation among these
+positions.
 
 1. A code with recall r over the matching positions covered asks for `need = ceil(r * matching)` hits.
-2. A neuron that is "on" above a threshold has `need` hits when the threshold is the need-th highest rank among the matching
-   positions; it is on at `positions - rank` positions then, so its precision is `need / (positions - rank)`.
+2. A neuron that is "on" above a threshold has `need` hits when the threshold is the need-th highest rank among the
+   matching positions; it is on at `positions - rank` positions then, so its precision is `need / (positions - rank)`.
 3. The best neuron has the highest precision, over all neurons of all sites.
 
 It is chosen and measured on the same positions, which favours the neuron. Only high activations count as "on".
@@ -13,6 +14,7 @@ It is chosen and measured on the same positions, which favours the neuron. Only 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -78,7 +80,7 @@ def _chunks(reader: Reader) -> Iterator[tuple[str, int, np.ndarray]]:
     for site, width in zip(shape["site"], shape["n"], strict=True):
         for first in range(0, int(width), CHUNK):
             key = (reader.path, "neurons", site, first)
-            yield site, first, reader.cache.get(key, lambda a=site, b=first: _load(reader, a, b))
+            yield site, first, reader.cache.get(key, partial(_load, reader, site, first))
 
 
 def _load(reader: Reader, site: str, first: int) -> tuple[np.ndarray, int]:

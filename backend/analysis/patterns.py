@@ -1,8 +1,8 @@
 """Regular expressions of people, matched against the texts of a build in linear time (RE2).
 
 1. `compile_pattern` refuses what is too long, what RE2 does not know, and what matches the empty string.
-2. `matching_positions` runs it over every item's text. The token that holds the first character of group 1 (of the whole
-   match where the pattern has no group) is the match; a token counts once. Matches do not overlap and never reach
+2. `matching_positions` runs it over every item's text. The token that holds the first character of group 1 (of the
+   whole match where the pattern has no group) is the match; a token counts once. Matches do not overlap and never reach
    from one item into the next.
 """
 
@@ -23,7 +23,9 @@ from backend.store.reader import Reader
 
 MAX_PATTERN = 300  # characters
 MAX_REGEX_BYTES = 8 << 20  # of RE2's own tables
-_EMPTY = "It matches the empty string, so it would match everywhere. Ask for at least one character, e.g. + in place of *."
+_EMPTY = (
+    "It matches the empty string, so it would match everywhere. Ask for at least one character, e.g. + in place of *."
+)
 _PROBES = (b"", b"a", b"a b", b"1.2\n_x", b" -")
 _UNANCHORED = re2._re2.RE2.Anchor.UNANCHORED  # the module's own Match objects cost twice the matching itself
 
@@ -74,7 +76,9 @@ def compile_pattern(text: str) -> Pattern:
     try:
         compiled = re2.compile(text, options)
     except UnicodeEncodeError as error:
-        raise BadPattern(f"Half a character (a lone surrogate) stands at {error.start}. Remove it.", error.start) from None
+        raise BadPattern(
+            f"Half a character (a lone surrogate) stands at {error.start}. Remove it.", error.start
+        ) from None
     except re2.error as error:
         message = error.args[0] if error.args else ""
         message = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
@@ -120,7 +124,7 @@ def _first_bytes(block: TextBlock, pattern: Pattern) -> np.ndarray:
 
 
 def _marked(block: TextBlock, pattern: Pattern) -> tuple[np.ndarray, np.ndarray] | None:
-    """First and last byte of every match's group in `block.data`, found by letting Arrow's RE2 put a mark on both sides of it.
+    """First and last byte of every match's group in `block.data`, by letting Arrow's RE2 put marks around it.
 
     The k-th mark has moved k bytes to the right. None where the pattern cannot be marked, no marks are free, or Arrow's
     RE2 knows less syntax: then matches are taken one by one, which is some three times slower.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -174,7 +175,7 @@ def _held_out(
 
 
 def _by_count(count: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
-    """The live codes of a codebook by ascending count, and each live code's place among them; and the bytes that takes."""
+    """The live codes of a codebook by ascending count, and each one's place among them; and the bytes that takes."""
     order = np.argsort(count, kind="stable")
     live = order[count[order] > 0]
     rank = np.full(len(count), -1)
@@ -198,7 +199,7 @@ def _add_controls(
     for ref in codes["ref"]:
         site, begin = reader.sites[ref.site], begin_of[ref.site]
         of_site = count[begin : begin + site.info.num_codes]
-        live, rank_of = reader.cache.get((reader.path, "by count", site.site_id), lambda c=of_site: _by_count(c))
+        live, rank_of = reader.cache.get((reader.path, "by count", site.site_id), partial(_by_count, of_site))
         rank = int(rank_of[ref.code])
         near = np.delete(live[max(0, rank - 10) : rank + 11], min(rank, 10))
         draw = zlib.crc32(f"{seed} {ref} {pattern}".encode("utf-8", "replace"))

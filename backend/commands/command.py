@@ -57,12 +57,12 @@ class Command:
 class Bar:
     """Progress on one line of stderr, with the time that is left; says nothing unless `shown`."""
 
-    def __init__(self, shown: bool, stream: TextIO = sys.stderr) -> None:
-        """Write to `stream`; where it is no terminal, one line a stage and ten in between."""
+    def __init__(self, shown: bool, stream: TextIO | None = None) -> None:
+        """Write to `stream` (stderr); where it is no terminal, a new line at most every five seconds."""
         self.shown = shown
-        self._stream = stream
-        self._rewrites = stream.isatty()
-        self._stage, self._began, self._last, self._open = "", 0.0, 0.0, False
+        self._stream = stream or sys.stderr
+        self._rewrites = self._stream.isatty()
+        self._stage, self._began, self._last, self._open = "", 0.0, -math.inf, False
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report `done` of `total`; a total of 0 is a message and no count."""
@@ -72,7 +72,7 @@ class Bar:
         kind = stage.split(",")[0]
         if kind != self._stage:
             self.close()
-            self._stage, self._began, self._last = kind, now, 0.0
+            self._stage, self._began, self._last = kind, now, -math.inf
         if total <= 0:
             self._write(stage, final=True)
             return
@@ -106,11 +106,17 @@ class Bar:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return (
+        f"{minutes // 60} h {minutes % 60} min"
+        if minutes >= 60
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: numbers that are none become null, numpy's and paths' plain, codes and the like text."""
+    """A value as JSON knows it: NaN becomes null, numpy's numbers plain ones, paths and codes text."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
@@ -127,10 +133,14 @@ def plain(value: Any) -> Any:
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Rows under headings, columns aligned; numbers to the right."""
     cells = [[shown(value) for value in row] for row in rows]
-    right = [all(isinstance(row[i], int | float | np.number) for row in rows) and bool(rows) for i in range(len(columns))]
+    right = [
+        all(isinstance(row[i], int | float | np.number) for row in rows) and bool(rows) for i in range(len(columns))
+    ]
     widths = [max([len(columns[i]), *(len(row[i]) for row in cells)]) for i in range(len(columns))]
     lines = [
-        "  ".join(cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)).rstrip()
+        "  ".join(
+            cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)
+        ).rstrip()
         for row in [list(columns), *cells]
     ]
     return "\n".join(lines)
@@ -141,7 +151,8 @@ def shown(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
-        return "-" if not math.isfinite(value) else f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        number = float(value)
+        return "-" if not math.isfinite(number) else f"{number:.4g}" if abs(number) < 1000 else f"{number:,.0f}"
     if isinstance(value, int | np.integer):
         return f"{value:,}"
     return clean(str(value))

@@ -13,7 +13,9 @@ FORMATS = ("codebook-features", "huggingface")  # `backend.importing.FORMATS` wi
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}")
     parser.add_argument("path", metavar="PATH", help="the checkpoint's folder")
-    parser.add_argument("--base", metavar="CONFIG", help="folder or config.json of the model that the codebooks were put into")
+    parser.add_argument(
+        "--base", metavar="CONFIG", help="folder or config.json of the model that the codebooks were put into"
+    )
     parser.add_argument("--name", metavar="N", help="name of the new model (made from the folder's name)")
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
 

@@ -19,8 +19,13 @@ def _models(options: argparse.Namespace, progress: Progress) -> Answer:
     more = ["title", "base", "items", "positions", "codebooks", "codes", "problem"]
     models = [{key: row[key] for key in keys + more} for row in found.to_dict("records")]
     if not models:
-        return Answer({"models": []}, f"No models yet in {options.data_dir}. Train one: python -m backend train tokfsm --help")
-    rows = [[m["model"], m["dataset"], m["checkpoint"], m["built"] or "-", m["codebooks"], m["codes"], m["title"]] for m in models]
+        return Answer(
+            {"models": []}, f"No models yet in {options.data_dir}. Train one: python -m backend train tokfsm --help"
+        )
+    rows = [
+        [m["model"], m["dataset"], m["checkpoint"], m["built"] or "-", m["codebooks"], m["codes"], m["title"]]
+        for m in models
+    ]
     text = table(["model", "dataset", "checkpoint", "built", "codebooks", "codes", "title"], rows)
     problems = [f"{m['model']}: {shown(m['problem'])}" for m in models if m["problem"]]
     return Answer({"models": models}, "\n".join([text, *problems]))

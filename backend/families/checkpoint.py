@@ -1,7 +1,7 @@
 """A codebook transformer on disk: one folder, nothing in it that could run.
 
     config.json        the Hugging Face configuration of the model without codebooks
-    codebooks.json     {"placements": [...]}, see `backend.nn.insertion.Placement`
+    codebooks.json     {"placements": [...]}, see `backend.nn.placement.Placement`
     model.safetensors  all weights: `model.*` under the library's own names, `codebooks.*`
     tokenizer.json     where the data set needs one
     card.json          {"metrics": {...}, "training": {...}}: what was measured and how it was made
@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from backend.errors import CheckpointError
-from backend.nn.insertion import CodebookTransformer, Placement, parse_placements
+from backend.nn.insertion import CodebookTransformer
+from backend.nn.placement import Placement, parse_placements
 
 WEIGHTS = "model.safetensors"
 

@@ -13,7 +13,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from backend.errors import CheckpointError
 from backend.formats.restricted import read_torch
-from backend.nn.insertion import Placement
+from backend.nn.placement import Placement
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 
@@ -60,13 +60,17 @@ def read_config(path: Path) -> PretrainedConfig:
     data = read_json(file)
     kind = data.get("model_type")
     if kind == "codebook":
-        raise CheckpointError(f"{file} is the configuration of the codebooks, not of the model below them. Give that one.")
+        raise CheckpointError(
+            f"{file} is the configuration of the codebooks, not of the model below them. Give that one."
+        )
     if not isinstance(kind, str):
         raise CheckpointError(f"{file} names no model_type, so it is no Hugging Face configuration.")
     try:
         return AutoConfig.from_pretrained(str(file), local_files_only=True, trust_remote_code=False)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise CheckpointError(f"{file} (model_type {kind!r}) is no configuration that transformers knows: {error}") from error
+        raise CheckpointError(
+            f"{file} (model_type {kind!r}) is no configuration that transformers knows: {error}"
+        ) from error
 
 
 def read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
@@ -101,7 +105,9 @@ def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}, ()  # noqa: SIM118 - not a dict
         except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path} cannot be read as safetensors ({error}). It was cut off: copy it again.") from error
+            raise CheckpointError(
+                f"{path} cannot be read as safetensors ({error}). It was cut off: copy it again."
+            ) from error
     read = read_torch(path)
     content = read.content
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
@@ -112,5 +118,9 @@ def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             what = getattr(value, "name", type(value).__name__)
             raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is no tensor but {what}. It is refused.")
-    warnings = [f"Left out objects of {', '.join(read.skipped)} in {path.name}; nothing of them was run."] if read.skipped else []
+    warnings = (
+        [f"Left out objects of {', '.join(read.skipped)} in {path.name}; nothing of them was run."]
+        if read.skipped
+        else []
+    )
     return dict(content), tuple(warnings)

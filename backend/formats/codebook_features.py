@@ -5,8 +5,8 @@
    with a warning.
 3. Where a codebook hangs says what its place is; it must agree with the configuration, as must all shapes.
 
-The code's rules: LayerNorm in front of every codebook, the mean of k codes, `inner_product` divides by the length of the
-codes, so that it orders them as cosine similarity does.
+The code's rules: LayerNorm in front of every codebook, the mean of k codes; `inner_product` divides by the length of
+the codes, so that it orders them as cosine similarity does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from transformers import PretrainedConfig
 from backend.errors import CheckpointError
 from backend.formats.checkpoints import Imported, read_config, read_json, read_weights
 from backend.formats.wrapped_modules import BACKBONES, Found, Parts, take_apart
-from backend.nn.insertion import Place, Placement
+from backend.nn.placement import Place, Placement
 from backend.nn.quantize import Similarity
 
 PLACES: dict[str, Place] = {
@@ -73,7 +73,7 @@ def read(path: Path, base: Path | None) -> Imported:
     backbone = BACKBONES.get(config.model_type)
     if backbone is None:
         raise CheckpointError(
-            f"The base model is a {config.model_type!r}; codebook-features checkpoints are of {', '.join(BACKBONES)}. Check --base."
+            f"The base model is a {config.model_type!r}; this format knows {', '.join(BACKBONES)}. Check --base."
         )
     said = list(warnings)
     kinds, layers = _settings(data, config, path)
@@ -105,7 +105,9 @@ def _settings(data: dict[str, Any], config: PretrainedConfig, path: Path) -> tup
         columns[key] = column
     extra = data.get("codebook_kwargs") or {}
     if not isinstance(extra, dict) or extra.get("soft_snap") or extra.get("snap", True) is not True:
-        raise CheckpointError(f"{source}: 'codebook_kwargs' asks for {extra}; only hard codebooks that are on can be read.")
+        raise CheckpointError(
+            f"{source}: 'codebook_kwargs' asks for {extra}; only hard codebooks that are on can be read."
+        )
     heads = int(config.num_attention_heads)
     kinds = []
     for i, place in enumerate(at):
@@ -114,13 +116,19 @@ def _settings(data: dict[str, Any], config: PretrainedConfig, path: Path) -> tup
         if kind not in ("vanilla", "group"):
             raise CheckpointError(f"{source}: 'codebook_type' must be vanilla or group, not {kind!r}.")
         for key, value in (("num_codebooks", groups), ("num_codes", codes), ("k_codebook", k)):
-            if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and (key, value) != ("num_codebooks", -1)):
+            if (
+                not isinstance(value, int)
+                or isinstance(value, bool)
+                or (value < 1 and (key, value) != ("num_codebooks", -1))
+            ):
                 raise CheckpointError(f"{source}: {key!r} of {place!r} must be a whole number above 0, not {value!r}.")
         groups = heads if groups == -1 else groups
         if kind == "vanilla" and groups != 1:
             raise CheckpointError(f"{source}: 'num_codebooks' of {place!r} is {groups}, but a vanilla codebook is one.")
         if k > codes:
-            raise CheckpointError(f"{source}: 'k_codebook' of {place!r} is {k}, more than its {codes} codes ('num_codes').")
+            raise CheckpointError(
+                f"{source}: 'k_codebook' of {place!r} is {k}, more than its {codes} codes ('num_codes')."
+            )
         qkv = place == "qkv"  # always grouped: so many for each of queries, keys and values
         kinds.append(_Kind(place, groups * 3 if qkv else groups, codes, k, kind == "group" or qkv))
     return kinds, _layers(data.get("layers_to_snap", []), int(config.num_hidden_layers), source)
@@ -131,7 +139,7 @@ def _layers(value: Any, count: int, source: Path) -> list[int]:
         return list(range(count))
     if not isinstance(value, list) or not all(isinstance(i, int) and -count <= i < count for i in value):
         raise CheckpointError(
-            f"{source}: 'layers_to_snap' must be 'all' or layers from {-count} to {count - 1} of the base model, not {value!r}."
+            f"{source}: 'layers_to_snap' must be 'all' or layers from {-count} to {count - 1}, not {value!r}."
         )
     return sorted({i % count for i in value})
 
@@ -139,7 +147,9 @@ def _layers(value: Any, count: int, source: Path) -> list[int]:
 def _similarity(data: dict[str, Any], path: Path) -> Similarity:
     name = data.get("similarity_metric", "inner_product")
     if name not in _SIMILARITIES:
-        raise CheckpointError(f"{path / 'config.json'}: 'similarity_metric' must be inner_product or euclidean, not {name!r}.")
+        raise CheckpointError(
+            f"{path / 'config.json'}: 'similarity_metric' must be inner_product or euclidean, not {name!r}."
+        )
     return _SIMILARITIES[name]
 
 
@@ -150,16 +160,19 @@ def _tokfsm_config(weights: dict[str, Tensor], data: dict[str, Any], path: Path)
     embedding = weights.get("gpt_neox.embed_in.weight")
     first = "gpt_neox.layers.0."
     up = next((t for n, t in weights.items() if n.startswith(first) and n.endswith("dense_h_to_4h.weight")), None)
-    heads = data.get("num_codebooks")
-    heads = heads[0] if isinstance(heads, list) and heads else heads
+    at, groups = data["codebook_at"], data.get("num_codebooks")
+    at = [at] if isinstance(at, str) else at if isinstance(at, list) else []
+    place = at.index("attn_preproj") if "attn_preproj" in at else -1
+    heads = groups[place] if isinstance(groups, list) and -1 < place < len(groups) else groups
     digits = path / "fsm.npy", path / "vocab.json"
-    known = embedding is not None and up is not None and isinstance(heads, int) and heads > 0
-    if not known or not any(file.exists() for file in digits) or not str(data["codebook_at"]).count("attn_preproj"):
+    known = embedding is not None and up is not None and place >= 0 and isinstance(heads, int) and heads > 0
+    if not known or not any(file.exists() for file in digits):
         raise CheckpointError(
-            f"{path} does not say what model its codebooks were put into. Give that model's folder, or its config.json, with --base."
+            f"{path} does not say what model its codebooks were put into. Give its folder or config.json with --base."
         )
     assert embedding is not None and up is not None
     layers = {int(match[1]) for name in weights if (match := re.match(r"gpt_neox\.layers\.(\d+)\.", name))}
+    assert isinstance(heads, int)
     return GPTNeoXConfig(
         vocab_size=embedding.shape[0],
         hidden_size=embedding.shape[1],
@@ -182,14 +195,12 @@ def _plain_names(raw: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         weights[name.replace("_orig_mod.", "").removeprefix("module.").removeprefix("model.")] = tensor
     if hooked := next((name for name in weights if name.startswith("blocks.")), None):
         raise CheckpointError(
-            f"{path} holds {hooked!r}: a model converted for TransformerLens. Give the folder that it was converted from."
+            f"{path} holds {hooked!r}: it was converted for TransformerLens. Give the folder it was converted from."
         )
     return weights
 
 
-def _own_weights(
-    own: dict[str, Tensor], config: PretrainedConfig, path: Path
-) -> dict[str, Tensor]:
+def _own_weights(own: dict[str, Tensor], config: PretrainedConfig, path: Path) -> dict[str, Tensor]:
     """Rename the output matrix, leave out buffers and second copies of tied matrices; contradictions are errors."""
     head = own.pop("embed_out.weight", None)
     if head is not None:
@@ -198,7 +209,7 @@ def _own_weights(
     if config.tie_word_embeddings and "lm_head.weight" in own and embedding is not None:
         if not torch.equal(own.pop("lm_head.weight"), embedding):
             raise CheckpointError(
-                f"{path}: 'lm_head.weight' differs from the embedding, but 'tie_word_embeddings' of the base says they are one."
+                f"{path}: 'lm_head.weight' is not the embedding, but 'tie_word_embeddings' of the base says it is."
             )
     if config.model_type == "gpt_neox":
         _check_rotary(own, config, path)
@@ -216,8 +227,8 @@ def _check_rotary(own: dict[str, Tensor], config: PretrainedConfig, path: Path) 
         if name.endswith("rotary_emb.inv_freq"):
             if tensor.shape != expected.shape or not torch.allclose(tensor.float(), expected, rtol=0.02):
                 raise CheckpointError(
-                    f"{path}: {name!r} has {len(tensor)} frequencies that do not follow from 'rotary_pct' and 'rotary_emb_base' "
-                    f"of the base (rotary part {turned} of {size}, base {rope['rope_theta']}). Check --base."
+                    f"{path}: {name!r} does not follow from 'rotary_pct' and 'rotary_emb_base' of the base "
+                    f"(rotary part {turned} of {size}, base {rope['rope_theta']}). Check --base."
                 )
 
 
@@ -243,7 +254,9 @@ def _placed(
                 without_norm.append(found.source)
         if there:
             placements.append(
-                Placement(PLACES[kind.at], tuple(there), kind.groups, kind.codes, kind.k, similarity, "mean", layer_norm=True)
+                Placement(
+                    PLACES[kind.at], tuple(there), kind.groups, kind.codes, kind.k, similarity, "mean", layer_norm=True
+                )
             )
     if not placements:
         said.append("The checkpoint has no codebooks that have an effect; it is imported as the model alone.")
@@ -262,7 +275,9 @@ def _explain_missing(
     if not missing:
         return
     if idle := [parts.idle[layer, kind.at] for layer in missing if (layer, kind.at) in parts.idle]:
-        said.append(f"The codebook at {idle[0]} hangs beside the module that runs and has no effect; all {len(idle)} such are left out.")
+        said.append(
+            f"The codebook at {idle[0]} hangs beside the module that runs, without effect; {len(idle)} such left out."
+        )
     elif any(kind.at in _LOST_BY.get(other.at, ()) for other in later):
         said.append(f"The codebooks at {kind.at!r} were lost when those behind them in 'codebook_at' were put in.")
     else:
@@ -285,7 +300,9 @@ def _check_shape(codebook: Found, kind: _Kind, path: Path) -> None:
     groups, codes, _ = codebook.table.shape
     where = f"{path}: the codebook {codebook.source!r}"
     if codebook.grouped != kind.grouped:
-        raise CheckpointError(f"{where} is {'grouped' if codebook.grouped else 'vanilla'}, but 'codebook_type' says otherwise.")
+        raise CheckpointError(
+            f"{where} is {'grouped' if codebook.grouped else 'vanilla'}, but 'codebook_type' says otherwise."
+        )
     if groups != kind.groups:
         raise CheckpointError(f"{where} has {groups} groups, but 'num_codebooks' makes {kind.groups}.")
     if codes != kind.codes:

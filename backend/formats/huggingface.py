@@ -6,6 +6,7 @@ Names of older releases of transformers in the weights are turned into today's b
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -27,13 +28,15 @@ def read(path: Path, base: Path | None) -> Imported:
     config = read_config(base or path)
     weights, warnings = read_weights(path)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        with torch.device("meta"):  # only its class is wanted
+            kind: Any = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+        model, report = kind.from_pretrained(
             None,
             config=config,
             state_dict=weights,
             dtype=torch.float32,
-            trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported, and refused below
         )
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise CheckpointError(f"{path} cannot be loaded as a causal language model: {error}") from error
@@ -44,5 +47,8 @@ def read(path: Path, base: Path | None) -> Imported:
             f"Wrong shape: {', '.join(str(key) for key in wrong[:5]) or 'none'}."
         )
     unknown = sorted(report["unexpected_keys"])
-    said = [*warnings, *([f"Left out weights that the model does not use: {', '.join(unknown[:5])}."] if unknown else [])]
+    said = [
+        *warnings,
+        *([f"Left out weights that the model does not use: {', '.join(unknown[:5])}."] if unknown else []),
+    ]
     return Imported(config, (), {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, tuple(said))

@@ -1,8 +1,8 @@
 """Reading a file of `torch.save` that somebody else made, without running anything that is in it.
 
 1. `torch.load(weights_only=True)` reads nearly all of them.
-2. Where it refuses, a pickle reader of our own rebuilds tensors and plain containers from an allow-list. Everything else
-   becomes a `Placeholder`, which swallows what the pickle wants to do with it; no module is ever imported.
+2. Where it refuses, a pickle reader of our own rebuilds tensors and plain containers from an allow-list. Everything
+   else becomes a `Placeholder`, which swallows what the pickle wants to do with it; no module is ever imported.
 3. A pickle that names something able to run commands is refused as a whole.
 """
 
@@ -24,8 +24,8 @@ from backend.errors import CheckpointError
 
 _PLAIN = ("set", "frozenset", "list", "dict", "tuple", "int", "float", "bool", "str", "bytes", "complex", "slice")
 _DANGEROUS = frozenset(
-    "os posix nt subprocess sys shutil socket runpy importlib ctypes pty commands code codeop webbrowser "
-    "builtins __builtin__ pickle cloudpickle dill marshal tempfile pathlib multiprocessing threading signal operator".split()
+    "os posix nt subprocess sys shutil socket runpy importlib ctypes pty commands code codeop webbrowser builtins "
+    "__builtin__ pickle cloudpickle dill marshal tempfile multiprocessing threading signal operator".split()
 )
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -102,7 +102,7 @@ def read_torch(path: Path) -> TorchFile:
         raise
     except (zipfile.BadZipFile, OSError, EOFError, KeyError) as error:
         raise CheckpointError(
-            f"{path} cannot be read as a file of torch.save ({error}). It was cut off or is something else: copy it again."
+            f"{path} cannot be read as a file of torch.save ({error}). It is cut off or something else: copy it again."
         ) from error
     except Exception as error:  # a pickle made by somebody else can fail in any way
         raise CheckpointError(f"{path} is no pickle of tensors ({type(error).__name__}: {error}).") from error
@@ -148,8 +148,12 @@ class _Reader(pickle.Unpickler):
         if key not in self._storages:
             data = self._archive.read(f"{self._prefix}data/{key}")
             if len(data) != count * dtype.itemsize:
-                raise CheckpointError(f"{self._path}: storage {key} has {len(data)} bytes instead of {count * dtype.itemsize}.")
-            self._storages[key] = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+                raise CheckpointError(
+                    f"{self._path}: storage {key} has {len(data)} bytes instead of {count * dtype.itemsize}."
+                )
+            self._storages[key] = (
+                torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+            )
         return self._storages[key]
 
 
@@ -160,12 +164,13 @@ def _known(module: str, name: str) -> Callable[..., Any] | torch.dtype | None:
         return found
     if module in ("builtins", "__builtin__") and name in _PLAIN:
         return getattr(builtins, name)
-    return {
+    rebuilders: dict[tuple[str, str], Callable[..., Any]] = {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("torch", "Size"): tuple,
         ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    }.get((module, name))
+    }
+    return rebuilders.get((module, name))
 
 
 def _rebuild_tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> torch.Tensor:

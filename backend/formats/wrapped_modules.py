@@ -1,8 +1,8 @@
 """Finding codebooks among the parameter names of a model whose modules were wrapped.
 
 Each name is cut into module names. A module that a codebook was put around is called `module_layer` and its codebook
-`codebook_layer`; taking `module_layer` out gives back the model's own names, however deeply wrapped. What stands beside a
-`module_layer` was attached to the wrapper and never runs.
+`codebook_layer`; taking `module_layer` out gives back the model's own names, however deeply wrapped. What stands beside
+a `module_layer` was attached to the wrapper and never runs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BACKBONES = {
 
 @dataclass(frozen=True)
 class Found:
-    """Codebooks that hang at one place of one layer: `table` [group, code, width], `weight` and `bias` [group, width]."""
+    """Codebooks at one place of a layer: `table` [group, code, width], LayerNorm's `weight`, `bias` [group, width]."""
 
     source: str
     table: Tensor
@@ -92,8 +92,8 @@ def take_apart(weights: dict[str, Tensor], backbone: Backbone, count: int) -> Pa
         if int(layer) >= count:
             raise CheckpointError(f"{name!r} is of layer {layer}, but the base model has {count} layers. Check --base.")
         _insert(trees.setdefault(int(layer), {}), name, rest.split("."), tensor)
-    for layer, tree in trees.items():
-        _sort(tree, layer, f"{prefix}{layer}", backbone, parts)
+    for number, tree in trees.items():
+        _sort(tree, number, f"{prefix}{number}", backbone, parts)
     return parts
 
 
@@ -155,7 +155,7 @@ def _codebook(node: _Node, source: str) -> Found:
         if names != [str(i) for i in range(len(names))] or not all(isinstance(codebook[name], dict) for name in names):
             raise CheckpointError(f"{source}.codebook: groups must be numbered from 0 without gaps, not {names[:8]}.")
         parts, grouped = [codebook[name] for name in names], True
-    tables = []
+    tables: list[Tensor] = []
     for i, part in enumerate(parts):
         name = f"{source}.codebook.{i}" if grouped else source
         table = part.get("codebook", {}).get("weight")
@@ -167,10 +167,10 @@ def _codebook(node: _Node, source: str) -> Found:
     norms = [[part.get("ln", {}).get(key) for part in parts] for key in ("weight", "bias")]
     for key, tensors in zip(("weight", "bias"), norms, strict=True):
         if any(t is not None and t.shape != (tables[0].shape[1],) for t in tensors):
-            raise CheckpointError(f"An 'ln.{key}' of {source!r} must have {tables[0].shape[1]} values, as its codes have.")
+            raise CheckpointError(
+                f"An 'ln.{key}' of {source!r} must have {tables[0].shape[1]} values, as its codes have."
+            )
         if any(t is None for t in tensors) and any(t is not None for t in tensors):
             raise CheckpointError(f"Some groups of {source!r} have an 'ln.{key}' and some have none.")
     weight, bias = (torch.stack([t.float() for t in tensors]) if tensors[0] is not None else None for tensors in norms)
     return Found(source, torch.stack(tables), weight, bias, grouped)
-
-

@@ -9,12 +9,10 @@ Positions of edits are counted from the first token that is not padding, through
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,45 +20,10 @@ from transformers import PreTrainedModel
 
 from backend.errors import UnknownCode, Unsupported
 from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
-from backend.nn.bottleneck import CodebookConfig, CodebookLayer, Combine, PlacedEdit
-from backend.nn.quantize import Nearest, Similarity
+from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
+from backend.nn.placement import PLACES, Place, Placement
+from backend.nn.quantize import Nearest
 from backend.types import CodebookInfo, Edit
-
-Place = Literal["attn", "attn_out", "mlp", "block", "mlp_mid", "qkv", "attn_plus_mlp"]
-PLACES: dict[Place, str] = {
-    "attn": "attention, before the output projection; one codebook per head unless groups are given",
-    "attn_out": "attention output, after the projection",
-    "mlp": "feed-forward output, before it joins the residual stream",
-    "block": "output of the whole layer: the residual stream itself",
-    "mlp_mid": "feed-forward activation, between its two matrices",
-    "qkv": "output of the fused query-key-value matrix, a third of the groups each",
-    "attn_plus_mlp": "sum of attention and feed-forward output, before it joins the residual stream",
-}
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Codebooks of one kind in some layers. What `codebooks.json` lists.
-
-    Attributes:
-        place: key of `PLACES`.
-        layers: which layers, from 0; empty for all.
-        groups: codebooks that share the width; 0 is one per attention head for `attn`, else 1.
-        codes, k, similarity, combine, layer_norm: see `CodebookConfig`.
-    """
-
-    place: Place
-    layers: tuple[int, ...] = ()
-    groups: int = 0
-    codes: int = 1000
-    k: int = 1
-    similarity: Similarity = "euclidean"
-    combine: Combine = "mean"
-    layer_norm: bool = False
-
-    def __post_init__(self) -> None:
-        if self.place not in PLACES:
-            raise ValueError(f"Unknown place {self.place!r}; known: {', '.join(PLACES)}.")
 
 
 @dataclass
@@ -177,7 +140,9 @@ class CodebookTransformer(nn.Module):
             UnknownCode: the model has no such codebook.
         """
         if site not in self._infos:
-            raise UnknownCode(f"There is no codebook {site[:80]!r} in this model. It has: {', '.join(self._infos) or 'none'}.")
+            raise UnknownCode(
+                f"There is no codebook {site[:80]!r} in this model. It has: {', '.join(self._infos) or 'none'}."
+            )
         name, group = self._infos[site]
         return self.layer(name), group
 
@@ -214,9 +179,13 @@ class CodebookTransformer(nn.Module):
         for edit in session.edits:
             layer, _ = self.where(edit.site)
             if not -1 <= edit.code < layer.config.codes or (edit.code == -1 and edit.action != "force"):
-                raise UnknownCode(f"Codebook {edit.site!r} has codes 0 to {layer.config.codes - 1}; {edit.code} is not one.")
+                raise UnknownCode(
+                    f"Codebook {edit.site!r} has codes 0 to {layer.config.codes - 1}; {edit.code} is not one."
+                )
             if edit.slot is not None and not 0 <= edit.slot < layer.config.k:
-                raise UnknownCode(f"Codebook {edit.site!r} has slots 0 to {layer.config.k - 1}; {edit.slot} is not one.")
+                raise UnknownCode(
+                    f"Codebook {edit.site!r} has slots 0 to {layer.config.k - 1}; {edit.slot} is not one."
+                )
         self._session = session
         try:
             yield session
@@ -282,7 +251,12 @@ class CodebookTransformer(nn.Module):
         if session is None:
             return layer(x)
         edits = [
-            PlacedEdit(group, Edit(site, 0), torch.ones_like(self._positions, dtype=torch.bool).reshape(-1), codes.flatten(0, 1))
+            PlacedEdit(
+                group,
+                Edit(site, 0),
+                torch.ones_like(self._positions, dtype=torch.bool).reshape(-1),
+                codes.flatten(0, 1),
+            )
             for site, codes in session.forced.items()
             for place, group in (self._infos[site],)
             if place == name
@@ -331,7 +305,10 @@ class CodebookTransformer(nn.Module):
         def around(_module: nn.Module, _args: Any, output: Any) -> Any:
             residual = self._residual.pop(name)
             stream = output[0] if isinstance(output, tuple) else output
-            stream = residual + self._through(name, stream - residual)
+            delta = stream - residual
+            if (coded := self._through(name, delta)) is delta:
+                return output  # let through: not even rounding changes
+            stream = residual + coded
             return (stream, *output[1:]) if isinstance(output, tuple) else stream
 
         if place == "attn_plus_mlp":
@@ -385,19 +362,3 @@ def _site(layer: int, place: Place, groups: int, group: int) -> str:
     if groups == 1:
         return f"L{layer}.{place}"
     return f"L{layer}.{place}.{'h' if place == 'attn' else 'g'}{group}"
-
-
-def parse_placements(entries: Sequence[dict[str, Any]]) -> tuple[Placement, ...]:
-    """Read the placements of a `codebooks.json`; an unknown key or value is a ValueError."""
-    known = {f.name for f in dataclasses.fields(Placement)}
-    placements = []
-    for entry in entries:
-        if unknown := sorted(entry.keys() - known):
-            raise ValueError(f"Unknown keys {unknown} in a codebook placement; known: {sorted(known)}.")
-        placements.append(Placement(**{**entry, "layers": tuple(entry.get("layers", ()))}))
-    return tuple(placements)
-
-
-def natural(site: str) -> list[int | str]:
-    """Sort key that puts `L2` before `L10`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", site)]

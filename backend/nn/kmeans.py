@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from backend.nn.quantize import nearest
+from backend.nn.quantize import nearest, score
 
 
 def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
@@ -23,7 +23,7 @@ def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
     return torch.stack(tables)
 
 
-def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iterations: int = 20) -> Tensor:
+def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iterations: int = 10) -> Tensor:
     """Centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
 
     Args:
@@ -38,14 +38,14 @@ def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iteration
     table = data_codes(rows, codes, generator)
     groups, count, dim = rows.shape
     for _ in range(iterations):
-        found = nearest(rows, table, 1, "euclidean", full=True)
-        ids = found.ids[..., 0]
+        ids = nearest(rows, table, 1, "euclidean").ids[..., 0]
         sums = torch.zeros_like(table).scatter_add_(1, ids[..., None].expand(-1, -1, dim), rows)
         counts = torch.zeros(groups, codes, device=rows.device).scatter_add_(1, ids, torch.ones_like(rows[..., 0]))
+        fit = score(rows, table, ids[..., None], "euclidean")[..., 0]
         table = torch.where(counts[..., None] > 0, sums / counts.clamp_min(1)[..., None], table)
         for group in range(groups):
             empty = (counts[group] == 0).nonzero()[:, 0][:count]
             if len(empty):
-                worst = found.scores[group, :, 0].argsort()[: len(empty)]
+                worst = fit[group].argsort()[: len(empty)]
                 table[group, empty] = rows[group, worst]
     return table

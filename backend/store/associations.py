@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -36,8 +38,8 @@ def labels_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     totals = _label_totals(reader)
     found["total"] = [totals[pair] for pair in zip(found["field"], found["value"], strict=True)]
     found["total"] = found["total"].astype(np.int64)
-    found.insert(found.columns.get_loc("total"), "recall", found["count"] / found["total"])
-    return found
+    found["recall"] = found["count"] / found["total"]
+    return found[["field", "value", "count", "precision", "recall", "total"]]
 
 
 def _label_totals(reader: Reader) -> dict[tuple[str, str], int]:
@@ -111,7 +113,7 @@ def alike(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
 def label_fields(reader: Reader) -> pd.DataFrame:
     """See `backend.explorer.Explorer.label_fields`."""
     return reader.table(
-        "SELECT field, count(DISTINCT value) AS values, count(DISTINCT pos) AS positions FROM fields "
+        "SELECT field, count(DISTINCT value) AS values, count(pos) AS positions FROM fields "
         "LEFT JOIN labels USING (field_id) GROUP BY field_id, field ORDER BY field_id"
     )
 
@@ -127,27 +129,31 @@ def label_values(reader: Reader, field: str, n: int) -> pd.DataFrame:
 
 def label_matrix(reader: Reader, site: str, field: str, half: int | None) -> pd.DataFrame:
     """See `backend.explorer.Explorer.label_matrix`."""
-    one = reader.site(site)
-    labels = reader.table("SELECT value, pos FROM labels WHERE field_id = ? ORDER BY pos", [reader.field(field)])
-    number, values = pd.factorize(labels["value"], sort=True)
-    positions = labels["pos"].to_numpy()
-    if half is not None:
-        kept = corpus.halves(reader, positions) == half
-        number, positions = number[kept], positions[kept]
+    one, field_id = reader.site(site), reader.field(field)
     layout = corpus.columns(reader)
     first, size = layout.first[one.site_id], one.info.num_codes
-    pieces = []
-    for block, part in corpus.code_blocks(reader, positions):
-        codes = block.codes[positions[part] - block.start, first : first + one.info.slots].astype(np.int64)
-        pair = number[part][:, None] * size + codes
-        pieces.append(np.unique(pair[codes != layout.empty], return_counts=True))
-    count_rows(len(positions) * one.info.slots)
-    if not pieces:
-        return pd.DataFrame({"value": [], "code": [], "count": []}).astype({"code": np.int64, "count": np.int64})
-    pairs, of_pair = np.unique(np.concatenate([p for p, _ in pieces]), return_inverse=True)
-    total = np.zeros(len(pairs), np.int64)
-    np.add.at(total, of_pair.ravel(), np.concatenate([c for _, c in pieces]))
-    return pd.DataFrame({"value": np.asarray(values)[pairs // size], "code": pairs % size, "count": total})
+    values = reader.table("SELECT DISTINCT value FROM labels WHERE field_id = ? ORDER BY value", [field_id])["value"]
+    numbered = (
+        "SELECT number, pos FROM labels JOIN (SELECT value, row_number() OVER (ORDER BY value) - 1 AS number FROM "
+        "(SELECT DISTINCT value FROM labels WHERE field_id = ?)) USING (value) WHERE field_id = ?"
+    )
+    # Batches keep memory bounded whatever the number of labels; a position has one value of a field at most.
+    pairs, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for batch in reader.batches(numbered, [field_id, field_id]):
+        order = np.argsort(batch["pos"], kind="stable")
+        positions, number = batch["pos"][order], batch["number"][order]
+        if half is not None:
+            kept = corpus.halves(reader, positions) == half
+            positions, number = positions[kept], number[kept]
+        for block, part in corpus.code_blocks(reader, positions):
+            codes = block.codes[positions[part] - block.start, first : first + one.info.slots].astype(np.int64)
+            pair = number[part][:, None] * size + codes  # value and code as one number
+            found = np.unique(pair[codes != layout.empty], return_counts=True)
+            pairs.append(found[0])
+            counts.append(found[1])
+    pair, which = np.unique(np.concatenate(pairs), return_inverse=True)
+    total = np.bincount(which, np.concatenate(counts), len(pair)).astype(np.int64)
+    return pd.DataFrame({"value": values.to_numpy()[pair // size], "code": pair % size, "count": total})
 
 
 def code_totals(reader: Reader, site: str, half: int | None) -> pd.DataFrame:
@@ -159,5 +165,5 @@ def code_totals(reader: Reader, site: str, half: int | None) -> pd.DataFrame:
     return pd.DataFrame({"code": live, "count": count[live]})
 
 
-def _refs(refs) -> pd.Series:  # type: ignore[no-untyped-def]
+def _refs(refs: Iterable[CodeRef]) -> pd.Series:
     return pd.Series(list(refs), dtype=object)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +77,10 @@ class TextBlock:
 
 @lru_cache(maxsize=32)
 def _columns(sites: tuple[Site, ...]) -> Columns:
-    first, code_offset, offset, total = {}, {}, [], 0
+    first: dict[int, int] = {}
+    code_offset: dict[int, int] = {}
+    offset: list[int] = []
+    total = 0
     for site in sites:
         first[site.site_id], code_offset[site.site_id] = len(offset), total
         offset += [total] * site.info.slots
@@ -85,9 +88,7 @@ def _columns(sites: tuple[Site, ...]) -> Columns:
     small = max((site.info.num_codes for site in sites), default=0) < 0xFFFF
     dtype = np.dtype(np.uint16 if small else np.int32)
     block = max(1024, min(BLOCK_POSITIONS, BLOCK_BYTES // (max(1, len(offset)) * dtype.itemsize)))
-    return Columns(
-        np.array(offset, np.int64), first, code_offset, total, 0xFFFF if small else -1, dtype, block
-    )
+    return Columns(np.array(offset, np.int64), first, code_offset, total, 0xFFFF if small else -1, dtype, block)
 
 
 def columns(reader: Reader) -> Columns:
@@ -104,7 +105,7 @@ def code_blocks(reader: Reader, wanted: np.ndarray) -> Iterator[tuple[CodeBlock,
         if low == high:
             continue
         part = slice(int(low), int(high))
-        yield reader.cache.get((reader.path, "codes", start), lambda a=start, b=stop: _load_codes(reader, a, b)), part
+        yield reader.cache.get((reader.path, "codes", start), partial(_load_codes, reader, start, stop)), part
 
 
 def _load_codes(reader: Reader, start: int, stop: int) -> tuple[CodeBlock, int]:
@@ -112,7 +113,9 @@ def _load_codes(reader: Reader, start: int, stop: int) -> tuple[CodeBlock, int]:
     width = len(layout.offset)
     codes = np.full((stop - start) * width, layout.empty, layout.dtype)
     at = 0
-    complete = reader.arrays("SELECT count(*) AS n FROM grid WHERE pos >= ? AND pos < ?", [start, stop])["n"][0] == len(codes)
+    complete = reader.arrays("SELECT count(*) AS n FROM grid WHERE pos >= ? AND pos < ?", [start, stop])["n"][0] == len(
+        codes
+    )
     if complete:  # then the rows, sorted as they are, are the block
         for batch in reader.batches("SELECT code FROM grid WHERE pos >= ? AND pos < ?", [start, stop]):
             codes[at : at + len(batch["code"])] = batch["code"]  # -1 becomes `empty`
@@ -129,7 +132,7 @@ def _load_codes(reader: Reader, start: int, stop: int) -> tuple[CodeBlock, int]:
 
 
 def count_codes(reader: Reader, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many of some sorted positions each code fires at: int64 `[total]` over all codes, of both halves and of half 1."""
+    """How many of some sorted positions each code fires at: int64 `[total]`, of both halves and of half 1."""
     layout = columns(reader)
     by_half = np.zeros((2, layout.total), np.int64)
     for block, part in code_blocks(reader, positions):
@@ -171,7 +174,7 @@ def text_blocks(reader: Reader, wanted: np.ndarray | None = None) -> Iterator[Te
     starts = [int(items.first_pos[item]) for item in first if item < len(items.first_pos)]
     for start, stop in zip(starts, [*starts[1:], reader.positions], strict=True):
         if wanted is None or np.diff(np.searchsorted(wanted, (start, stop)))[0]:
-            yield reader.cache.get((reader.path, "text", start), lambda a=start, b=stop: _load_text(reader, a, b))
+            yield reader.cache.get((reader.path, "text", start), partial(_load_text, reader, start, stop))
 
 
 def texts_at(reader: Reader, wanted: np.ndarray) -> list[tuple[str, str]]:

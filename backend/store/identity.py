@@ -25,7 +25,7 @@ class Limits:
         neuron_positions: first positions whose neuron activations are kept, at most 65,536.
     """
 
-    batch_positions: int = 4096
+    batch_positions: int = 8192
     shard_bytes: int = 32 * 2**20
     neuron_positions: int = 16_384
 

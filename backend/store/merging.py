@@ -130,7 +130,7 @@ def _entry(where: str, entry: Any, fields: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(entry, Mapping) or not set(fields) >= set(entry) or not {"created", *fields[:1]} <= set(entry):
         raise BadInput(f"{where} must be an object with the keys {', '.join(fields)}.")
     try:
-        read = {k: entry.get(k) for k in fields}
+        read: dict[str, Any] = {k: entry.get(k) for k in fields}
         datetime.fromisoformat(read["created"])
         if fields == _LIST:
             read["name"] = checked("list", read["name"], required=True)

@@ -1,7 +1,8 @@
 """Labels, lists and notes of people. One SQLite file beside the builds, so that a rebuild loses none of them.
 
-Several processes and threads write at once: write-ahead log, one short immediate transaction per change, and a wait of up
-to 15 seconds for the others. A connection lives for one call. Texts are stored exactly as given; whoever shows them escapes.
+Several processes and threads write at once: write-ahead log, one short immediate transaction per change, and a wait of
+up to 15 seconds for the others. A connection lives for one call. Texts are stored exactly as given; whoever shows them
+escapes.
 """
 
 from __future__ import annotations
@@ -212,12 +213,14 @@ class People:
             )
 
     def move_in_list(self, name: str, ref: CodeRef, index: int) -> None:
-        """Move a code of a list to place `index` (from 0; beyond the end means the end). Raises `BadInput` if it is not in it."""
+        """Move a code of a list to place `index`, from 0. Raises `BadInput` if it is not in the list."""
         with self._writing() as db:
             rows = db.execute("SELECT * FROM list_codes WHERE name = ? ORDER BY place, created", [name]).fetchall()
             refs = [_ref(row) for row in rows]
             if ref not in refs:
-                raise BadInput(f"{ref} is not in the list {name[:100]!r}. Reload the list; somebody may have taken it out.")
+                raise BadInput(
+                    f"{ref} is not in the list {name[:100]!r}. Reload the list; somebody may have taken it out."
+                )
             refs.remove(ref)
             refs.insert(max(0, index), ref)
             for place, one in enumerate(refs):
@@ -246,8 +249,8 @@ class People:
     def merge(self, document: Mapping[str, Any]) -> merging.MergeReport:
         """Add what an export holds and this file lacks, all of it or, on an error, nothing; never overwrites.
 
-        An entry that is here already is skipped. One that is here with other content stays as it is here and is named in
-        the report. A list of the same name gets the codes that it lacks, at its end.
+        An entry that is here already is skipped. One that is here with other content stays as it is here and is named
+        in the report. A list of the same name gets the codes that it lacks, at its end.
 
         Raises:
             BadInput: not an export, or an entry breaks the limits; says which.
@@ -313,7 +316,9 @@ class People:
         if "locked" in str(error):
             hint = f"Others have been writing for more than {WAIT_SECONDS:g} seconds; try again."
         else:
-            hint = "Check that the disk has room and the folder may be written to; if the file is damaged, move it away."
+            hint = (
+                "Check that the disk has room and the folder may be written to; if the file is damaged, move it away."
+            )
         return StoreError(f"Labels, lists and notes in {self.path} cannot be used: {error}. {hint}")
 
 
@@ -354,7 +359,7 @@ def _has_tables(db: sqlite3.Connection) -> bool:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Switch a new file to the write-ahead log and make the tables; the switch itself does not wait, so it is tried again."""
+    """Switch a new file to the write-ahead log, again and again as the switch does not wait; make the tables."""
     started = time.monotonic()
     while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:

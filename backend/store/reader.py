@@ -1,9 +1,10 @@
 """Opens the published builds, read-only, and hands out rows; what the rows mean is the business of its neighbours.
 
-1. A `Library` knows the builds of one data directory: it looks at the folder's time stamp before each use, and lists the
-   folder again only if that changed.
+1. A `Library` knows the builds of one data directory: it looks at the folder's time stamp before each use, and lists
+   the folder again only if that changed.
 2. It opens the newest build of a model that can be read; a broken or foreign one is passed over and the reason kept.
-3. A `Reader` is one open build: no access to anything but its file, settings locked, memory bounded, one cursor per thread.
+3. A `Reader` is one open build: no access to anything but its file, settings locked, memory bounded, one cursor per
+   thread.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class ItemTable:
         return np.searchsorted(self.first_pos, pos, side="right") - 1
 
 
-def settings() -> dict[str, str]:
+def settings() -> dict[str, str | bool | int | float | list[str]]:
     """DuckDB's settings for reading: nothing but the file, bounded memory, and none of it can be changed."""
     return {
         "enable_external_access": "false",
@@ -155,18 +156,18 @@ class Reader:
     def sites(self) -> dict[str, Site]:
         """All codebooks by name, in the order of the forward pass."""
         found = {}
-        for row in self.table("SELECT * FROM codebooks ORDER BY site_id").itertuples():
+        for row in self.table("SELECT * FROM codebooks ORDER BY site_id").to_dict("records"):
             info = CodebookInfo(
-                site=row.site,
-                num_codes=int(row.num_codes),
-                dim=int(row.dim),
-                slots=int(row.slots),
-                layer=None if pd.isna(row.layer) else int(row.layer),
-                head=None if pd.isna(row.head) else int(row.head),
-                place=row.place,
-                similarity=row.similarity,
+                site=row["site"],
+                num_codes=int(row["num_codes"]),
+                dim=int(row["dim"]),
+                slots=int(row["slots"]),
+                layer=None if pd.isna(row["layer"]) else int(row["layer"]),
+                head=None if pd.isna(row["head"]) else int(row["head"]),
+                place=row["place"],
+                similarity=row["similarity"],
             )
-            found[row.site] = Site(int(row.site_id), info, row.projection)
+            found[row["site"]] = Site(int(row["site_id"]), info, row["projection"])
         return found
 
     @cached_property
@@ -197,7 +198,8 @@ class Reader:
         """The codebook of that name; raises `UnknownCode`."""
         if name not in self.sites:
             raise UnknownCode(
-                f"The model {self.model!r} has no codebook {str(name)[:80]!r}. It has: {', '.join(self.sites) or 'none'}."
+                f"The model {self.model!r} has no codebook {str(name)[:80]!r}. "
+                f"It has: {', '.join(self.sites) or 'none'}."
             )
         return self.sites[name]
 
@@ -206,7 +208,8 @@ class Reader:
         site = self.site(ref.site)
         if not 0 <= ref.code < site.info.num_codes:
             raise UnknownCode(
-                f"The codebook {ref.model}/{ref.site} has no code {ref.code}. Give one from 0 to {site.info.num_codes - 1}."
+                f"The codebook {ref.model}/{ref.site} has no code {ref.code}. "
+                f"Give one from 0 to {site.info.num_codes - 1}."
             )
         return site
 

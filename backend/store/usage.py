@@ -15,6 +15,14 @@ from backend.store.people import People
 from backend.store.reader import Library, Reader
 from backend.types import CodeRef, ModelSpec
 
+_CODEBOOKS = [
+    *("site", "place", "layer", "head", "num_codes", "dim", "slots", "similarity", "projection"),
+    *("alive", "dead", "dead_fraction", "activations", "entropy_bits", "perplexity", "rare"),
+]
+_MODELS = [
+    *("model", "family", "kind", "title", "dataset", "capabilities", "base", "checkpoint", "built", "items"),
+    *("positions", "activations", "codebooks", "codes", "dead_fraction", "finished", "demo", "problem"),
+]
 RARE = 4  # a live code with at most so many activations is rare
 
 
@@ -30,27 +38,7 @@ def models(library: Library) -> pd.DataFrame:
             built = {"built": ""}
         spec = specs.get(name)
         rows.append({**_described(name, spec, built, library), **built, "problem": library.problem(name)})
-    columns = [
-        "model",
-        "family",
-        "kind",
-        "title",
-        "dataset",
-        "capabilities",
-        "base",
-        "checkpoint",
-        "built",
-        "items",
-        "positions",
-        "activations",
-        "codebooks",
-        "codes",
-        "dead_fraction",
-        "finished",
-        "demo",
-        "problem",
-    ]
-    table = pd.DataFrame(rows).reindex(columns=columns)
+    table = pd.DataFrame(rows).reindex(columns=_MODELS)
     for name in ("items", "positions", "activations", "codebooks", "codes", "demo"):
         table[name] = table[name].fillna(0).astype(np.int64)
     table["finished"] = table["finished"].fillna("")
@@ -118,6 +106,11 @@ def metrics(reader: Reader) -> pd.DataFrame:
 
 def codebooks(reader: Reader) -> pd.DataFrame:
     """See `backend.explorer.Explorer.codebooks`."""
+    table: pd.DataFrame = reader.cache.get((reader.path, "codebooks"), lambda: (_codebooks(reader), 1 << 14))
+    return table.copy()  # the caller may change its own
+
+
+def _codebooks(reader: Reader) -> pd.DataFrame:
     used = reader.table(
         "SELECT site, count(*) FILTER (count > 0) AS alive, count(*) FILTER (count = 0) AS dead, "
         "sum(count)::BIGINT AS activations, "
@@ -127,18 +120,18 @@ def codebooks(reader: Reader) -> pd.DataFrame:
         "FROM codes JOIN codebooks USING (site_id) GROUP BY site HAVING sum(count) > 0",
         [RARE],
     ).set_index("site")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, site in reader.sites.items():
-        one = used.loc[name].to_dict() if name in used.index else {"alive": 0, "dead": site.info.num_codes}
+        unused = {"alive": 0, "dead": site.info.num_codes, "activations": 0, "entropy_bits": 0.0, "rare": 0}
+        one = dict(used.loc[name]) if name in used.index else unused
         rows.append({**dataclasses.asdict(site.info), "projection": site.projection, **one})
-    names = ["site", "place", "layer", "head", "num_codes", "dim", "slots", "similarity", "projection"]
-    table = pd.DataFrame(rows, columns=[*names, "alive", "dead", "activations", "entropy_bits", "rare"])
+    table = pd.DataFrame(rows, columns=_CODEBOOKS)
+    table["dead_fraction"] = table["dead"] / table["num_codes"]
+    table["entropy_bits"] = table["entropy_bits"].clip(lower=0)
+    table["perplexity"] = np.exp2(table["entropy_bits"])
     for name in ("alive", "dead", "activations", "rare"):
-        table[name] = table[name].fillna(0).astype(np.int64)
+        table[name] = table[name].astype(np.int64)
     table[["layer", "head"]] = table[["layer", "head"]].astype("Int64")
-    table["entropy_bits"] = table["entropy_bits"].fillna(0.0).clip(lower=0)
-    table.insert(table.columns.get_loc("dead") + 1, "dead_fraction", table["dead"] / table["num_codes"])
-    table.insert(table.columns.get_loc("rare"), "perplexity", np.exp2(table["entropy_bits"]))
     return table
 
 

@@ -1,6 +1,7 @@
 """Places in the texts: examples of a code, the context of a position, whole items, and what fires there.
 
-Context windows are joined with `unnest(range(...))` and an equality; joining on a range of positions is ten times slower.
+Context windows are joined with `unnest(range(...))` and an equality; joining on a range of positions is ten times
+slower.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ def examples(
             before=one.before,
             token=one.token,
             after=one.after,
-            score=float(row.score),
-            margin=float(row.margin),
-            slot=int(row.slot),
+            score=float(row["score"]),
+            margin=float(row["margin"]),
+            slot=int(row["slot"]),
         )
-        for one, row in zip(contexts, best.itertuples(), strict=True)
+        for one, row in zip(contexts, best.to_dict("records"), strict=True)
     ]
 
 
 def _choose(reader: Reader, site: Site, code: int, how: str, n: int, seed: int, half: int | None) -> pd.DataFrame:
-    """The chosen activations, best first: a running best n over batches of the code's activations, so memory is bounded."""
+    """The chosen activations, best first: a running best n over batches, so that memory is bounded."""
     best = pd.DataFrame({"key": [], "pos": [], "slot": [], "score": [], "margin": []})
     sql = "SELECT pos, slot, score, margin FROM postings WHERE site_id = ? AND code = ?"
     for batch in reader.batches(sql, [site.site_id, code]):
@@ -63,7 +64,9 @@ def _choose(reader: Reader, site: Site, code: int, how: str, n: int, seed: int, 
         if len(key) > 4 * n:  # all that could be among the first n, ties included
             kept = key <= np.partition(key, n - 1)[n - 1]
             key, batch = key[kept], {name: column[kept] for name, column in batch.items()}
-        best = pd.concat([best, pd.DataFrame({"key": key, **batch})]) if len(best) else pd.DataFrame({"key": key, **batch})
+        best = (
+            pd.concat([best, pd.DataFrame({"key": key, **batch})]) if len(best) else pd.DataFrame({"key": key, **batch})
+        )
         best = best.sort_values(["key", "pos", "slot"], kind="stable").head(n)
     return best.astype({"pos": np.int64})
 
@@ -109,7 +112,7 @@ def contexts_at(
 
 
 def _tokens(reader: Reader, wanted: np.ndarray, code: tuple[Site, int] | None = None) -> list[Token]:
-    """The tokens at some sorted positions, with their labels; with `code` also whether and how strongly it fires there."""
+    """The tokens at some sorted positions, with their labels; with `code` also how strongly it fires there."""
     if not len(wanted):
         return []
     places = wanted - reader.items.first_pos[reader.items.index_of(wanted)]
@@ -162,7 +165,9 @@ def context(reader: Reader, pos: int, before: int, after: int) -> Context:
 def item(reader: Reader, index: int) -> ItemView:
     """See `backend.explorer.Explorer.item`."""
     first, positions = _extent(reader, index)
-    row = reader.table("SELECT shape, half, text, tags FROM items WHERE first_pos = ? AND item = ?", [first, index]).iloc[0]
+    row = reader.table(
+        "SELECT shape, half, text, tags FROM items WHERE first_pos = ? AND item = ?", [first, index]
+    ).iloc[0]
     return ItemView(
         item=index,
         first_pos=first,
@@ -178,9 +183,7 @@ def codes_at(reader: Reader, pos: int, sites: Sequence[str] | None) -> pd.DataFr
     """See `backend.explorer.Explorer.codes_at`."""
     _check_pos(reader, pos)
     found = _grid(reader, pos, pos + 1, sites)
-    refs = [
-        CodeRef(reader.model, site, int(code)) for site, code in zip(found["site"], found["code"], strict=True)
-    ]
+    refs = [CodeRef(reader.model, site, int(code)) for site, code in zip(found["site"], found["code"], strict=True)]
     found.insert(0, "ref", pd.Series(refs, dtype=object))
     return found.drop(columns="pos")
 

@@ -25,7 +25,7 @@ from backend.errors import ShardError
 from backend.store.shards import NEURONS_PER_GROUP, Shard, open_neurons, read_table
 from backend.types import CodebookInfo
 
-MEMORY_LIMIT = "768MB"
+MEMORY_LIMIT = "512MB"
 THREADS = 2
 SCHEMA = Path(__file__).with_name("schema.sql")
 Tick = Callable[[str, int, int], None]

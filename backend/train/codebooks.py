@@ -43,6 +43,7 @@ class Recipe:
         weight_decay: of matrices.
         warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
         autoencoding, commitment: weights of the codebook losses.
+        distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
         reset_every: steps between restarts of dead codes; 0 never. None happen in the last third of the run.
         save_every: steps between saved states; 0 none.
     """
@@ -56,6 +57,7 @@ class Recipe:
     decay: float = 0.5
     autoencoding: float = 1.0
     commitment: float = 0.0
+    distill: bool = False
     reset_every: int = 0
     save_every: int = 500
 
@@ -78,6 +80,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     log: Path | None = None,
+    teacher: nn.Module | None = None,
 ) -> float:
     """Train in place; returns the mean language-model loss (nats per token) of the last tenth of the steps.
 
@@ -90,7 +93,8 @@ def train(
         state: file for what is needed to go on after a stop.
         resume: go on from `state` if it is there.
         progress: called with (what, done, total).
-        log: JSON lines of step, losses, learning rate and seconds are added to this file.
+        log: JSON lines of step, losses and seconds are added to this file.
+        teacher: the plain model, for `Recipe.distill`; a gradient from distributions has none of the noise of sampled tokens.
 
     Raises:
         CheckpointError: `state` belongs to another run, or the loss is no number any more.
@@ -122,7 +126,8 @@ def train(
             group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
         tokens = batch(recipe.batch, generator)
         logits = wrapped(input_ids=tokens, use_cache=False).logits
-        loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten())
+        goal = tokens[:, 1:].flatten() if teacher is None else _distribution(teacher, tokens)
+        loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), goal)
         accelerator.backward(loss + model.loss())
         accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
         optimizer.step()
@@ -139,7 +144,7 @@ def train(
                 progress(f"training, loss {mean:.4f}", done, recipe.steps)
             if log is not None and accelerator.is_main_process:
                 seconds = time.monotonic() - began
-                row = {"step": done, "loss": mean, "codebook_loss": float(model.loss()), "seconds": round(seconds, 1)}
+                row = {"step": done, "loss": mean, "codebook_loss": float(model.loss().detach()), "seconds": round(seconds, 1)}
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
         if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
@@ -151,7 +156,7 @@ def train(
 
 @torch.no_grad()
 def initialize(
-    model: CodebookTransformer, batch: Batch, how: str, *, seed: int = 0, rows: int = 65_536, progress: Progress | None = None
+    model: CodebookTransformer, batch: Batch, how: str, *, seed: int = 0, rows: int = 32_768, progress: Progress | None = None
 ) -> None:
     """Give the code tables starting values.
 
@@ -205,6 +210,12 @@ def reset_dead_codes(model: CodebookTransformer, tokens: Tensor, seed: int, acce
             layer.table.copy_(broadcast(layer.table.data))
     model.train(training)
     return total
+
+
+@torch.no_grad()
+def _distribution(teacher: nn.Module, tokens: Tensor) -> Tensor:
+    """Next-token probabilities of every position but the last, float `[rows * (length - 1), vocabulary]`."""
+    return teacher(input_ids=tokens, use_cache=False).logits[:, :-1].flatten(0, 1).float().softmax(-1)
 
 
 def _layers(model: CodebookTransformer) -> list[CodebookLayer]:

@@ -2,13 +2,15 @@
 
 1. Pretrain the model without codebooks, or start from a base that is there.
 2. Put codebooks in, with tables from k-means on the base's own activations, layer after layer.
-3. Fine-tune everything with the autoencoding loss, a commitment loss and a modest learning rate.
+3. Fine-tune everything for a short while, at a modest learning rate, with the autoencoding and a commitment loss, on the
+   base's own next-token distribution: sampled next states are so noisy a target here that they spoil the codes first.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +19,8 @@ from transformers import GPT2Config, GPTNeoXConfig, PretrainedConfig
 from backend.data.fsm import Machine
 from backend.errors import UsageError
 from backend.families.checkpoint import build_model, load_checkpoint
-from backend.nn.insertion import CodebookTransformer, Placement
+from backend.nn.insertion import CodebookTransformer
+from backend.nn.placement import Placement
 from backend.train.codebooks import Progress, Recipe, initialize, train
 
 BACKBONES = ("gpt2", "gpt_neox")
@@ -46,7 +49,7 @@ class Shape:
 
     def config(self, machine: Machine) -> PretrainedConfig:
         """The Hugging Face configuration."""
-        common = {"vocab_size": machine.vocabulary, "bos_token_id": machine.bos, "eos_token_id": machine.bos}
+        common: dict[str, Any] = {"vocab_size": machine.vocabulary, "bos_token_id": machine.bos, "eos_token_id": machine.bos}
         if self.backbone == "gpt2":
             return GPT2Config(
                 n_embd=self.dim,
@@ -120,5 +123,17 @@ def train_codebooks(
     if not (resume and state is not None and state.exists()):
         model.to("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
         initialize(model, batch, how, seed=seed, progress=progress)
-    train(model, batch, recipe, seed=seed + 1, device=device, state=state, resume=resume, progress=progress, log=log)
+    teacher = load_checkpoint(base).model.to(model.model.device) if recipe.distill else None
+    train(
+        model,
+        batch,
+        recipe,
+        seed=seed + 1,
+        device=device,
+        state=state,
+        resume=resume,
+        progress=progress,
+        log=log,
+        teacher=teacher,
+    )
     return model

@@ -38,7 +38,11 @@ def test_models_and_codebooks_are_counted(truth: Truth, explorer: Explorer) -> N
         counts = np.bincount(grid[grid >= 0], minlength=size)
         p = counts[counts > 0] / counts.sum()
         one = table.loc[site]
-        assert (one["alive"], one["dead"], one["activations"]) == ((counts > 0).sum(), (counts == 0).sum(), counts.sum())
+        assert (one["alive"], one["dead"], one["activations"]) == (
+            (counts > 0).sum(),
+            (counts == 0).sum(),
+            counts.sum(),
+        )
         assert one["entropy_bits"] == pytest.approx(-(p * np.log2(p)).sum())
         assert one["perplexity"] == pytest.approx(2 ** -(p * np.log2(p)).sum())
         assert one["rare"] == ((counts >= 1) & (counts <= 4)).sum()
@@ -59,7 +63,9 @@ def test_one_code_has_its_denominators_and_newest_label(truth: Truth, explorer: 
 
 @pytest.mark.parametrize("half", [None, 0, 1])
 @pytest.mark.parametrize("site", ["L0.mlp", "L1.attn/h0"])
-def test_top_and_boundary_examples_are_the_extremes(truth: Truth, explorer: Explorer, site: str, half: int | None) -> None:
+def test_top_and_boundary_examples_are_the_extremes(
+    truth: Truth, explorer: Explorer, site: str, half: int | None
+) -> None:
     grid = truth.grids[site]
     where = [(p, s) for p, s in zip(*np.nonzero(grid == 1), strict=True) if half is None or truth.half_of[p] == half]
     for how, key in (
@@ -107,7 +113,9 @@ def test_a_context_is_the_exact_text_of_its_item(truth: Truth, explorer: Explore
 def test_an_item_and_what_fires_in_it(truth: Truth, explorer: Explorer) -> None:
     view = explorer.item(MODEL, 5)
     assert view.text == truth.texts[5] and view.half == truth.halves[5] and view.tags == {"n": "1"}
-    assert view.shape == (truth.lengths[5],) and [t.text for t in view.tokens] == [t[5] for t in truth.tokens if t[1] == 5]
+    assert view.shape == (truth.lengths[5],) and [t.text for t in view.tokens] == [
+        t[5] for t in truth.tokens if t[1] == 5
+    ]
     codes = explorer.codes_of_item(MODEL, 5, ["L1.attn/h0"])
     grid = truth.grids["L1.attn/h0"][view.first_pos : view.first_pos + len(view.tokens)]
     expected = [(p, s, grid[p, s]) for p in range(len(grid)) for s in range(3) if grid[p, s] >= 0]
@@ -187,7 +195,10 @@ def test_boolean_queries_count_exactly(truth: Truth, explorer: Explorer) -> None
         ([first, Clause("L1.attn/h0", 1)], a & b),
         ([first, Clause("L1.attn/h0", 1, "and not")], a - b),
         ([first, Clause("L1.attn/h0", 1, "then", 3)], then),
-        ([first, Clause("L1.attn/h0", 1, "then", 3), Clause("L1.mlp", 0, "and not")], then - set(truth.fires("L1.mlp", 0))),
+        (
+            [first, Clause("L1.attn/h0", 1, "then", 3), Clause("L1.mlp", 0, "and not")],
+            then - set(truth.fires("L1.mlp", 0)),
+        ),
     ):
         result = explorer.query(MODEL, clauses, n=4, context=2)
         assert result.count == len(expected) == result.steps["count"].iloc[-1]

@@ -78,7 +78,9 @@ def test_positions_equal_those_of_a_brute_force(truth: Truth, explorer: Explorer
     assert (matches.positions.tolist(), matches.unplaced) == brute_force(truth, pattern)
 
 
-pieces = st.sampled_from(["d", "e", "r", "ö", "ß", "日", "🙂", " ", ".", "x1", "[a-e]", "[^a]", r"\w", r"\s", r"\b", "é"])
+pieces = st.sampled_from(
+    ["d", "e", "r", "ö", "ß", "日", "🙂", " ", ".", "x1", "[a-e]", "[^a]", r"\w", r"\s", r"\b", "é"]
+)
 
 
 @st.composite

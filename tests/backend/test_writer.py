@@ -246,8 +246,8 @@ def test_repeated_codes_are_counted():
 
 
 def test_few_rows_have_few_neighbours_and_ties_go_by_number():
-    near = nearest_rows(np.array([[1, 0], [2, 0], [3, 0], [-1, 0]]), 2)
-    assert near.neighbour.tolist() == [1, 2, 0, 2, 0, 1, 0, 1]
+    near = nearest_rows(np.array([[1, 0], [2, 0], [3, 0], [-1, 0]]), 9)
+    assert near.neighbour.tolist() == [1, 2, 3, 0, 2, 3, 0, 1, 3, 0, 1, 2]
     assert len(nearest_rows(np.zeros((1, 4)), 5).code) == 0
 
 

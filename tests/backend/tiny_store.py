@@ -63,7 +63,13 @@ class Truth:
 
 
 def make(
-    data_dir: Path, *, model: str = MODEL, build: str = BUILD, items: int = 40, seed: int = 0, version: int = SCHEMA_VERSION
+    data_dir: Path,
+    *,
+    model: str = MODEL,
+    build: str = BUILD,
+    items: int = 40,
+    seed: int = 0,
+    version: int = SCHEMA_VERSION,
 ) -> Truth:
     """Write a store into `data_dir/builds`."""
     rng = np.random.default_rng(seed)
@@ -92,7 +98,9 @@ def make(
     # One code says something: code 11 of L0.mlp (dead otherwise) fires where the token is "der" or "Der", mostly.
     isder = np.array([t[5].lower() == "der" for t in tokens])
     grids["L0.mlp"][isder & (rng.random(pos) < 0.9), 0] = 11
-    labels = [("word", t[5], t[0]) for t in tokens if t[5].isalpha()] + [("even", str(p % 2 == 0), p) for p in range(pos)]
+    labels = [("word", t[5], t[0]) for t in tokens if t[5].isalpha()] + [
+        ("even", str(p % 2 == 0), p) for p in range(pos)
+    ]
     on = isder[:NEURON_POSITIONS]
     activations = rng.random((5, len(on))) + np.outer(np.arange(5) == 3, on) * 0.5
     ranks = {"L0.mlp": activations.argsort(axis=1).argsort(axis=1).astype(np.uint16)}

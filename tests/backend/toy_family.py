@@ -62,7 +62,7 @@ class ToyFamily:
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """Nearest codes by the negative distance. The last of several slots is empty at every fifth place."""
+        """Nearest codes by the negative distance. The last of several slots is empty at each fifth place."""
         noise = [np.random.default_rng([3, i.index]).normal(size=(i.positions, self.words.shape[1])) for i in items]
         hidden = np.concatenate([self.words[i.payload] for i in items]) + 0.4 * np.concatenate(noise).astype(np.float32)
         grids = {}
@@ -73,7 +73,7 @@ class ToyFamily:
             scores = -np.take_along_axis(away, order, axis=1)
             codes = order[:, : info.slots].astype(np.int32)
             if info.slots > 1:
-                codes[::5, -1] = -1
+                codes[np.concatenate([np.arange(i.positions) for i in items]) % 5 == 0, -1] = -1
             runner_up = order[:, -1].astype(np.int32)
             grids[info.site] = CodeGrid(info.site, codes, scores[:, :-1].copy(), runner_up, scores[:, -1].copy())
         return Encoded(grids, neurons={"L0.mlp": hidden[:, :5]} if neurons else {})

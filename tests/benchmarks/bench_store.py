@@ -1,10 +1,11 @@
-"""How fast and how small reading is on 24 M postings, beside an independent in-memory NumPy implementation in the same run.
+"""How fast and how small reading is on 24 M postings, beside an independent in-memory implementation in NumPy.
 
-`python -m tests.benchmarks.bench_store [--folder DIR]` prints a table and, as its last line, JSON. The served queries run in a
-fresh process, whose peak resident memory is read at the end; then this process loads everything into memory, answers the
-same questions in plain NumPy and Python's `re`, and compares the answers one by one.
+`python -m tests.benchmarks.bench_store [--folder DIR]` prints a table and, as its last line, JSON. The served queries
+run in a fresh process, whose peak resident memory is read at the end; then this process loads everything into memory,
+answers the same questions in plain NumPy and Python's `re`, and compares the answers one by one.
 
-Every query of a kind is asked three times in turn, after one unmeasured round of each kind (warm); p95 is over all of them.
+Every query of a kind is asked three times in turn, after one unmeasured round of each kind (warm); p95 is over all of
+them.
 """
 
 from __future__ import annotations
@@ -88,33 +89,35 @@ def serve(data_dir: Path) -> dict[str, Any]:
         return [found.count, found.items]
 
     asked: dict[str, list[Callable[[], Any]]] = {
-        f"examples {how}": [lambda c=code, h=how: examples(c, h) for code in codes] for how in ("top", "boundary", "random")
+        f"examples {how}": [lambda c=code, h=how: examples(c, h) for code in codes]
+        for how in ("top", "boundary", "random")
     }
     for kind, of_kind in patterns().items():
         asked[f"search {kind}"] = [lambda p=pattern: search(p) for pattern in of_kind]
     asked["query"] = [
         lambda a=code, o=operator: query(a, o, codes[0]) for code in codes for operator in ("and", "and not", "then")
     ]
-    measured: dict[str, Any] = {"milliseconds": {}, "answers": {}, "codes": codes}
+    measured: dict[str, Any] = {"milliseconds": {}, "cpu": {}, "answers": {}, "codes": codes}
     for kind, calls in asked.items():
         calls[0]()
-        taken = []
+        taken, cpu = [], []
         for turn in range(REPEATS):
             answers = []
             for call in calls:
-                started = time.perf_counter()
+                started, worked = time.perf_counter(), time.process_time()
                 answer = call()
                 taken.append((time.perf_counter() - started) * 1000)
+                cpu.append((time.process_time() - worked) * 1000)
                 answers.append(answer)
             if turn == 0:
                 measured["answers"][kind] = answers
-        measured["milliseconds"][kind] = taken
+        measured["milliseconds"][kind], measured["cpu"][kind] = taken, cpu
     status = Path("/proc/self/status").read_text()
     measured["peak_mib"] = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
     return measured
 
 
-def _same_settings() -> dict[str, str]:
+def _same_settings() -> dict[str, Any]:
     """DuckDB opens a file twice in one process only with the same settings."""
     from backend.store import reader
 
@@ -236,7 +239,8 @@ def run(folder: Path = DEFAULT_FOLDER, tokens: int = 1_000_000, codebooks: int =
     for kind, milliseconds in served["milliseconds"].items():
         value = float(np.percentile(milliseconds, 95))
         beside = float(np.percentile(taken[kind], 95)) if kind in taken else None
-        rows.append(_row(f"{kind} p95", value, "ms", beside, GOALS[kind.split()[0]]))
+        row = _row(f"{kind} p95", value, "ms", beside, GOALS[kind.split()[0]])
+        rows.append({**row, "cpu": round(float(np.percentile(served["cpu"][kind], 95)), 1)})
     memory = sum(array.nbytes for array in vars(reference).values() if isinstance(array, np.ndarray)) / (1 << 20)
     rows.append(_row("serving process, peak resident memory", served["peak_mib"], "MiB", memory, GOALS["memory"]))
     return rows
@@ -256,6 +260,11 @@ def _row(name: str, value: float, unit: str, reference: float | None, goal: floa
     }
 
 
+BENCHMARKS: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
+    "queries": lambda quick: run(tokens=100_000 if quick else 1_000_000),
+}
+
+
 def main() -> None:
     """Print the table and the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -270,7 +279,8 @@ def main() -> None:
     rows = run(given.folder, given.tokens, given.codebooks)
     for row in rows:
         beside = "" if row["reference"] is None else f"in memory {row['reference']:>8.1f}   ratio {row['ratio']:.2f}"
-        print(f"{row['name']:<40}{row['value']:>8.1f} {row['unit']:<4} goal {row['goal']:<12} {beside}")
+        cpu = f"processor {row['cpu']:>6.1f}   " if "cpu" in row else ""
+        print(f"{row['name']:<40}{row['value']:>8.1f} {row['unit']:<4} goal {row['goal']:<12} {cpu}{beside}")
     print(json.dumps({"benchmarks": rows}))
 
 

@@ -1,8 +1,8 @@
-"""A large store for measuring: 1 M tokens in 24 codebooks of 10,000 codes, 24 M postings, made in SQL through schema.sql.
+"""A large store for measuring: 1 M tokens in 24 codebooks of 10,000 codes, 24 M postings, made in SQL.
 
-Words follow Zipf's law over a vocabulary of 20,000 syllable words, so that one word occurs about 70,000 times and others a
-few thousand or a handful of times. In each codebook a position's code is, in 7 of 10 cases, one that belongs to its word.
-Everything follows from the position by hashing: the same store every time.
+Words follow Zipf's law over a vocabulary of 20,000 syllable words, so that one word occurs about 70,000 times and
+others a few thousand or a handful of times. In each codebook a position's code is, in 7 of 10 cases, one that belongs
+to its word. Everything follows from the position by hashing: the same store every time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def _word(rank: str) -> str:
     """SQL: one syllable per digit of the rank to base 100."""
 
     def syllable(digit: str) -> str:
-        return f"substr('bcdfghjklmnprstvwxyz', (({digit}) // 5 % 20 + 1)::INTEGER, 1) || substr('aeiou', (({digit}) % 5 + 1)::INTEGER, 1)"
+        consonant = f"substr('bcdfghjklmnprstvwxyz', (({digit}) // 5 % 20 + 1)::INTEGER, 1)"
+        return f"{consonant} || substr('aeiou', (({digit}) % 5 + 1)::INTEGER, 1)"
 
     return (
         f"CASE WHEN {rank} >= 10000 THEN {syllable(f'{rank} // 10000')} ELSE '' END || "
@@ -110,22 +111,24 @@ def _write_text(db: duckdb.DuckDBPyConnection, tokens: int) -> None:
 
 def _write_codes(db: duckdb.DuckDBPyConnection, tokens: int, codebooks: int, codes: int) -> None:
     db.execute(
-        "INSERT INTO codebooks SELECT s, 'L' || (s // 4) || CASE WHEN s % 4 = 3 THEN '.mlp' ELSE '.attn.h' || (s % 4) END, "
-        "CASE WHEN s % 4 = 3 THEN 'mlp' ELSE 'attn' END, s // 4, CASE WHEN s % 4 < 3 THEN s % 4 END, ?, 2, 1, 'cosine', 'pca' "
+        "INSERT INTO codebooks SELECT s, 'L' || (s // 4) || CASE WHEN s % 4 = 3 THEN '.mlp' ELSE '.attn.h' || (s % 4) "
+        "END, CASE WHEN s % 4 = 3 THEN 'mlp' ELSE 'attn' END, s // 4, CASE WHEN s % 4 < 3 THEN s % 4 END, ?, 2, 1, "
+        "'cosine', 'pca' "
         "FROM range(?) t(s)",
         [codes, codebooks],
     )
     for start in range(0, tokens, CHUNK):
         db.execute(
-            "INSERT INTO grid SELECT pos, s, 0, code, (hash(pos, s, 3) % 10007) / 10007.0, (hash(pos, s, 4) % 10007) / 50035.0, "
-            "(code + 1) % ? FROM (SELECT pos, s, CASE WHEN hash(pos, s, 1) % 10 < 7 THEN hash(r, s) % ? "
-            "ELSE hash(pos, s, 2) % (1 + hash(pos, s, 5) % ?) END AS code FROM words, range(?) t(s) "
-            "WHERE pos >= ? AND pos < ?) ORDER BY pos, s",
+            "INSERT INTO grid SELECT pos, s, 0, code, (hash(pos, s, 3) % 10007) / 10007.0, "
+            "(hash(pos, s, 4) % 10007) / 50035.0, (code + 1) % ? FROM (SELECT pos, s, CASE "
+            "WHEN hash(pos, s, 1) % 10 < 7 THEN hash(r, s) % ? ELSE hash(pos, s, 2) % (1 + hash(pos, s, 5) % ?) END "
+            "AS code FROM words, range(?) t(s) WHERE pos >= ? AND pos < ?) ORDER BY pos, s",
             [codes, codes, codes, codebooks, start, start + CHUNK],
         )
     for site in range(codebooks):
         db.execute(
-            "INSERT INTO postings SELECT site_id, code, pos, slot, score, margin FROM grid WHERE site_id = ? ORDER BY code, pos",
+            "INSERT INTO postings SELECT site_id, code, pos, slot, score, margin FROM grid WHERE site_id = ? "
+            "ORDER BY code, pos",
             [site],
         )
     db.execute(
@@ -133,8 +136,8 @@ def _write_codes(db: duckdb.DuckDBPyConnection, tokens: int, codebooks: int, cod
         "FROM postings GROUP BY ALL"
     )
     db.execute(
-        "INSERT INTO codes SELECT s.site_id, c.range, coalesce(n, 0), coalesce(u.items, 0), coalesce(n, 0) / ?, 0, [0, 1], "
-        "CASE WHEN n > 0 THEN 0 END, CASE WHEN n > 0 THEN 0 END, 0, 0 FROM codebooks s CROSS JOIN range(?) c "
+        "INSERT INTO codes SELECT s.site_id, c.range, coalesce(n, 0), coalesce(u.items, 0), coalesce(n, 0) / ?, 0, "
+        "[0, 1], CASE WHEN n > 0 THEN 0 END, CASE WHEN n > 0 THEN 0 END, 0, 0 FROM codebooks s CROSS JOIN range(?) c "
         "LEFT JOIN used u ON u.site_id = s.site_id AND u.code = c.range ORDER BY s.site_id, c.range",
         [tokens, codes],
     )

@@ -1,0 +1,220 @@
+"""The list of edits of the address: shown, added to, changed and taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, get_args
+
+import pandas as pd
+import streamlit as st
+from markupsafe import Markup
+
+from app import html, state, widgets
+from app.tables import Row, records
+from backend.errors import BadInput
+from backend.types import Action, CodeRef, Edit
+
+ROWS = 6  # more edits than that are folded away
+ACTIONS: dict[str, str] = {
+    "force": "force: in place of what was chosen",
+    "blend": "blend: towards it, by strength",
+    "ban": "ban: the next best fills in",
+    "zero": "zero: leave its slot empty",
+}
+PLACES = {"all": "everywhere", "prompt": "in the prompt", "generated": "in the new text", "positions": "at positions"}
+
+
+def known(edits: Sequence[Edit], codebooks: pd.DataFrame) -> tuple[list[Edit], list[str]]:
+    """The edits whose codebook, code and slot exist, and what is wrong with the others."""
+    books = {row.site: row for row in records(codebooks)}
+    good, wrong = [], []
+    for edit in edits:
+        book = books.get(edit.site)
+        if book is None:
+            wrong.append(f"{edit}: there is no codebook {edit.site}")
+        elif not -1 <= edit.code < book.num_codes or (edit.code < 0 and edit.action != "force"):
+            wrong.append(f"{edit}: the codes of {edit.site} are 0 to {book.num_codes - 1:,}")
+        elif edit.slot is not None and edit.slot >= book.slots:
+            wrong.append(f"{edit}: {edit.site} has {book.slots} slot{'s' if book.slots > 1 else ''}")
+        else:
+            good.append(edit)
+    return good, wrong
+
+
+def with_action(edit: Edit, action: Action) -> Edit:
+    """The edit with another action; a blend needs a strength other than 1, all others have 1."""
+    strength = (0.8 if edit.strength == 1 else edit.strength) if action == "blend" else 1.0
+    return replace(edit, action=action, strength=strength)
+
+
+def with_strength(edit: Edit, strength: float) -> Edit:
+    """The edit at another strength: 1 forces, anything else blends; a ban and a zero have none."""
+    if edit.action not in ("force", "blend") or edit.code < 0:
+        return edit
+    return replace(edit, action="force" if strength == 1 else "blend", strength=strength)
+
+
+def with_place(edit: Edit, place: str) -> Edit:
+    """The edit somewhere else: `all`, `prompt`, `generated`, or positions as `Edit.parse` reads them."""
+    return replace(edit, where=Edit.parse(f"x:0@{place}").where)
+
+
+def place_of(edit: Edit) -> str:
+    """Where an edit is made, as a person reads it."""
+    if isinstance(edit.where, str):
+        return PLACES[edit.where]
+    return "at " + ", ".join(map(str, edit.where))
+
+
+def pinned(edits: Sequence[Edit], prompt_length: int, length: int) -> list[Edit]:
+    """The same edits at absolute positions of a finished text, where prompt and new text are no longer told apart."""
+    found = []
+    for edit in edits:
+        if edit.where == "prompt":
+            places: Any = tuple(range(prompt_length))
+        elif edit.where == "generated":
+            places = tuple(range(prompt_length, length))
+        elif isinstance(edit.where, str):
+            places = edit.where
+        else:
+            places = tuple(p if p >= 0 else prompt_length + p for p in edit.where)
+        if places:
+            found.append(replace(edit, where=places))
+    return found
+
+
+def edit_chip(edit: Edit, model: str, labels: dict[CodeRef, str]) -> Markup:
+    """The code's chip with what is done to it."""
+    what = edit.action if edit.action != "blend" else f"blend {edit.strength:g}"
+    tail = f"{what}, {place_of(edit)}" + ("" if edit.slot is None else f", slot {edit.slot}")
+    ref = CodeRef(model, edit.site, edit.code)
+    head = widgets.chip(ref, None, labels) if edit.code >= 0 else Markup("<b>{} emptied</b>").format(edit.site)
+    return Markup('<span>{} <span class="faint">{}</span></span>').format(head, tail)
+
+
+def editor(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
+    """Draw the list with everything that changes it; each change goes into the address."""
+    if edits:
+        _list(edits, codebooks, model, labels)
+    _adder(edits, codebooks)
+
+
+def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
+    """What is in force, a strength for all together, and each edit with what changes it."""
+    mixed = [e for e in edits if e.action in ("force", "blend") and e.code >= 0]
+    if len(edits) > 1:
+        left, middle, right = st.columns([3.6, 1.6, 0.8], vertical_alignment="bottom", gap="medium")
+        with left:
+            widgets.draw(html.chips(edit_chip(e, model, labels) for e in edits))
+        with middle:
+            if mixed:
+                strengths = {e.strength for e in mixed}
+                value = strengths.pop() if len(strengths) == 1 else 1.0
+                tied = _tied(f"all.{value}", value, lambda s: _write([with_strength(e, round(s, 2)) for e in edits]))
+                st.slider(f"Strength of all {len(mixed)}", 0.0, 1.5, step=0.05, **tied)
+        with right:
+            st.button("Remove all", on_click=_write, args=([],), width="stretch")
+        with st.expander("Change them one by one", expanded=len(edits) <= ROWS):
+            _rows(edits, codebooks, model, labels)
+    else:
+        _rows(edits, codebooks, model, labels)
+
+
+def _rows(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
+    books = {row.site: row for row in records(codebooks)}
+    several = any(books[e.site].slots > 1 for e in edits)
+    for number, edit in enumerate(edits):
+        _row(number, edit, edits, books[edit.site], several, model, labels)
+
+
+def _row(
+    number: int, edit: Edit, edits: Sequence[Edit], book: Row, several: bool, model: str, labels: dict[CodeRef, str]
+) -> None:
+    """One edit with its action, strength, place, slot and the button that takes it away."""
+
+    def change(new: Callable[[Any], Edit]) -> Callable[[Any], None]:
+        return lambda value: _write([new(value) if i == number else e for i, e in enumerate(edits)])
+
+    name, seen = f"{number}.{edit}", "visible" if number == 0 else "collapsed"
+    widths = [1.5, 2.2, 1.7, 1.3, 1.2, *([0.9] if several else []), 0.8]
+    columns = iter(st.columns(widths, vertical_alignment="bottom", gap="small"))
+    with next(columns):
+        widgets.draw(
+            Markup('<div style="padding-bottom:.45rem">{}</div>').format(
+                widgets.chip(CodeRef(model, edit.site, edit.code), None, labels)
+            )
+            if edit.code >= 0
+            else Markup("<b>{} emptied</b>").format(edit.site)
+        )
+    with next(columns):
+        tied = _tied(f"action.{name}", edit.action, change(lambda v: with_action(edit, v)), seen)
+        st.selectbox("Action", get_args(Action), format_func=ACTIONS.__getitem__, **tied)
+    with next(columns):
+        tied = _tied(f"strength.{name}", edit.strength, change(lambda v: with_strength(edit, round(v, 2))), seen)
+        off = edit.action not in ("force", "blend") or edit.code < 0
+        st.slider("Strength", 0.0, 1.5, step=0.05, disabled=off, **tied)
+    fixed = not isinstance(edit.where, str)
+    with next(columns):
+        current = "positions" if fixed else str(edit.where)
+        tied = _tied(
+            f"where.{name}", current, change(lambda v: with_place(edit, "-1" if v == "positions" else v)), seen
+        )
+        st.selectbox("Where", list(PLACES), format_func=PLACES.__getitem__, **tied)
+    with next(columns):
+        written = ",".join(map(str, edit.where)) if fixed else ""
+        tied = _tied(f"places.{name}", written, lambda v: _place(v, change(lambda p: with_place(edit, p))), seen)
+        st.text_input(
+            "Positions",
+            disabled=not fixed,
+            max_chars=400,
+            help="Counted from <bos>, which is 0; -1 is the last of the prompt; 4..9 are six positions.",
+            **tied,
+        )
+    if several:
+        with next(columns):
+            slots = [None, *range(book.slots)]
+            tied = _tied(f"slot.{name}", edit.slot, change(lambda v: replace(edit, slot=v)), seen)
+            st.selectbox("Slot", slots, format_func=lambda v: "all" if v is None else str(v), **tied)
+    with next(columns):
+        st.button(
+            "Remove",
+            key=f"remove.{name}",
+            on_click=_write,
+            args=([e for i, e in enumerate(edits) if i != number],),
+            width="stretch",
+        )
+
+
+def _place(text: str, write: Callable[[str], None]) -> None:
+    """Take new positions, or say why not."""
+    try:
+        write(text.replace(" ", "") or "all")
+    except BadInput as error:
+        st.toast(str(error))
+
+
+def _adder(edits: Sequence[Edit], codebooks: pd.DataFrame) -> None:
+    """Choose a codebook and a code and put it at the end of the list."""
+    sites = list(codebooks["site"])
+    last = edits[-1].site if edits else str(codebooks.sort_values("place")["site"].iloc[-1])
+    first, second, third, _ = st.columns([1.5, 1.2, 0.9, 4], vertical_alignment="bottom", gap="small")
+    with first:
+        site = st.selectbox("Codebook", sites, index=sites.index(last), key=f"add.site.{last}")
+    size = int(codebooks.loc[codebooks["site"] == site, "num_codes"].iloc[0])
+    with second:
+        title = f"Code, 0 to {size - 1:,}"
+        code = st.number_input(title, 0, size - 1, value=None, placeholder="number", key=f"add.code.{site}")
+    with third:
+        added = [*edits, Edit(str(site), int(code))] if code is not None else list(edits)
+        st.button("Add edit", on_click=_write, args=(added,), disabled=code is None, width="stretch")
+
+
+def _write(edits: Sequence[Edit]) -> None:
+    state.write(edit=[str(e) for e in edits], measure=None, run=None)
+
+
+def _tied(key: str, value: Any, then: Callable[[Any], None], label: str = "visible") -> dict[str, Any]:
+    """Ties a widget to a value that stands in the address under another name; `label`: whether its label is seen."""
+    st.session_state[key] = value
+    return {"key": key, "on_change": lambda: then(st.session_state[key]), "label_visibility": label}

@@ -1,0 +1,223 @@
+"""Making stores and measuring models: `build`, `evaluate`, `reproduce`, `bench`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backend.commands.command import Answer, Command, Progress, counting, metric_table, positive, table
+
+ENGINES = ("local", "ray")
+BENCHMARKS = "tests/benchmarks"
+HEADLINES = ("lm_loss", "lm_accuracy", "transition_accuracy", "state_code_precision", "jsd_all_mlp_normalized")
+_IN_A_FRESH_PROCESS = (
+    "import importlib, json, sys; module = importlib.import_module(sys.argv[1]); "
+    "print(json.dumps(module.BENCHMARKS[sys.argv[2]](sys.argv[3] == 'quick')))"
+)
+
+
+# -- build ---------------------------------------------------------------------------------------------------------
+
+
+def _build_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument(
+        "--items", type=positive, metavar="N", help="how many items (the data set's own number, or 2000)"
+    )
+    parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the items (0)")
+    parser.add_argument("--engine", default="local", choices=ENGINES, help="where shards are made (local)")
+
+
+def _build(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend.precompute import build
+
+    report = build(
+        options.model,
+        options.data_dir,
+        items=options.items,
+        seed=options.seed,
+        engine=options.engine,
+        progress=progress,
+    )
+    checks = table(["check", "result"], list(report.checks.items()))
+    text = (
+        f"Built {report.model} in {report.seconds:.1f} s: {report.items:,} items, {report.positions:,} positions, "
+        f"{report.activations:,} activations.\n{report.store}\n{checks}"
+    )
+    return Answer(dataclasses.asdict(report), text)
+
+
+# -- evaluate ------------------------------------------------------------------------------------------------------
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument(
+        "--seeds", type=positive, default=3, metavar="N", help="measure so many times on other items (3)"
+    )
+    parser.add_argument("--items", type=positive, metavar="N", help="held-out items, samples and patches a seed (512)")
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)"
+    )
+    parser.add_argument("--write-card", action="store_true", help="keep the numbers in the model card")
+
+
+def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
+    metrics = measured(options.model, options.data_dir, options.seeds, options.items, options.device, progress)
+    if options.write_card:
+        _write_card(options.model, options.data_dir, metrics)
+    return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
+
+
+def measured(
+    model: str, data_dir: Path, seeds: int, items: int | None, device: str, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Measure a model from its checkpoint: metric name -> its fields.
+
+    Args:
+        model: its name.
+        data_dir: where it is.
+        seeds: how many times.
+        items: held-out items per seed; None leaves the choice to `backend.evaluate`.
+        device: `auto`, `cpu` or `cuda`.
+        progress: told how far it is.
+    """
+    import torch
+
+    from backend.evaluate import evaluate
+
+    found = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    count = {} if items is None else {"items": items}
+    metrics = evaluate(model, data_dir, seeds=seeds, device=found, progress=progress, **count)
+    return {name: dataclasses.asdict(metric) for name, metric in metrics.items()}
+
+
+def _write_card(model: str, data_dir: Path, metrics: Mapping[str, Any]) -> None:
+    from backend import catalog
+    from backend.families.checkpoint import read_card, write_card
+
+    folder = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)
+    write_card(folder, {**read_card(folder), "metrics": metrics})
+
+
+# -- reproduce -----------------------------------------------------------------------------------------------------
+
+
+def _reproduce_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", metavar="TABLE", help="which comparison: tokfsm")
+    parser.add_argument("--quick", action="store_true", help="small models and few steps, to see that it works")
+
+
+def _reproduce(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend.reproduce import reproduce
+
+    record = reproduce(options.table, options.data_dir, fast=options.quick, progress=progress)
+    rows = record["rows"]
+    measures = [name for name in HEADLINES if any(name in row["metrics"] for row in rows)]
+    columns = [column for name in measures for column in (name, "paper")]
+    cells = []
+    for row in rows:
+        pairs = [(row["metrics"].get(name, {}).get("value"), row["paper"].get(name)) for name in measures]
+        cells.append([row["model"], *("-" if value is None else value for pair in pairs for value in pair)])
+    where = options.data_dir / "results" / f"{record['table']}.json"
+    return Answer(record, f"{table(['model', *columns], cells)}\nThe record is in {where}.")
+
+
+# -- bench ---------------------------------------------------------------------------------------------------------
+
+
+def _bench_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one benchmark, or one file's; all by default")
+    parser.add_argument("--quick", action="store_true", help="a fraction of the size, to see that it works")
+    parser.add_argument("--list", action="store_true", help="only say which there are")
+
+
+def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend.errors import BadInput
+
+    known = _benchmarks()
+    if options.list:
+        text = "\n".join(f"{group}: {', '.join(own)}" for group, own in known.items())
+        return Answer({"benchmarks": known}, text)
+    asked = options.name
+    chosen = [(group, name) for group, own in known.items() for name in own if asked in (None, group, name)]
+    if not chosen:
+        names = dict.fromkeys([*known, *(name for own in known.values() for name in own)])
+        raise BadInput(f"There is no benchmark {str(asked)[:40]!r}. Known: {', '.join(names) or 'none'}.")
+    rows: list[Mapping[str, Any]] = []
+    for done, (group, name) in enumerate(chosen):
+        progress(f"benchmark, {group}: {name}", done, len(chosen))
+        rows += _run_benchmark(group, name, options.quick)
+    progress("benchmark", len(chosen), len(chosen))
+    keys = ["name", "ratio", "value", "unit", "reference", "goal"]
+    found = [{key: row.get(key) for key in keys} for row in rows]
+    cells = [["-" if row[key] is None else row[key] for key in keys] for row in found]
+    return Answer({"benchmarks": found}, table(keys, cells))
+
+
+def _benchmarks() -> dict[str, list[str]]:
+    """`build` -> the names in `BENCHMARKS` of the file `tests/benchmarks/bench_build.py`, for every file there."""
+    from backend.catalog import ROOT
+
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    groups = [file.stem for file in sorted((ROOT / BENCHMARKS).glob("bench_*.py"))]
+    return {group.removeprefix("bench_"): list(importlib.import_module(_module(group)).BENCHMARKS) for group in groups}
+
+
+def _module(group: str) -> str:
+    return f"{BENCHMARKS.replace('/', '.')}.bench_{group.removeprefix('bench_')}"
+
+
+def _run_benchmark(group: str, name: str, quick: bool) -> list[Mapping[str, Any]]:
+    """Rows of one benchmark, measured in a fresh process, so that no other one's memory or caches are in them."""
+    from backend.catalog import ROOT
+    from backend.errors import CodescopeError
+
+    command = [sys.executable, "-c", _IN_A_FRESH_PROCESS, _module(group), name, "quick" if quick else "full"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        said = done.stderr.strip().splitlines()
+        raise CodescopeError(
+            f"The benchmark {name!r} of {group!r} failed: {said[-1] if said else 'it printed nothing'}."
+        )
+    rows: list[Mapping[str, Any]] = json.loads(lines[-1])
+    return rows
+
+
+BUILD = Command(
+    "build",
+    "precompute a model's store, check it and publish it",
+    ("build tokfsm-small", "build tokfsm-attn-mlp-k1 --items 2000 --seed 1 --json"),
+    _build_options,
+    _build,
+)
+EVALUATE = Command(
+    "evaluate",
+    "measure a model again from its checkpoint",
+    ("evaluate tokfsm-small", "evaluate tokfsm-attn-mlp-k1 --seeds 3 --json"),
+    _evaluate_options,
+    _evaluate,
+)
+REPRODUCE = Command(
+    "reproduce",
+    "run a whole comparison, training included, and keep its record",
+    ("reproduce tokfsm --quick", "reproduce tokfsm --json"),
+    _reproduce_options,
+    _reproduce,
+)
+BENCH = Command(
+    "bench",
+    "run benchmarks and print ratios against references",
+    ("bench --list", "bench build --quick", "bench --json"),
+    _bench_options,
+    _bench,
+)

@@ -1,0 +1,287 @@
+"""Whole comparisons with their training: `python -m backend reproduce TABLE`, the record that the pages and the README show.
+
+Table `tokfsm`: one row per row of the paper's Table 1 that is rebuilt here. Each row is trained from the same base with
+settings that stand below, measured from its checkpoint with several evaluation seeds, and put beside the paper's figures.
+A run that was stopped goes on from the rows and training states it finds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from backend import catalog
+from backend.data.fsm import Machine
+from backend.errors import UsageError
+from backend.families.checkpoint import read_card, save_checkpoint, write_card
+from backend.nn.placement import Placement
+from backend.train.codebooks import Recipe
+from backend.train.tokfsm import Shape, train_base, train_codebooks
+from backend.types import ModelSpec
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained model of a comparison.
+
+    Attributes:
+        model: its name.
+        title: one line for people.
+        placements: its codebooks; none for a base.
+        recipe: how it is trained (a base) or fine-tuned.
+        paper: the paper's figures for this kind of model, as published.
+        demo: order in which the explorer builds it on first start; 0 not by itself.
+    """
+
+    model: str
+    title: str
+    placements: tuple[Placement, ...]
+    recipe: Recipe
+    paper: Mapping[str, Any]
+    demo: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A comparison on one machine; the first row is the base of all others."""
+
+    machine: Machine
+    shape: Shape
+    rows: tuple[Row, ...]
+
+
+def _paper(source: str, loss: float, accuracy: float, states: float) -> dict[str, Any]:
+    return {
+        "source": f"Tamkin et al., Table 1: {source} (GPT-NeoX, 4 layers, 20,000 steps of 1,024 sequences)",
+        "lm_loss": loss,
+        "lm_accuracy": accuracy / 100,
+        "transition_accuracy": states / 100,
+    }
+
+
+FINE_TUNE = Recipe(steps=1000, batch=32, lr=3e-4, warmup=0.05, decay=0.6, commitment=0.25)
+TOKFSM = Table(
+    Machine(),
+    Shape(),
+    (
+        Row(
+            "tokfsm-base",
+            "TokFSM, 100 states: the transformer without codebooks",
+            (),
+            Recipe(steps=3000, batch=32, lr=2e-3, warmup=0.05, decay=0.6),
+            _paper("no codebook", 1.179, 46.36, 96.77),
+        ),
+        Row(
+            "tokfsm-attn-mlp-k1",
+            "TokFSM, 100 states: codebooks on every head and MLP, k = 1",
+            (Placement("attn", codes=1000), Placement("mlp", codes=1000)),
+            FINE_TUNE,
+            _paper("attention + MLP, k = 1, C = 10,000", 1.269, 45.27, 63.65),
+            demo=1,
+        ),
+        Row(
+            "tokfsm-attn-k1",
+            "TokFSM, 100 states: codebooks on every attention head, k = 1",
+            (Placement("attn", codes=1000),),
+            FINE_TUNE,
+            _paper("attention only, k = 1, C = 2,000", 1.18, 46.33, 96.39),
+            demo=3,
+        ),
+        Row(
+            "tokfsm-attn-mlp-k4",
+            "TokFSM, 100 states: codebooks on every head and MLP, k = 4",
+            (Placement("attn", codes=1000, k=4), Placement("mlp", codes=1000, k=4)),
+            FINE_TUNE,
+            _paper("attention + MLP, k = 4, C = 20,000", 1.192, 46.20, 80.69),
+            demo=4,
+        ),
+    ),
+)
+SMALL = Table(
+    Machine(states=25, edges=4, length=64),
+    Shape(dim=64, mlp=256),
+    (
+        Row(
+            "tokfsm-small-base",
+            "TokFSM, 25 states: the transformer without codebooks",
+            (),
+            Recipe(steps=1500, batch=64, lr=3e-3, warmup=0.05, decay=0.6),
+            {},
+        ),
+        Row(
+            "tokfsm-small",
+            "TokFSM, 25 states: codebooks on every head and MLP, k = 1",
+            (Placement("attn", codes=128), Placement("mlp", codes=256)),
+            Recipe(steps=600, batch=64, lr=5e-4, warmup=0.05, decay=0.6, commitment=0.25),
+            {},
+            demo=2,
+        ),
+    ),
+)
+TABLES: dict[str, Table] = {"tokfsm": TOKFSM, "tokfsm-small": SMALL}
+
+
+def quick(table: Table) -> Table:
+    """The same comparison with a fiftieth of the steps and small batches: shows that everything runs, proves nothing."""
+    rows = [
+        dataclasses.replace(row, recipe=dataclasses.replace(row.recipe, steps=max(20, row.recipe.steps // 50), batch=8))
+        for row in table.rows
+    ]
+    return dataclasses.replace(table, rows=tuple(rows))
+
+
+def reproduce(
+    name: str,
+    data_dir: Path,
+    *,
+    fast: bool = False,
+    seeds: int = 3,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train and measure every row of a table; returns and writes the record `results/NAME.json`.
+
+    The trained models join the catalog of the data directory, a fast run's under names that end in `-quick`.
+
+    Args:
+        name: key of `TABLES`.
+        data_dir: where models, training states and the record go.
+        fast: see `quick`; the record says so and is called `NAME-quick`.
+        seeds: of the evaluation.
+        seed: of the training.
+        device: `auto`, `cpu` or `cuda`.
+        progress: called with (what, done, total).
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    if name not in TABLES:
+        raise UsageError(f"There is no table {name[:60]!r}. Known: {', '.join(TABLES)}.")
+    table = quick(TABLES[name]) if fast else TABLES[name]
+    suffix = "-quick" if fast else ""
+    base = table.rows[0].model + suffix
+    began = time.monotonic()
+    rows = []
+    for row in table.rows:
+        model = row.model + suffix
+        spec = ModelSpec(
+            name=model,
+            family="transformer",
+            kind="text",
+            title=row.title,
+            dataset=table.machine.settings,
+            checkpoint=f"checkpoints/{model}",
+            base="" if model == base else base,
+            published=row.paper,
+            demo=0 if fast else row.demo,
+        )
+        training = _train(row, spec, table, data_dir, seed, device, progress)
+        metrics = _measure(spec, data_dir, seeds, device, progress)
+        card = {"metrics": metrics, "training": training}
+        write_card(data_dir / spec.checkpoint, card)
+        rows.append({"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training})
+    record = {
+        "table": name + suffix,
+        "commit": _commit(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.monotonic() - began, 1),
+        "training_seed": seed,
+        "evaluation_seeds": seeds,
+        "settings": {"machine": table.machine.settings, "shape": dataclasses.asdict(table.shape), "quick": fast},
+        "rows": rows,
+    }
+    write_record(record, data_dir)
+    return record
+
+
+def write_record(record: Mapping[str, Any], data_dir: Path) -> Path:
+    """Write `results/TABLE.json` at once or not at all."""
+    path = catalog.inside(data_dir, Path("results") / f"{record['table']}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    return path
+
+
+def _train(
+    row: Row, spec: ModelSpec, table: Table, data_dir: Path, seed: int, device: str, progress: Progress | None
+) -> dict[str, Any]:
+    """Train one row unless its checkpoint is there with these very settings; returns what the card says of it."""
+    folder = catalog.inside(data_dir, spec.checkpoint)
+    about: dict[str, Any] = {
+        "recipe": dataclasses.asdict(row.recipe),
+        "placements": [dataclasses.asdict(p) for p in row.placements],
+        "shape": dataclasses.asdict(table.shape),
+        "machine": table.machine.settings,
+        "seed": seed,
+        "base": spec.base,
+    }
+    about = json.loads(json.dumps(about))
+    if folder.is_dir():
+        known = dict(read_card(folder).get("training", {}))
+        if {k: v for k, v in known.items() if k in about} == about:
+            catalog.write_spec(spec, data_dir)
+            return known
+    state = catalog.inside(data_dir, Path("training") / spec.name / "state.pt")
+    log = state.with_name("log.jsonl")
+    state.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    options: dict[str, Any] = {
+        "seed": seed,
+        "device": device,
+        "state": state,
+        "resume": True,
+        "log": log,
+        "progress": None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total),
+    }
+    if row.placements:
+        base = catalog.inside(data_dir, Path("checkpoints") / spec.base)
+        model = train_codebooks(base, table.machine, row.placements, row.recipe, **options)
+    else:
+        model = train_base(table.machine, table.shape, row.recipe, **options)
+    about["seconds"] = round(time.monotonic() - began, 1)
+    if log.exists():
+        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        about["log"] = entries[:: max(1, len(entries) // 40)] + entries[-1:]
+    save_checkpoint(model, folder, {"metrics": {}, "training": about})
+    catalog.write_spec(spec, data_dir)
+    state.unlink(missing_ok=True)
+    log.unlink(missing_ok=True)
+    return about
+
+
+def _measure(
+    spec: ModelSpec, data_dir: Path, seeds: int, device: str, progress: Progress | None
+) -> dict[str, dict[str, Any]]:
+    from backend.evaluate import evaluate
+
+    where = "cpu" if device == "auto" else device
+    found = evaluate(spec.name, data_dir, seeds=seeds, device=where, progress=progress)
+    return {name: dataclasses.asdict(metric) for name, metric in found.items()}
+
+
+def _commit() -> str:
+    """The commit of the code, with `+` where files differ from it; empty outside a repository."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=catalog.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return run.stdout.strip()

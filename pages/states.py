@@ -1,0 +1,60 @@
+"""Which codes stand for which state, which transitions do they imply, and can it be made to believe another state?"""
+
+import streamlit as st
+
+from app import believing, html, resources, state, states, widgets
+from app.tables import row
+from app.timing import PATIENCE, Pace
+
+explorer = resources.explorer()
+models = explorer.models()
+model = state.model(models, capability="states")
+views = {"matrix": "States and codes", "transitions": "Transitions", "believe": "Make it believe"}
+view = state.choice("view", list(views), "matrix")
+left, right = st.columns([3, 2], vertical_alignment="bottom")
+with left:
+    widgets.draw(html.page_title("States", "Which codes stand for which state, and can it be made to believe another?"))
+if model not in states.usable(models, "states"):
+    states.unavailable(models, model, "states", "be shown as a finite-state machine", "states")
+    widgets.footer(explorer)
+    st.stop()
+with right:
+    st.segmented_control(
+        "View",
+        list(views),
+        format_func=views.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        **state.bound("view", view, "matrix"),
+    )
+machine = explorer.machine(model)
+codebooks = explorer.codebooks(model)
+labels = explorer.people.newest_labels(model)
+tables, again = {}, []
+if view == "believe":
+    if "steer" not in row(models, "model", model).capabilities:
+        states.unavailable(models, model, "states", "be steered", "states", "steer")
+        st.stop()
+    widgets.section("It is in state A: make it believe B", "the codes of B are put in where A has just been read")
+    asked = believing.controls(explorer, machine, model, codebooks)
+    likely = Pace.of(model).seconds(asked.samples * asked.new_states)
+    if likely > PATIENCE and not state.flag("run"):
+        st.button(f"Run (about {likely:.0f} s)", type="primary", on_click=state.write, kwargs={"run": "1"})
+    else:
+        with widgets.guarded(), st.spinner("The model reads the walk ..."):
+            found = believing.believed(str(resources.data_dir()), explorer.build(model), model, asked, explorer)
+            tables = believing.result_panel(found, model, asked, machine)
+            again = [believing.python(model, asked)]
+else:
+    site = state.site(codebooks)
+    if "site" not in state.parameters():
+        last = codebooks[codebooks["place"] == "mlp"]
+        site = str((last if len(last) else codebooks)["site"].iloc[-1])
+    st.pills("Codebook", list(codebooks["site"]), required=True, **state.bound("site", site))
+    found_states = explorer.states(model, site)
+    widgets.draw(states.figures(found_states, machine))
+    if view == "matrix":
+        tables = states.matrix_panel(found_states, model, site, labels)
+    else:
+        tables = states.transitions_panel(found_states, model, site)
+widgets.footer(explorer, tables, again)

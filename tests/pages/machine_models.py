@@ -1,0 +1,44 @@
+"""Tiny trained models of a finite-state machine with their stores, for the pages that show machines and steer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend.data.fsm import Machine
+from backend.families.checkpoint import save_checkpoint
+from backend.nn.placement import Placement
+from backend.precompute import build
+from backend.train.codebooks import Recipe
+from backend.train.tokfsm import Shape, train_base, train_codebooks
+
+MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
+CODED, PLAIN = "walk", "walk-base"
+SITES = ["L0.attn.h0", "L0.attn.h1", "L0.mlp"]
+
+
+def make_models(data_dir: Path) -> Path:
+    """`walk` (codebooks on attention, k = 1, and on the MLP, k = 2) and its base, both built."""
+    shape = Shape(layers=1, dim=32, heads=2, mlp=64)
+    base = train_base(MACHINE, shape, Recipe(steps=150, batch=32, lr=5e-3, save_every=0), device="cpu")
+    save_checkpoint(base, data_dir / "checkpoints" / PLAIN, {})
+    places = (Placement("attn", codes=24, k=1), Placement("mlp", codes=32, k=2))
+    recipe = Recipe(steps=20, batch=32, lr=5e-4, commitment=0.25, save_every=0)
+    coded = train_codebooks(data_dir / "checkpoints" / PLAIN, MACHINE, places, recipe, device="cpu")
+    save_checkpoint(coded, data_dir / "checkpoints" / CODED, {})
+    (data_dir / "catalog").mkdir()
+    settings = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in MACHINE.settings.items())
+    for name, base_name in ((CODED, PLAIN), (PLAIN, "")):
+        (data_dir / "catalog" / f"{name}.toml").write_text(
+            f'name = "{name}"\nfamily = "transformer"\nkind = "text"\ntitle = "A small walk"\n'
+            f'checkpoint = "checkpoints/{name}"\nbase = "{base_name}"\n\n[dataset]\n{settings}\n'
+        )
+        build(name, data_dir, items=60)
+    return data_dir
+
+
+@pytest.fixture(scope="session")
+def machine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with both models, made once for all tests."""
+    return make_models(tmp_path_factory.mktemp("machines"))

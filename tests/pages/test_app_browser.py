@@ -1,0 +1,166 @@
+"""The app in a real browser: `python -m app` is started, links and keys lead on and back, no data string runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.backend import tiny_store
+from tests.pages.conftest import MODEL, ROOT, make_store
+
+playwright = pytest.importorskip("playwright.sync_api")
+CODE = f"code?model={MODEL}&site=L0.mlp&code=11"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Address of a running app on a small store."""
+    data_dir = tmp_path_factory.mktemp("data")
+    make_store(data_dir)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = start(port, data_dir)
+    try:
+        wait(port, process)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0, "Ctrl-C has to end the app cleanly"
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the web server is still there"
+
+
+def start(port: int, data_dir: Path) -> subprocess.Popen[str]:
+    """`python -m app` as a person would start it."""
+    command = [sys.executable, "-m", "app", "--no-browser", "--port", str(port), "--data-dir", str(data_dir)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def wait(port: int, process: subprocess.Popen[str]) -> None:
+    """Until the app says it is open."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(300):
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            opener.open(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the app did not start")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One browser for all tests of this file."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """A fresh tab; a dialog or an error in the page's own script fails the test."""
+    tab = browser.new_page(base_url=server, viewport={"width": 1500, "height": 1000})
+    tab.set_default_timeout(20_000)
+    problems: list[str] = []
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("dialog", lambda dialog: (problems.append("a dialog opened"), dialog.dismiss()))
+    yield tab
+    tab.close()
+    assert problems == []
+
+
+def heading(tab, text: str) -> None:
+    """Wait until the page's heading is that."""
+    tab.wait_for_function("t => document.querySelector('h1')?.innerText.replace(/\\s+/g, ' ') === t", arg=text)
+
+
+def test_search_leads_to_a_code_and_back_leads_to_the_search(page):
+    page.goto(f"search?model={MODEL}")
+    page.fill("input[aria-label^=Pattern]", "[dD]er")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("table a.chip")
+    assert "pattern=" in page.url
+    page.locator("table a.chip").first.click()
+    heading(page, "L0.mlp 11")
+    assert page.url.endswith(CODE)
+    page.go_back()
+    heading(page, "Search")
+    page.wait_for_selector("table a.chip")
+    assert page.input_value("input[aria-label^=Pattern]") == "[dD]er"
+
+
+def test_keys_lead_to_the_next_code_the_search_and_do_nothing_while_typing(page):
+    page.goto(CODE.replace("code=11", "code=3"))
+    heading(page, "L0.mlp 3")
+    page.wait_for_selector("html[data-codescope=ready]", state="attached")
+    page.keyboard.press("j")
+    heading(page, "L0.mlp 4")
+    page.keyboard.press("k")
+    heading(page, "L0.mlp 3")
+    page.keyboard.press("/")
+    heading(page, "Search")
+    page.wait_for_function("document.activeElement.getAttribute('aria-label')?.startsWith('Pattern')")
+    page.keyboard.type("jk/s")
+    assert page.input_value("input[aria-label^=Pattern]") == "jk/s"
+
+
+def test_an_address_shows_the_same_view_in_another_tab(page):
+    page.goto(f"{CODE}&n=3&context=2")
+    page.wait_for_selector(".cs-foot")
+    assert page.locator(".example .meta").count() == 9
+
+
+def test_the_lens_selects_the_token_that_is_clicked(page):
+    page.goto(f"lens?model={MODEL}&item=3&place=0")
+    page.wait_for_selector(".strip button")
+    page.locator(".strip button").nth(1).click()
+    page.wait_for_function("[...document.querySelectorAll('.cs-head h2')].some(h => h.innerText === 'Position 1')")
+    assert "place=1" in page.url
+
+
+def test_a_code_of_the_map_opens_on_a_click(page):
+    page.goto(f"codebooks?model={MODEL}&site=L0.mlp")
+    page.wait_for_selector("canvas")
+    page.locator("canvas").click(position={"x": 30, "y": 8})
+    heading(page, "L0.mlp 1")
+
+
+def test_a_very_long_paste_is_answered_with_the_limit(page):
+    page.goto(f"lens?model={MODEL}")
+    page.wait_for_selector("textarea")
+    page.fill("textarea", "1 " * 5_000_000)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function("document.body.innerText.includes('20,000')", timeout=60_000)
+
+
+def test_the_pages_follow_the_theme_of_the_system(browser, server):
+    shades = []
+    for scheme in ("light", "dark"):
+        tab = browser.new_page(base_url=server, color_scheme=scheme)
+        tab.goto(CODE)
+        tab.wait_for_selector("a.chip")
+        shades.append(tab.evaluate("getComputedStyle(document.querySelector('.cs')).color"))
+        tab.close()
+    assert shades[0] != shades[1]
+
+
+def test_tokens_of_the_data_are_shown_and_never_run(page):
+    page.goto(CODE)
+    page.wait_for_selector(".examples")
+    assert "<b>" in tiny_store.WORDS and "<b>" in page.inner_text(".stMain")
+    assert page.locator(".examples b").count() == 0

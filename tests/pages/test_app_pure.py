@@ -1,0 +1,169 @@
+"""What needs no page: HTML is escaped, the invisible is seen, charts stay small, queries and progress are read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from markupsafe import Markup
+
+from app import builder, charts, html, queries
+from app.components.code_map import map_data
+from app.components.token_strip import token_data
+from backend.answers import Clause, Example, Token
+from backend.errors import BadInput, CodescopeError, UsageError
+from backend.types import CodeRef
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" a", "·a"),
+        ("\n", "⏎"),
+        ("\t\r", "⇥␍"),
+        ("\x00\x1b\x7f", "␀␛␡"),
+        ("\u202e", "U+202E"),
+        ("\u200b", "U+200B"),
+        (b"\xe2\x82".decode("utf-8", "surrogateescape"), "\\xe2\\x82"),
+        ("größe日本", "größe日本"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown(text, shown):
+    assert html.visible_text(text) == shown
+    assert html.visible(text).striptags() == shown.strip()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: html.visible(EVIL),
+        lambda: html.chip(CodeRef(EVIL, EVIL, 3), 4, EVIL),
+        lambda: html.table([EVIL], [[EVIL]], caption=EVIL),
+        lambda: html.stats([(EVIL, EVIL, EVIL)]),
+        lambda: html.empty(EVIL, EVIL),
+        lambda: html.section(EVIL, EVIL),
+        lambda: html.page_title(EVIL, EVIL),
+        lambda: html.pattern_error(EVIL, 3),
+        lambda: html.visible_lines(EVIL),
+        lambda: html.link(EVIL, EVIL, EVIL, EVIL, EVIL),
+        lambda: html.token(Token(EVIL, EVIL, fires=True, score=0.5, labels={EVIL: EVIL}), 0.5),
+        lambda: html.example(
+            Example(1, 2, 3, [Token(EVIL)], Token(EVIL, labels={"f": EVIL}), [Token(EVIL, EVIL)], 0.5, 0.1),
+            label=EVIL,
+            where=EVIL,
+        ),
+    ],
+)
+def test_no_string_becomes_markup(made):
+    found = str(made())
+    assert "<img" not in found and "&lt;img" in found
+    assert 'onerror="' not in found
+
+
+def test_text_that_is_not_markup_is_escaped_when_it_is_put_together():
+    assert html.wrap(Markup("") + EVIL).count("<img") == 0
+
+
+def test_addresses_leave_out_what_is_empty_and_quote_the_rest():
+    assert html.address("code", model="m", site="a/b", code=3, nothing=None) == "code?model=m&site=a/b&code=3"
+    assert html.address("steer", edit=["L0.mlp:1@4..9", "x:2#1"]) == "steer?edit=L0.mlp:1@4..9&edit=x:2%231"
+    assert html.address("search", pattern="a&b=c") == "search?pattern=a%26b%3Dc"
+
+
+def test_heads_of_one_layer_share_a_colour_and_neighbouring_places_differ():
+    assert html.colour_of("L1.attn.h0") == html.colour_of("L1.attn.h3") != html.colour_of("L1.mlp")
+    assert html.colour_of("L0.mlp") != html.colour_of("L1.mlp")
+
+
+def test_small_shares_are_told_from_zero():
+    assert [html.share(v) for v in (0, 0.5, 0.00012, 1e-9, float("nan"))] == [
+        "0.0 %",
+        "50.0 %",
+        "0.012 %",
+        "< 0.001 %",
+        "–",
+    ]
+
+
+@pytest.mark.parametrize("codes", [1, 7, 300_000])
+def test_charts_of_a_codebook_never_get_too_many_rows(codes):
+    frame = pd.DataFrame({"count": np.random.default_rng(0).zipf(1.5, codes).clip(0, 10**7) - 1})
+    assert len(charts.rank_frequency(frame, 10**6).data) <= 400
+    histogram = charts.usage_histogram(frame).data
+    assert histogram["codes"].sum() == codes and len(histogram) < 40
+
+
+def test_a_heatmap_keeps_its_largest_cells():
+    cells = pd.DataFrame({"x": range(20_000), "y": 0, "value": range(20_000)})
+    chart = charts.heatmap(cells, "x", "y", "value", title="n")
+    assert len(chart.data) == charts.MAX_ROWS and chart.data["value"].min() == 15_000
+
+
+def test_the_effect_chart_shows_the_largest_rises_and_falls():
+    frame = pd.DataFrame({"token": [f"t{i}" for i in range(100)], "measured": np.linspace(-1, 1, 100), "linear": 0.0})
+    shown = charts.effect(frame, most=3).data
+    assert set(shown["token"]) == {"t0", "t1", "t2", "t97", "t98", "t99"} and len(shown) == 12
+
+
+def test_bars_keep_tokens_apart_that_look_alike():
+    frame = pd.DataFrame({"token": ["a", "a"], "share": [0.5, 0.25]})
+    assert charts.bars(frame, "token", "share", title="share").data["name"].is_unique
+
+
+def test_the_map_marks_dead_codes_and_scales_positions():
+    codes = pd.DataFrame(
+        {
+            "code": [0, 1, 2],
+            "count": [10, 0, 1],
+            "share": [0.1, 0, 0.01],
+            "x": [0.0, np.nan, 4.0],
+            "y": [1.0, np.nan, 3.0],
+        }
+    )
+    grid = map_data(codes, "m", "s", layout="grid", labels={}, alt="a")
+    assert grid["level"][1] == -1 and grid["level"][0] == 1
+    flat = map_data(codes, "m", "s", layout="projection", labels={CodeRef("m", "s", 2): "two"}, alt="a")
+    assert flat["code"] == [0, 2] and flat["x"] == [0, 1] and "two" in flat["tip"][1]
+
+
+def test_a_token_for_the_browser_holds_nothing_invisible():
+    data = token_data("\n\u202e", gap="\x00", tip="a\x1bb", strength=7)
+    assert data == {"text": "⏎U+202E", "gap": "␀", "strength": 1.0, "tag": "", "tip": "a␛b"}
+
+
+def test_queries_are_read_and_written_back():
+    text = "L0.mlp:4 and L1.mlp:7 not L1.mlp:9 then3 L1.attn.h2:8"
+    clauses = queries.parse(text)
+    assert [c.operator for c in clauses] == ["and", "and", "and not", "then"] and clauses[3].within == 3
+    assert queries.write(clauses) == text
+    assert queries.parse("a:1 and not b:2") == [Clause("a", 1), Clause("b", 2, "and not")]
+
+
+@pytest.mark.parametrize("text", ["", "and", "a:1 b:2", "a:1 and", "a", "a:1 or b:2", " and ".join(["a:1"] * 20)])
+def test_a_query_that_cannot_be_read_is_explained(text):
+    with pytest.raises(BadInput):
+        queries.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "share"),
+    [("encoding 45 %", 0.45), ("3/4 shards", 0.75), ("1,000 of 4,000", 0.25), ("checking", None), ("200 %", 1.0)],
+)
+def test_progress_is_read_from_the_builders_words(line, share):
+    assert builder.share_of(line) == share
+
+
+def test_a_port_in_use_is_explained():
+    import socket
+
+    from app.__main__ import check_port
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CodescopeError, match="cannot be used"):
+            check_port("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(UsageError, match="not a port"):
+        check_port("127.0.0.1", 0)

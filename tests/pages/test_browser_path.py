@@ -1,0 +1,106 @@
+"""The way of an interested person in a real browser: Search, a code, Steer, and the result is read; then States."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+
+import pytest
+
+from backend.explorer import Explorer
+from backend.types import Edit
+from tests.pages.machine_models import CODED, MACHINE, machine_dir  # noqa: F401  (a fixture)
+from tests.pages.test_app_browser import start, wait
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def page(machine_dir):  # noqa: F811
+    """A tab of a running app; errors in the page's own script fail the test."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = start(port, machine_dir)
+    try:
+        wait(port, process)
+        with playwright.sync_playwright() as driver:
+            chromium = shutil.which("chromium") or shutil.which("google-chrome")
+            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            tab = browser.new_page(base_url=f"http://127.0.0.1:{port}/", viewport={"width": 1500, "height": 1000})
+            tab.set_default_timeout(30_000)
+            problems: list[str] = []
+            tab.on("pageerror", lambda error: problems.append(str(error)))
+            yield tab
+            browser.close()
+            assert not problems, problems
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+def settled(page) -> None:
+    """Until the page has been drawn to its foot."""
+    page.locator(".cs-foot").wait_for()
+    page.wait_for_selector("html[data-codescope=ready]", state="attached")
+    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+
+
+def at(page, address: str) -> None:
+    """Until the address matches a regular expression."""
+    page.wait_for_function("address => new RegExp(address).test(location.href)", arg=address)
+
+
+def test_from_search_to_a_code_to_steer_and_the_text_is_what_the_model_writes(page, machine_dir):  # noqa: F811
+    page.goto(f"search?model={CODED}&field=state read&value=12&site=L0.mlp")
+    chip = page.locator("a.chip").first
+    chip.wait_for()
+    site, code = chip.locator(".site").inner_text(), int(chip.locator(".id").inner_text())
+    chip.click()
+    at(page, rf"/code\?.*code={code}")
+    page.get_by_text("Steer with this code").wait_for()
+    settled(page)
+    page.get_by_text("Steer with this code").click()
+    at(page, r"/steer\?")
+    page.get_by_text("valid steps, steered").wait_for()
+    settled(page)
+    page.wait_for_function("document.querySelector('textarea[aria-label^=Prompt]')?.value")
+    prompt = page.get_by_label(re.compile("^Prompt")).input_value()
+    live = Explorer(machine_dir).live(CODED)
+    expected = live.generate(prompt, edits=[Edit(site, code)], max_new_tokens=40)[0].text
+    plain = live.generate(prompt, max_new_tokens=40)[0].text
+    texts = page.locator(".cs .text").all_inner_texts()
+    assert [t.strip() for t in texts] == [plain, expected]
+
+    page.get_by_role("slider", name="Strength").focus()
+    page.keyboard.press("ArrowLeft")
+    at(page, r"edit=[^&]*0\.95")
+
+
+def test_a_click_on_the_matrix_opens_the_code(page):
+    page.goto(f"states?model={CODED}&site=L0.mlp")
+    chart = page.locator("[data-testid=stVegaLiteChart] svg")
+    chart.wait_for()
+    settled(page)
+    chart.locator("path[aria-roledescription='rect mark']").first.click()
+    at(page, r"/code\?.*site=L0\.mlp")
+    page.get_by_text("Strongest").wait_for()
+
+
+def test_a_belief_leads_to_steer_with_the_same_edits(page, machine_dir):  # noqa: F811
+    page.goto(f"states?model={CODED}&view=believe&item=1&target=10")
+    page.get_by_text("How far it believes").wait_for()
+    settled(page)
+    shown = page.locator("table[aria-label^='normalised']").inner_text()
+    walk = page.get_by_label(re.compile("^Walk")).input_value()
+    found = Explorer(machine_dir).live(CODED).believe(walk, "10", at=7)
+    assert f"{found.normalized:.3f}" in shown and len(walk.split()) == 8 and MACHINE.digits == 2
+    page.get_by_text("Open in Steer").click()
+    at(page, r"/steer\?")
+    page.get_by_text("valid steps, steered").wait_for()
+    assert page.url.count("edit=") == len(found.edits)
+    settled(page)
+    page.wait_for_function("w => [...document.querySelectorAll('textarea')].some(t => t.value === w)", arg=walk)
