@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,11 +13,11 @@ from app import html, machine_charts, state, widgets
 from app.charts import MAX_ROWS
 from app.tables import Row, records
 from backend.data.fsm import Machine
-from backend.errors import Unsupported
 from backend.store.states import StateView
 from backend.types import CodeRef
 
 MAX_LISTED = 400  # mistakes and missed transitions in a table
+MAX_DRAWN = 20  # mistakes of one state in its drawing
 SORTS = ("state", "readings", "codes", "precision", "recall", "single_precision", "single_recall")
 
 
@@ -232,10 +232,12 @@ def transitions_panel(view: StateView, model: str, site: str) -> dict[str, pd.Da
             _choosing(machine_charts.circle(shown, view.states, chosen), f"graph-{model}-{site}", "node", "state")
     first, second = st.columns([1, 1], gap="medium")
     own = all_of_them[all_of_them["source"] == chosen]
+    extra = own[own["verdict"] == "mistake"].sort_values("count", ascending=False, kind="stable").iloc[MAX_DRAWN:]
     with first:
-        widgets.section(f"Successors of {chosen}", "times seen on the held-out half")
+        note = f"; {len(extra)} rarer mistakes are not drawn" if len(extra) else ""
+        widgets.section(f"Successors of {chosen}", f"times seen on the held-out half{note}")
         st.selectbox("State", view.states, **state.bound("state", chosen))
-        st.altair_chart(machine_charts.successors(own, chosen), alt=f"successors of state {chosen}")
+        st.altair_chart(machine_charts.successors(own.drop(extra.index), chosen), alt=f"successors of state {chosen}")
     with second:
         wrong = all_of_them[all_of_them["verdict"] != "right"].sort_values(
             ["verdict", "count"], ascending=False, kind="stable"
@@ -283,9 +285,3 @@ def _choosing(chart: Any, key: str, name: str, field: str) -> None:
             state.write(state=selected[0][field])
 
     st.altair_chart(chart, key=key, on_select=chosen, width="content", alt="transitions that the codes imply")
-
-
-def check_site(codebooks: Sequence[str], model: str) -> None:
-    """Raise `Unsupported` where a model has no codebook to look at."""
-    if not codebooks:
-        raise Unsupported(f"{model} has no codebooks, so no code can stand for a state.")

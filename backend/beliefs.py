@@ -51,8 +51,10 @@ class Wish:
 
 
 def reference_codes(family: TransformerFamily) -> list[dict[str, StateCodes]]:
-    """State codes of every codebook, counted once per loaded model: at a state's last digit, and behind it at each digit
-    of the next state but the last."""
+    """State codes of every codebook, counted once per loaded model.
+
+    The first entry is for a state's last digit, the others for each digit of the next state but the last.
+    """
     if family not in _known:
         items = family.items(0, REFERENCE_ITEMS, 0)
         half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
@@ -71,7 +73,9 @@ def state_number(machine: Machine, name: str) -> int:
     digits = machine.parse(name)[1:]
     state = int((digits * machine.base ** np.arange(len(digits) - 1, -1, -1)).sum()) if len(digits) else -1
     if len(digits) > machine.digits or not 0 <= state < machine.states:
-        raise BadInput(f"There is no state {name[:40]!r}: give one from {machine.name(0)} to {machine.name(machine.states - 1)}.")
+        raise BadInput(
+            f"There is no state {name[:40]!r}: give one from {machine.name(0)} to {machine.name(machine.states - 1)}."
+        )
     return state
 
 
@@ -106,7 +110,8 @@ def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, 
                     edits.append(Edit(info.site, int(code), action, wish.strength, (position + after,), one))
     if not any(edit.where == (position,) for edit in edits):
         raise UnknownCode(
-            f"There is no codebook at {', '.join(wish.places) or 'no place'} in layers {list(wish.layers) or 'all'} of {family.spec.name}."
+            f"There is no codebook at {', '.join(wish.places) or 'no place'} in layers {list(wish.layers) or 'all'} "
+            f"of {family.spec.name}."
         )
     return edits
 
@@ -166,7 +171,10 @@ def believe(
     controls = []
     for name, used in (
         ("random codes", [replace(e, code=_random_code(family, e, rng)) for e in edits]),
-        (f"codes of a third state, {machine.name(third)}", wish_edits(family, [third] * machine.digits, position, wish)),
+        (
+            f"codes of a third state, {machine.name(third)}",
+            wish_edits(family, [third] * machine.digits, position, wish),
+        ),
     ):
         _, whole, token = outcome(used)
         controls.append((name, whole / max(unpatched, 1e-12), token))
@@ -236,7 +244,10 @@ def _continue(
     return pd.DataFrame(
         {
             "text": [machine.render(row[1:])[0].strip() for row in new],
-            "first": [machine.name(s) if s >= 0 else machine.render(row[1 : 1 + machine.digits])[0] for s, row in zip(first, new, strict=True)],
+            "first": [
+                machine.name(s) if s >= 0 else machine.render(row[1 : 1 + machine.digits])[0]
+                for s, row in zip(first, new, strict=True)
+            ],
             "valid_from_target": good & machine.transitions[wanted][first],
             "valid_from_actual": good & machine.transitions[actual][first],
             "rest_valid": valid.sum(1),

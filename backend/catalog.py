@@ -24,7 +24,8 @@ def check_name(name: str) -> str:
     """Return `name` if it can name a model and a file; raise `CatalogError` otherwise."""
     if not _NAME.fullmatch(name):
         raise CatalogError(
-            f"{name[:80]!r} cannot name a model. Use up to 100 letters, digits, '.', '_' and '-', starting with a letter or digit."
+            f"{name[:80]!r} cannot name a model. Use up to 100 letters, digits, '.', '_' and '-', "
+            "starting with a letter or digit."
         )
     return name
 
@@ -50,7 +51,9 @@ def read_spec(path: Path) -> ModelSpec:
         raise CatalogError(f"{path} cannot be read as TOML: {error}. Mend or delete the file.") from error
     fields = {f.name: f for f in dataclasses.fields(ModelSpec)}
     unknown = sorted(data.keys() - fields.keys())
-    required = {n for n, f in fields.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING}
+    required = {
+        n for n, f in fields.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
     missing = sorted(required - data.keys())
     if unknown or missing:
         raise CatalogError(f"{path}: unknown keys {unknown}, missing keys {missing}. Known keys: {sorted(fields)}.")

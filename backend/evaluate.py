@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ def evaluate(
     data_dir: Path,
     *,
     seeds: int = 3,
-    items: int = 512,
+    items: int = 256,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> dict[str, Metric]:
@@ -68,7 +68,9 @@ def evaluate(
     """
     spec = catalog.find(model, data_dir)
     family = open_family(spec, data_dir, device)
-    base = open_family(catalog.find(spec.base, data_dir), data_dir, device) if spec.base and spec.base != model else None
+    base = (
+        open_family(catalog.find(spec.base, data_dir), data_dir, device) if spec.base and spec.base != model else None
+    )
     if "logits" not in family.capabilities:
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
     measures = Measures()
@@ -97,7 +99,7 @@ def measure(family: TransformerFamily, base: TransformerFamily | None, into: Mea
 def _language(
     family: TransformerFamily,
     base: TransformerFamily | None,
-    items: list[Item],
+    items: Sequence[Item],
     into: Measures,
     floor: float | None,
     with_neurons: bool,
@@ -121,7 +123,7 @@ def _language(
     return dict(encoded.grids), dict(encoded.neurons)
 
 
-def _loss(logits: np.ndarray | None, items: list[Item]) -> tuple[np.ndarray, np.ndarray]:
+def _loss(logits: np.ndarray | None, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
     assert logits is not None
     logits = logits.astype(np.float64)
     shifted = logits - logits.max(-1, keepdims=True)
@@ -149,7 +151,9 @@ def _usage(family: TransformerFamily, grids: dict[str, CodeGrid], into: Measures
         dead += info.num_codes - used
         total += info.num_codes
     if total:
-        into.add("dead_code_fraction", dead / total, positions, f"share of all {total} codes that no held-out position chose")
+        into.add(
+            "dead_code_fraction", dead / total, positions, f"share of all {total} codes that no held-out position chose"
+        )
 
 
 def _transitions(family: TransformerFamily, into: Measures, seed: int, count: int) -> None:
@@ -167,7 +171,7 @@ def _transitions(family: TransformerFamily, into: Measures, seed: int, count: in
 
 def _state_codes(
     family: TransformerFamily,
-    items: list[Item],
+    items: Sequence[Item],
     grids: dict[str, CodeGrid],
     neurons: dict[str, np.ndarray],
     into: Measures,
@@ -194,10 +198,19 @@ def _state_codes(
         into.add(f"state_code_recall.{info.site}", result.recall.mean(), tested, "recall, " + text)
     result = found[best.site]
     where = f"best layer {best.site}; assigned on one half of the items, tested on the other, over all positions"
-    into.add("state_code_precision", result.precision.mean(), tested, f"mean over states, all codes of a state; {where}")
+    into.add(
+        "state_code_precision", result.precision.mean(), tested, f"mean over states, all codes of a state; {where}"
+    )
     into.add("state_code_recall", result.recall.mean(), tested, f"mean over states, all codes of a state; {where}")
-    into.add("state_code_single_precision", result.single_precision.mean(), tested, f"most frequent code of a state alone; {where}")
-    into.add("state_code_single_recall", result.single_recall.mean(), tested, f"most frequent code of a state alone; {where}")
+    into.add(
+        "state_code_single_precision",
+        result.single_precision.mean(),
+        tested,
+        f"most frequent code of a state alone; {where}",
+    )
+    into.add(
+        "state_code_single_recall", result.single_recall.mean(), tested, f"most frequent code of a state alone; {where}"
+    )
     rng = np.random.default_rng((seed, 5))
     part = half == 1
     random, shuffled = (
@@ -205,12 +218,25 @@ def _state_codes(
         for kind in ("random", "shuffled")
     )
     into.add("state_code_precision_random_code", random, tested, f"control: a random live code per state; {where}")
-    into.add("state_code_precision_shuffled_map", shuffled, tested, f"control: the states' codes shuffled among them; {where}")
+    into.add(
+        "state_code_precision_shuffled_map",
+        shuffled,
+        tested,
+        f"control: the states' codes shuffled among them; {where}",
+    )
     activations = np.concatenate([neurons[name] for name in hidden], axis=1)
     rival = neuron_precision(activations, truth, half, result.recall, machine.states)
-    text = f"best of {activations.shape[1]} neurons ({', '.join(hidden)}, either sign), chosen on one half, at the recall of the codes on the other"
+    text = (
+        f"best of {activations.shape[1]} neurons ({', '.join(hidden)}, either sign), chosen on one half, "
+        "at the recall of the codes on the other"
+    )
     into.add("neuron_precision", rival.mean(), tested, text)
-    into.add("state_code_precision_above_neuron", (result.precision - rival).mean(), tested, f"state_code_precision minus {text}")
+    into.add(
+        "state_code_precision_above_neuron",
+        (result.precision - rival).mean(),
+        tested,
+        f"state_code_precision minus {text}",
+    )
     _beliefs(family, found, grids, into, seed, count)
 
 
@@ -254,6 +280,12 @@ def _beliefs(
         report(name, {s: main[s][patches.b] for s in sites}, f"B's own codes of {len(sites)} codebooks ({name})")
     control = sites_at(infos, "mlp") or sites_at(infos)
     kind = "MLP" if sites_at(infos, "mlp") else "all"
-    report("random_code", {s: rng.choice(live[s], (count, main[s].shape[1])) for s in control}, f"control: random live codes ({kind})")
+    report(
+        "random_code",
+        {s: rng.choice(live[s], (count, main[s].shape[1])) for s in control},
+        f"control: random live codes ({kind})",
+    )
     report("wrong_state", {s: main[s][patches.c] for s in control}, f"control: the codes of a third state C ({kind})")
-    report("shuffled_map", {s: main[s][shuffle[patches.b]] for s in control}, f"control: codes by a shuffled map ({kind})")
+    report(
+        "shuffled_map", {s: main[s][shuffle[patches.b]] for s in control}, f"control: codes by a shuffled map ({kind})"
+    )

@@ -15,6 +15,7 @@ from backend.analysis.states import StateCodes, state_codes
 from backend.data.fsm import Machine
 from backend.errors import Unsupported
 from backend.families.transformer import TransformerFamily
+from backend.nn.sampling import Sampler
 from backend.types import CodebookInfo, CodeGrid, Edit, Item
 
 
@@ -29,25 +30,16 @@ def machine_of(family: TransformerFamily) -> Machine:
     return family.dataset
 
 
-@torch.no_grad()
 def sample_walks(family: TransformerFamily, count: int, seed: int, batch: int = 256) -> np.ndarray:
     """Full-length samples at temperature 1 from BOS alone: token ids int64 `[count, length]`."""
     machine = machine_of(family)
     made = []
     for start in range(0, count, batch):
-        torch.manual_seed(seed * 100_003 + start)
         prompt = torch.full((min(batch, count - start), 1), machine.bos, device=family.device)
-        made.append(
-            family.model.model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=machine.length - 1,
-                do_sample=True,
-                top_k=0,
-                pad_token_id=machine.bos,
-                eos_token_id=None,
-            )
-        )
+        sampler = Sampler(family.model.model, prompt, seed=seed * 100_003 + start)
+        for _ in range(machine.length - 1):
+            sampler.step()
+        made.append(sampler.tokens)
     return torch.cat(made).cpu().numpy()
 
 
@@ -97,7 +89,10 @@ def make_patches(machine: Machine, count: int, seed: int, states_before: int | N
 
 @torch.no_grad()
 def next_token(
-    family: TransformerFamily, tokens: np.ndarray, forced: Mapping[str, np.ndarray] | None = None, edits: Sequence[Edit] = ()
+    family: TransformerFamily,
+    tokens: np.ndarray,
+    forced: Mapping[str, np.ndarray] | None = None,
+    edits: Sequence[Edit] = (),
 ) -> np.ndarray:
     """Probabilities of the token after the last, float64 `[n, vocabulary]`.
 

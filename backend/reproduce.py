@@ -68,7 +68,7 @@ def _paper(source: str, loss: float, accuracy: float, states: float) -> dict[str
     }
 
 
-FINE_TUNE = Recipe(steps=1000, batch=32, lr=3e-4, warmup=0.05, decay=0.6, commitment=0.25)
+FINE_TUNE = Recipe(steps=300, batch=16, lr=3e-4, warmup=0.1, decay=0.6, commitment=0.25, distill=True, save_every=100)
 TOKFSM = Table(
     Machine(),
     Shape(),
@@ -83,7 +83,7 @@ TOKFSM = Table(
         Row(
             "tokfsm-attn-mlp-k1",
             "TokFSM, 100 states: codebooks on every head and MLP, k = 1",
-            (Placement("attn", codes=1000), Placement("mlp", codes=1000)),
+            (Placement("attn", codes=512), Placement("mlp", codes=4000)),
             FINE_TUNE,
             _paper("attention + MLP, k = 1, C = 10,000", 1.269, 45.27, 63.65),
             demo=1,
@@ -91,7 +91,7 @@ TOKFSM = Table(
         Row(
             "tokfsm-attn-k1",
             "TokFSM, 100 states: codebooks on every attention head, k = 1",
-            (Placement("attn", codes=1000),),
+            (Placement("attn", codes=512),),
             FINE_TUNE,
             _paper("attention only, k = 1, C = 2,000", 1.18, 46.33, 96.39),
             demo=3,
@@ -99,8 +99,8 @@ TOKFSM = Table(
         Row(
             "tokfsm-attn-mlp-k4",
             "TokFSM, 100 states: codebooks on every head and MLP, k = 4",
-            (Placement("attn", codes=1000, k=4), Placement("mlp", codes=1000, k=4)),
-            FINE_TUNE,
+            (Placement("attn", codes=512, k=4), Placement("mlp", codes=4000, k=4)),
+            dataclasses.replace(FINE_TUNE, steps=900),
             _paper("attention + MLP, k = 4, C = 20,000", 1.192, 46.20, 80.69),
             demo=4,
         ),
@@ -114,14 +114,14 @@ SMALL = Table(
             "tokfsm-small-base",
             "TokFSM, 25 states: the transformer without codebooks",
             (),
-            Recipe(steps=1500, batch=64, lr=3e-3, warmup=0.05, decay=0.6),
+            Recipe(steps=2000, batch=32, lr=3e-3, warmup=0.05, decay=0.6),
             {},
         ),
         Row(
             "tokfsm-small",
             "TokFSM, 25 states: codebooks on every head and MLP, k = 1",
-            (Placement("attn", codes=128), Placement("mlp", codes=256)),
-            Recipe(steps=600, batch=64, lr=5e-4, warmup=0.05, decay=0.6, commitment=0.25),
+            (Placement("attn", codes=128), Placement("mlp", codes=512)),
+            FINE_TUNE,
             {},
             demo=2,
         ),
@@ -133,7 +133,9 @@ TABLES: dict[str, Table] = {"tokfsm": TOKFSM, "tokfsm-small": SMALL}
 def quick(table: Table) -> Table:
     """The same comparison with a fiftieth of the steps and small batches: shows that everything runs, proves nothing."""
     rows = [
-        dataclasses.replace(row, recipe=dataclasses.replace(row.recipe, steps=max(20, row.recipe.steps // 50), batch=8))
+        dataclasses.replace(
+            row, recipe=dataclasses.replace(row.recipe, steps=max(20, row.recipe.steps // 50), batch=8, save_every=0)
+        )
         for row in table.rows
     ]
     return dataclasses.replace(table, rows=tuple(rows))
@@ -189,7 +191,9 @@ def reproduce(
         metrics = _measure(spec, data_dir, seeds, device, progress)
         card = {"metrics": metrics, "training": training}
         write_card(data_dir / spec.checkpoint, card)
-        rows.append({"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training})
+        rows.append(
+            {"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training}
+        )
     record = {
         "table": name + suffix,
         "commit": _commit(),
@@ -243,7 +247,9 @@ def _train(
         "state": state,
         "resume": True,
         "log": log,
-        "progress": None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total),
+        "progress": None
+        if progress is None
+        else lambda what, done, total: progress(f"{spec.name}: {what}", done, total),
     }
     if row.placements:
         base = catalog.inside(data_dir, Path("checkpoints") / spec.base)

@@ -65,7 +65,9 @@ class LiveModel:
             BadInput: too long, or not readable by the model's data set.
         """
         if len(text) > MAX_CHARACTERS:
-            raise BadInput(f"{len(text):,} characters are too many: at most {MAX_CHARACTERS:,} can be read at once. Cut the text.")
+            raise BadInput(
+                f"{len(text):,} characters are too many: at most {MAX_CHARACTERS:,} can be read at once. Cut the text."
+            )
         ids = self.family.dataset.parse(text)
         if not len(ids):
             raise BadInput("The text is empty. Write at least one token.")
@@ -93,7 +95,12 @@ class LiveModel:
         kl = (q * (steered.after - steered.before)).sum(-1)
         order = np.argsort(-np.maximum(p[-1], q[-1]), kind="stable")[:top]
         following = pd.DataFrame(
-            {"token_id": order, "token": [self.token_text(int(i)) for i in order], "before": p[-1][order], "after": q[-1][order]}
+            {
+                "token_id": order,
+                "token": [self.token_text(int(i)) for i in order],
+                "before": p[-1][order],
+                "after": q[-1][order],
+            }
         )
         changed = {
             site: int((grid.codes != steered.grids_before[site].codes).any(1).sum())
@@ -154,7 +161,9 @@ class LiveModel:
         ids = self.parse(prompt)
         steps = min(max_new_tokens, self.context - len(ids))
         if steps < 1:
-            raise BadInput(f"The prompt fills the model's context of {self.context} tokens: nothing can follow. Shorten it.")
+            raise BadInput(
+                f"The prompt fills the model's context of {self.context} tokens: nothing can follow. Shorten it."
+            )
         rows = torch.from_numpy(np.repeat(ids[None], samples, 0)).to(self.family.device)
         sampler = Sampler(self.family.model.model, rows, temperature=temperature, top_k=top_k, seed=seed)
         for _ in range(steps):
@@ -175,12 +184,18 @@ class LiveModel:
         seed: int = 0,
     ) -> list[Generated]:
         """As `stream`, the finished samples alone."""
-        last: list[Generated] = []
-        for last in self.stream(
-            prompt, edits=edits, samples=samples, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
+        made: list[Generated] = []
+        for so_far in self.stream(
+            prompt,
+            edits=edits,
+            samples=samples,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
         ):
-            pass
-        return last
+            made = so_far
+        return made
 
     def _generated(self, tokens: list[int], prompt_length: int) -> Generated:
         return Generated(self.family.dataset.render(tokens)[0], tuple(tokens), prompt_length)
@@ -201,7 +216,13 @@ class LiveModel:
         """Unsteered, steered, and with random codes in place of the edits' codes: same prompt, same seed.
 
         Args:
-            prompt, edits, samples, max_new_tokens, temperature, top_k, seed: see `stream`.
+            prompt: see `stream`, as for the others that are not listed.
+            edits: in force in the steered arm.
+            samples: in each arm.
+            max_new_tokens: as in `stream`.
+            temperature: as in `stream`.
+            top_k: as in `stream`.
+            seed: the same in all arms.
             success: an RE2 pattern; a sample succeeds if it matches in the new text.
         """
         arms = []
@@ -352,4 +373,3 @@ def _tokens(item: Item) -> list[Token]:
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
     logits = logits - logits.max(-1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-

@@ -196,8 +196,10 @@ class Edit:
     def __str__(self) -> str:
         where = self.where if isinstance(self.where, str) else ",".join(map(str, self.where))
         what = {"force": "", "ban": ":ban", "zero": ":zero", "blend": f":{self.strength:g}"}[self.action]
-        return f"{self.site}:{self.code}{what}" + ("" if where == "all" else f"@{where}") + (
-            "" if self.slot is None else f"#{self.slot}"
+        return (
+            f"{self.site}:{self.code}{what}"
+            + ("" if where == "all" else f"@{where}")
+            + ("" if self.slot is None else f"#{self.slot}")
         )
 
     @classmethod
@@ -252,7 +254,9 @@ def _parse_where(text: str) -> Literal["all", "prompt", "generated"] | tuple[int
             raise BadInput(f"{text[:80]!r} is not a place. Write all, prompt, generated, 3, -1, 2,5 or 4..9.")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 100_000:
-            raise BadInput(f"The positions {part!r} run backwards or are too many. Write the smaller one first, e.g. 4..9.")
+            raise BadInput(
+                f"The positions {part!r} run backwards or are too many. Write the smaller one first, e.g. 4..9."
+            )
         positions.extend(range(first, last + 1))
     return tuple(positions)
 

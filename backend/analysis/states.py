@@ -39,7 +39,9 @@ def state_codes(codes: np.ndarray, truth: np.ndarray, half: np.ndarray, num_code
     """Assign codes to states on half 0 and test them on half 1, over all positions.
 
     Args:
-        codes: int `[P, slots]`, -1 for an empty slot. truth: int `[P]`, -1 where no state is complete. half: 0 or 1 `[P]`.
+        codes: int `[P, slots]`, -1 for an empty slot.
+        truth: int `[P]`, -1 where no state is complete.
+        half: 0 or 1 `[P]`.
         num_codes: rows of the table.
         states: number of states.
 
@@ -90,7 +92,8 @@ def neuron_precision(
 
     Args:
         activations: float `[P, neurons]`.
-        truth, half: as in `state_codes`.
+        truth: as in `state_codes`.
+        half: as in `state_codes`.
         recall: float `[states]` to match.
         states: number of states.
 
@@ -126,7 +129,8 @@ def purity(codes: np.ndarray, groups: np.ndarray, num_codes: int) -> tuple[float
     """Share of the codes that fire (at least twice) for one group only, and how many codes that is counted over.
 
     Args:
-        codes: int `[P, slots]`. groups: int `[P]`, e.g. the state; only positions with a group >= 0 count.
+        codes: int `[P, slots]`.
+        groups: int `[P]`, e.g. the state; only positions with a group >= 0 count.
         num_codes: rows of the table.
     """
     use = (groups >= 0)[:, None] & (codes >= 0)
@@ -137,12 +141,20 @@ def purity(codes: np.ndarray, groups: np.ndarray, num_codes: int) -> tuple[float
 
 
 def wrong_code_precision(
-    codes: np.ndarray, truth: np.ndarray, main: np.ndarray, kind: Literal["random", "shuffled"], rng: np.random.Generator
+    codes: np.ndarray,
+    truth: np.ndarray,
+    main: np.ndarray,
+    kind: Literal["random", "shuffled"],
+    rng: np.random.Generator,
 ) -> float:
     """Control: mean precision over states when each is given a `random` live code, or another state's by a shuffled map.
 
     Args:
-        codes: int `[P, slots]`. truth: int `[P]`. main: int `[states]`, the states' own codes. rng: of the choice.
+        codes: int `[P, slots]`.
+        truth: int `[P]`.
+        main: int `[states]`, the states' own codes.
+        kind: which control.
+        rng: of the choice.
     """
     states = len(main)
     live = np.unique(codes[codes >= 0])

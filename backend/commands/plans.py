@@ -67,17 +67,23 @@ def make_plan(options: argparse.Namespace) -> Plan:
     ):
         if value is not None and not low < value < 1e6:
             raise BadInput(f"{name} {value:g} is out of range. Give a positive number.")
-    steps = options.steps if options.steps is not None else 2000 if places else options.base_steps
+    steps = options.steps if options.steps is not None else 300 if places else options.base_steps
     lr = options.lr if options.lr is not None else 3e-4 if places else options.base_lr
     if min(steps, options.base_steps) < 1:
         raise BadInput("--steps and --base-steps must be at least 1.")
 
-    def recipe(count: int, rate: float) -> Recipe:
-        return Recipe(count, options.batch, rate, decay=0.6, save_every=max(20, min(500, count // 10)))
+    def recipe(count: int, rate: float, batch: int) -> Recipe:
+        return Recipe(count, options.batch or batch, rate, decay=0.6, save_every=max(20, min(500, count // 10)))
 
-    tuned = dataclasses.replace(
-        recipe(steps, lr), commitment=options.commitment if places else 0.0, reset_every=options.reset_every
-    )
+    tuned = recipe(steps, lr, 16 if places else 32)
+    if places:
+        tuned = dataclasses.replace(
+            tuned,
+            warmup=0.1,
+            commitment=options.commitment,
+            distill=not options.no_distill,
+            reset_every=options.reset_every,
+        )
     name = _name(options, places, machine)
     return Plan(
         name=name,
@@ -85,7 +91,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
         shape=shape,
         placements=placements,
         recipe=tuned,
-        base_recipe=recipe(options.base_steps, options.base_lr) if places and not options.origin else None,
+        base_recipe=recipe(options.base_steps, options.base_lr, 32) if places and not options.origin else None,
         origin=options.origin or (f"{name}-base" if places else ""),
         folder=catalog.inside(options.data_dir, Path("training") / name),
         how=options.init,
@@ -141,7 +147,9 @@ def _placements(options: argparse.Namespace, places: list[str], shape: Shape) ->
         raise BadInput(f"{unknown} are no places. Give none, or some of {', '.join(PLACES)}, joined by '+'.")
     if len(set(places)) < len(places):
         raise BadInput(f"A place is named twice in {options.places!r}.")
-    codes, k = _numbers("--codes", options.codes, places), _numbers("--k", options.k, places)
+    usual = [512 if place == "attn" else 4000 for place in places]
+    codes = usual if options.codes is None else _numbers("--codes", options.codes, places)
+    k = _numbers("--k", options.k, places)
     made = []
     for place, c, chosen in zip(places, codes, k, strict=True):
         if chosen > c:

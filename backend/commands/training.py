@@ -40,7 +40,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     codes.add_argument("--k", default="1", help="codes chosen at each position; one number, or one a place: 8+1 (1)")
     codes.add_argument(
-        "--codes", default="1000", metavar="C", help="codes of each codebook; one number, or one a place (1000)"
+        "--codes",
+        metavar="C",
+        help="codes of each codebook; one number, or one a place: 512+4000 (512 at attn, else 4000)",
     )
     codes.add_argument("--similarity", default="euclidean", choices=("euclidean", "cosine", "inner_product"))
     codes.add_argument("--combine", default="mean", choices=("mean", "sum"), help="of the k codes (mean)")
@@ -60,11 +62,16 @@ def _options(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--heads", type=positive, help="attention heads (4)")
     shape.add_argument("--mlp", type=positive, help="width of the feed-forward activation (512)")
     how = parser.add_argument_group("training")
-    how.add_argument("--steps", type=counting, help="steps (2000 with codebooks, 3000 without)")
+    how.add_argument("--steps", type=counting, help="steps (300 with codebooks, 3000 without)")
     how.add_argument(
         "--base-steps", type=counting, default=3000, help="steps of the model below, without --from (3000)"
     )
-    how.add_argument("--batch", type=positive, default=32, help="sequences a step (32)")
+    how.add_argument("--batch", type=positive, help="sequences a step (16 with codebooks, 32 without)")
+    how.add_argument(
+        "--no-distill",
+        action="store_true",
+        help="fine-tune on sampled tokens, not on the next-token distribution of the model below",
+    )
     how.add_argument("--lr", type=float, help="peak learning rate (3e-4 with codebooks, 2e-3 without)")
     how.add_argument("--base-lr", type=float, default=2e-3, help="of the model below, without --from (2e-3)")
     how.add_argument(

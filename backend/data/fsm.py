@@ -126,8 +126,10 @@ class Machine:
         return walk
 
     def walk_to(self, state: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[length]`: a walk of the machine that ends in a state, drawn backwards; where a state has no predecessor
-        the walk starts anew before it."""
+        """int64 `[length]`: a walk of the machine that ends in a state, drawn backwards.
+
+        Where a state has no predecessor the walk starts anew before it.
+        """
         walk = [state]
         for _ in range(length - 1):
             before = np.flatnonzero(self.transitions[:, walk[-1]])
@@ -219,8 +221,10 @@ class Machine:
 
     @cached_property
     def digit_entropy(self) -> np.ndarray:
-        """float64 `[N + 1, digits]`, nats: entropy of each digit of the next state given state and earlier digits; the
-        last row is the first state of a walk."""
+        """float64 `[N + 1, digits]`, nats: entropy of each digit of the next state given state and earlier digits.
+
+        The last row is for the first state of a walk.
+        """
         options = [*self.successors, np.arange(self.states)]
         table = np.zeros((self.states + 1, self.digits))
         for state, successors in enumerate(options):

@@ -29,7 +29,9 @@ class RandomTokens:
         """Read the `[dataset]` of a catalog file."""
         values = {k: v for k, v in settings.items() if k != "name"}
         if values.keys() - {"vocabulary", "length"} or not all(isinstance(v, int) and v > 0 for v in values.values()):
-            raise CatalogError("The data set 'tokens' needs 'vocabulary' and may have 'length', both whole numbers above 0.")
+            raise CatalogError(
+                "The data set 'tokens' needs 'vocabulary' and may have 'length', both whole numbers above 0."
+            )
         return cls(**values)
 
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
@@ -57,5 +59,7 @@ class RandomTokens:
         words = text.split()
         for word in words:
             if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) < self.vocabulary):
-                raise BadInput(f"{word[:40]!r} is not a token id. Write numbers from 0 to {self.vocabulary - 1} with spaces between.")
+                raise BadInput(
+                    f"{word[:40]!r} is not a token id. Write numbers from 0 to {self.vocabulary - 1} with spaces between."
+                )
         return np.array([int(w) for w in words], dtype=np.int64)

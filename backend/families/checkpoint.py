@@ -1,10 +1,10 @@
 """A codebook transformer on disk: one folder, nothing in it that could run.
 
-    config.json        the Hugging Face configuration of the model without codebooks
-    codebooks.json     {"placements": [...]}, see `backend.nn.placement.Placement`
-    model.safetensors  all weights: `model.*` under the library's own names, `codebooks.*`
-    tokenizer.json     where the data set needs one
-    card.json          {"metrics": {...}, "training": {...}}: what was measured and how it was made
+config.json        the Hugging Face configuration of the model without codebooks
+codebooks.json     {"placements": [...]}, see `backend.nn.placement.Placement`
+model.safetensors  all weights: `model.*` under the library's own names, `codebooks.*`
+tokenizer.json     where the data set needs one
+card.json          {"metrics": {...}, "training": {...}}: what was measured and how it was made
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}. Restore the file or make the checkpoint again.") from error
+        raise CheckpointError(
+            f"{path} cannot be read as JSON: {error}. Restore the file or make the checkpoint again."
+        ) from error
 
 
 def read_config(folder: Path) -> PretrainedConfig:
@@ -57,7 +59,9 @@ def read_config(folder: Path) -> PretrainedConfig:
     try:
         return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (ValueError, OSError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / 'config.json'} is no configuration that transformers knows: {error}") from error
+        raise CheckpointError(
+            f"{folder / 'config.json'} is no configuration that transformers knows: {error}"
+        ) from error
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +115,8 @@ def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], so
     ]
     if missing or unknown or wrong:
         raise CheckpointError(
-            f"{source} does not fit its configuration. Missing: {_some(missing)}. Unknown: {_some(unknown)}. Wrong shape: {_some(wrong)}."
+            f"{source} does not fit its configuration. Missing: {_some(missing)}. Unknown: {_some(unknown)}. "
+            f"Wrong shape: {_some(wrong)}."
         )
     model.load_state_dict(dict(weights), strict=False)
 

@@ -83,9 +83,7 @@ class TransformerFamily:
     ) -> Encoded:
         """Forward passes over the items, in batches of equal length; see `Family.encode`."""
         edits = tuple(edits)
-        parts = [
-            self._encode_batch(batch, edits, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)
-        ]
+        parts = [self._encode_batch(batch, edits, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
         grids = {}
         for info in self.codebooks():
             pieces = [part.grids[info.site] for part in parts]

@@ -117,7 +117,7 @@ class CodebookLayer(nn.Module):
         return rows * self.ln_weight[:, None] + self.ln_bias[:, None]
 
     def combine(self, ids: Tensor) -> Tensor:
-        """Codes `[group, row, slot]` -> output `[group, row, dim / groups]`; id -1 is an empty slot (zero, counted in the mean)."""
+        """Codes `[group, row, slot]` -> output `[group, row, dim / groups]`; id -1 is an empty slot: zero, but counted."""
         groups = torch.arange(self.config.groups, device=ids.device)[:, None, None]
         codes = self.table[groups, ids.clamp_min(0)]
         if ids.shape[-1] == 1 and self.training:
@@ -202,7 +202,7 @@ class CodebookLayer(nn.Module):
 
 
 def _relative_error(x: Tensor, goal: Tensor, scale: Tensor | None = None) -> Tensor:
-    """Mean squared distance of rows `[group, row, dim]` over the mean square of `scale` (default: the goal), summed over groups."""
+    """Mean squared distance of rows `[group, row, dim]` over the mean square of `scale` (or the goal), summed over groups."""
     error = (x - goal).square().sum(-1).mean(-1)
     return (error / (goal if scale is None else scale).square().sum(-1).mean(-1).clamp_min(1e-12)).sum()
 

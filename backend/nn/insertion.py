@@ -203,8 +203,10 @@ class CodebookTransformer(nn.Module):
 
     @contextmanager
     def collecting(self, name: str, sink: Callable[[Tensor], None]) -> Iterator[None]:
-        """Hand the rows `[group, row, dim]` that reach one layer's codebook to `sink`; that layer and those behind it
-        let activations through."""
+        """Hand the rows `[group, row, dim]` that reach one layer's codebook to `sink`, inside the `with`.
+
+        That layer and those behind it let activations through.
+        """
         self._collect = (name, sink)
         try:
             yield

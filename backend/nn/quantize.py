@@ -48,7 +48,13 @@ class Ban:
 
 
 def nearest(
-    x: Tensor, table: Tensor, k: int = 1, similarity: Similarity = "cosine", *, full: bool = False, bans: Sequence[Ban] = ()
+    x: Tensor,
+    table: Tensor,
+    k: int = 1,
+    similarity: Similarity = "cosine",
+    *,
+    full: bool = False,
+    bans: Sequence[Ban] = (),
 ) -> Nearest:
     """Find the k nearest codes of every row.
 
@@ -115,8 +121,11 @@ def _ordering(table: Tensor, similarity: Similarity) -> tuple[Tensor, Tensor | N
 
 
 def _best(order: Tensor, wanted: int) -> Tensor:
-    """The `wanted` highest columns, best first; `order` is spoiled. Repeated max settles ties by the lowest id and beats
-    torch's topk for few columns; topk, which settles them in no given way, serves the rest."""
+    """The `wanted` highest columns, best first; `order` is spoiled.
+
+    Repeated max settles ties by the lowest id and beats torch's topk for few columns; topk, which settles them in no
+    given way, serves the rest.
+    """
     if wanted > 5:
         return order.topk(wanted, dim=-1).indices
     chosen = [order.argmax(dim=-1, keepdim=True)]

@@ -21,7 +21,13 @@ class Sampler:
     """
 
     def __init__(
-        self, model: PreTrainedModel, prompt: Tensor, *, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
+        self,
+        model: PreTrainedModel,
+        prompt: Tensor,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
     ) -> None:
         """Start from a prompt int64 `[sequence, length]` of at least one token.
 

@@ -144,7 +144,12 @@ def train(
                 progress(f"training, loss {mean:.4f}", done, recipe.steps)
             if log is not None and accelerator.is_main_process:
                 seconds = time.monotonic() - began
-                row = {"step": done, "loss": mean, "codebook_loss": float(model.loss().detach()), "seconds": round(seconds, 1)}
+                row = {
+                    "step": done,
+                    "loss": mean,
+                    "codebook_loss": float(model.loss().detach()),
+                    "seconds": round(seconds, 1),
+                }
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
         if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
@@ -156,7 +161,13 @@ def train(
 
 @torch.no_grad()
 def initialize(
-    model: CodebookTransformer, batch: Batch, how: str, *, seed: int = 0, rows: int = 32_768, progress: Progress | None = None
+    model: CodebookTransformer,
+    batch: Batch,
+    how: str,
+    *,
+    seed: int = 0,
+    rows: int = 32_768,
+    progress: Progress | None = None,
 ) -> None:
     """Give the code tables starting values.
 
@@ -192,7 +203,9 @@ def initialize(
 
 
 @torch.no_grad()
-def reset_dead_codes(model: CodebookTransformer, tokens: Tensor, seed: int, accelerator: Accelerator | None = None) -> int:
+def reset_dead_codes(
+    model: CodebookTransformer, tokens: Tensor, seed: int, accelerator: Accelerator | None = None
+) -> int:
     """Restart codes that were not chosen since the last call at activations of these tokens; returns how many."""
     generator = torch.Generator().manual_seed(seed)
     total = 0

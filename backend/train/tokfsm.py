@@ -45,11 +45,17 @@ class Shape:
         if self.backbone not in BACKBONES:
             raise UsageError(f"Unknown backbone {self.backbone!r}; known: {', '.join(BACKBONES)}.")
         if min(self.layers, self.dim, self.heads, self.mlp) < 1 or self.dim % self.heads:
-            raise UsageError(f"A width of {self.dim} cannot be split over {self.heads} heads; sizes must be at least 1.")
+            raise UsageError(
+                f"A width of {self.dim} cannot be split over {self.heads} heads; sizes must be at least 1."
+            )
 
     def config(self, machine: Machine) -> PretrainedConfig:
         """The Hugging Face configuration."""
-        common: dict[str, Any] = {"vocab_size": machine.vocabulary, "bos_token_id": machine.bos, "eos_token_id": machine.bos}
+        common: dict[str, Any] = {
+            "vocab_size": machine.vocabulary,
+            "bos_token_id": machine.bos,
+            "eos_token_id": machine.bos,
+        }
         if self.backbone == "gpt2":
             return GPT2Config(
                 n_embd=self.dim,
@@ -98,21 +104,46 @@ class WalkBatches:
 
 
 def train_base(
-    machine: Machine, shape: Shape, recipe: Recipe, *, seed: int = 0, device: str = "auto", state: Path | None = None,
-    resume: bool = False, progress: Progress | None = None, log: Path | None = None,
+    machine: Machine,
+    shape: Shape,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    state: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    log: Path | None = None,
 ) -> CodebookTransformer:
     """Train a model without codebooks from scratch."""
     torch.manual_seed(seed)
     model = build_model(shape.config(machine), ())
     train(
-        model, WalkBatches(machine), recipe, seed=seed, device=device, state=state, resume=resume, progress=progress, log=log
+        model,
+        WalkBatches(machine),
+        recipe,
+        seed=seed,
+        device=device,
+        state=state,
+        resume=resume,
+        progress=progress,
+        log=log,
     )
     return model
 
 
 def train_codebooks(
-    base: Path, machine: Machine, placements: tuple[Placement, ...], recipe: Recipe, *, how: str = "kmeans", seed: int = 0,
-    device: str = "auto", state: Path | None = None, resume: bool = False, progress: Progress | None = None,
+    base: Path,
+    machine: Machine,
+    placements: tuple[Placement, ...],
+    recipe: Recipe,
+    *,
+    how: str = "kmeans",
+    seed: int = 0,
+    device: str = "auto",
+    state: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
     log: Path | None = None,
 ) -> CodebookTransformer:
     """Put codebooks into a trained base (a checkpoint folder) and fine-tune everything."""
@@ -123,7 +154,7 @@ def train_codebooks(
     if not (resume and state is not None and state.exists()):
         model.to("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
         initialize(model, batch, how, seed=seed, progress=progress)
-    teacher = load_checkpoint(base).model.to(model.model.device) if recipe.distill else None
+    teacher = load_checkpoint(base).to(model.model.device) if recipe.distill else None
     train(
         model,
         batch,

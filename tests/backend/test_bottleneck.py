@@ -83,7 +83,9 @@ def test_losses_pull_codes_to_activations_and_with_commitment_activations_to_cod
     made(x)
     made.loss.backward()
     assert torch.allclose(made.loss, 1.25 * expected, atol=1e-5)
-    assert torch.allclose(x.grad.reshape(6, 3, 4).transpose(0, 1), 0.25 * 2 * (rows - chosen) / 6 / scale[:, None, None], atol=1e-5)
+    assert torch.allclose(
+        x.grad.reshape(6, 3, 4).transpose(0, 1), 0.25 * 2 * (rows - chosen) / 6 / scale[:, None, None], atol=1e-5
+    )
 
 
 def rows_of(count, *hit):

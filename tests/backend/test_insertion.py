@@ -64,7 +64,13 @@ def ids():
 
 def greedy(model, ids, cached):
     return model.model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, use_cache=cached, eos_token_id=None, pad_token_id=0
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=12,
+        do_sample=False,
+        use_cache=cached,
+        eos_token_id=None,
+        pad_token_id=0,
     )
 
 
@@ -104,7 +110,9 @@ def test_every_place_holds_its_codes_and_nothing_else_changes(kind, place, ids):
     width = {"mlp_mid": (64, 128), "qkv": (96, 96)}.get(place, (32, 64))
     assert layer.config.dim in width
     if place == "block" and kind == "gpt2":
-        assert torch.allclose(model.model.transformer.ln_f(layer.combine(found.ids)[0].reshape(2, 10, 32)), coded.hidden_states[2])
+        assert torch.allclose(
+            model.model.transformer.ln_f(layer.combine(found.ids)[0].reshape(2, 10, 32)), coded.hidden_states[2]
+        )
 
 
 def test_codes_of_the_mlp_are_nearest_to_what_the_mlp_puts_out(ids):
@@ -122,7 +130,12 @@ def test_codes_of_the_mlp_are_nearest_to_what_the_mlp_puts_out(ids):
 def test_saving_and_loading_is_exact_and_safetensors_only(kind, ids, tmp_path):
     model = make(kind)
     save_checkpoint(model, tmp_path / "m", {"metrics": {}})
-    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["card.json", "codebooks.json", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "card.json",
+        "codebooks.json",
+        "config.json",
+        "model.safetensors",
+    ]
     again = load_checkpoint(tmp_path / "m")
     assert torch.equal(again(ids).logits, model(ids).logits)
     before = checkpoint_hash(tmp_path / "m")

@@ -126,7 +126,9 @@ def test_a_killed_run_resumes_to_exactly_the_same_weights(tmp_path):
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
     with pytest.raises(CheckpointError, match="other settings"):
         model = CodebookTransformer(build_model(SHAPE.config(MACHINE), ()).model, (Placement("mlp", codes=8),))
-        train(model, WalkBatches(MACHINE), Recipe(steps=31, batch=8), device="cpu", state=tmp_path / "b.pt", resume=True)
+        train(
+            model, WalkBatches(MACHINE), Recipe(steps=31, batch=8), device="cpu", state=tmp_path / "b.pt", resume=True
+        )
     (tmp_path / "b.pt").write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(CheckpointError, match="Delete it"):
         run(tmp_path / "b.pt", resume=True)
@@ -138,11 +140,13 @@ def test_codes_from_data_start_where_activations_are_for_grouped_codebooks_too(h
     losses = {}
     for start in ("random", how):
         torch.manual_seed(0)
-        model = CodebookTransformer(base.model.model, (Placement("attn", codes=16), Placement("mlp", groups=4, codes=16)))
+        model = CodebookTransformer(
+            base.model.model, (Placement("attn", codes=16), Placement("mlp", groups=4, codes=16))
+        )
         initialize(model, WalkBatches(MACHINE), start, rows=2000)
         seen = {}
         for name in model.codebooks:
-            with model.collecting(name, lambda rows, name=name: seen.__setitem__(name, rows)):
+            with model.collecting(name, lambda rows, name=name, seen=seen: seen.__setitem__(name, rows)):
                 model(WalkBatches(MACHINE)(16, torch.Generator().manual_seed(9)))
         layer = model.layer("L0:mlp")
         losses[start] = torch.cdist(seen["L0:mlp"], layer.table).min(-1).values.mean().item()
@@ -230,7 +234,8 @@ def test_effect_of_a_code_that_is_always_chosen_is_nothing(live):
 
 def test_ten_people_at_once_see_only_their_own_edits(live):
     alone = {
-        code: live.generate("00", edits=[Edit("L1.mlp", code)], samples=2, max_new_tokens=8, seed=code) for code in range(10)
+        code: live.generate("00", edits=[Edit("L1.mlp", code)], samples=2, max_new_tokens=8, seed=code)
+        for code in range(10)
     }
     together = {}
 
