@@ -182,3 +182,61 @@ def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:
     return html.section("Being built", "usable as soon as it is done; nothing else waits for it") + html.table(
         ["Model", "", "Progress", "Last word"], rows, caption="builds under way"
     )
+
+
+COMPARED = {  # measure -> heading; those the paper prints get its figure beside them
+    "lm_loss": "Loss, nats",
+    "lm_loss_above_base": "above base",
+    "lm_accuracy": "LM accuracy",
+    "transition_accuracy": "Valid transitions",
+    "state_code_precision": "State codes: precision",
+    "state_code_recall": "recall",
+    "neuron_precision": "best neuron",
+    "jsd_all_mlp_normalized": "Divergence, MLP codes forced",
+    "jsd_wrong_state_normalized": "control",
+    "dead_code_fraction": "Dead codes",
+}
+
+
+def comparison_table(record: Mapping[str, Any]) -> Markup:
+    """One row a trained model, the paper's own figures in columns of their own.
+
+    Args:
+        record: what `reproduce` wrote.
+    """
+    rows = []
+    for row in record["rows"]:
+        cells: list[Any] = [Markup("{}<br><span class='faint'>{}</span>").format(row["model"], row["title"])]
+        for name in COMPARED:
+            metric = row["metrics"].get(name)
+            cells.append("" if metric is None else _with_range(metric))
+            if name in PRINTED:
+                cells.append(Markup('<span class="paper">{}</span>').format(_published(row["paper"].get(name))))
+        rows.append(cells)
+    columns = ["Model"]
+    for name, heading in COMPARED.items():
+        columns += [heading, "paper"] if name in PRINTED else [heading]
+    return html.table(columns, rows, right=tuple(range(1, len(columns))), caption=f"comparison {record['table']}")
+
+
+PRINTED = ("lm_loss", "lm_accuracy", "transition_accuracy")
+
+
+def _with_range(metric: Mapping[str, Any]) -> Markup:
+    text = html.number(float(metric["value"]))
+    return Markup('<b title="{} to {} over {} seeds, n = {:,}. {}">{}</b>').format(
+        html.number(float(metric["low"])),
+        html.number(float(metric["high"])),
+        metric["seeds"],
+        int(metric["n"]),
+        metric["definition"],
+        text,
+    )
+
+
+def comparison_note(record: Mapping[str, Any]) -> str:
+    """Where a comparison's figures come from, in one line."""
+    return (
+        f"trained and measured here in {float(record['seconds']) / 60:.0f} min, {record['evaluation_seeds']} evaluation seeds, "
+        f"finished {str(record['finished'])[:10]}; the paper's are of other, larger models: see each model's card"
+    )

@@ -113,6 +113,14 @@ class Explorer:
         return dict(catalog.find(model, self.data_dir).published)
 
     @recorded
+    def comparisons(self) -> dict[str, dict[str, Any]]:
+        """Whole comparisons with their training, as `reproduce` recorded them: table -> record; the data directory's win.
+
+        A record that cannot be read is left out.
+        """
+        return usage.comparisons(self.data_dir)
+
+    @recorded
     def codebooks(self, model: str) -> pd.DataFrame:
         """All codebooks in the order of the forward pass.
 

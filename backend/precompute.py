@@ -18,20 +18,21 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
 
+from backend.analysis.map_process import MapProcess
 from backend.catalog import checkpoint_folder, find
 from backend.engines import Job, open_engine
 from backend.errors import BadInput, BuildError, CheckFailed, CheckpointError, DiskFull
 from backend.store import SCHEMA_VERSION
 from backend.store.checks import check_store
-from backend.store.derived import MIN_TOGETHER, write_codes, write_together
+from backend.store.derived import MIN_TOGETHER, count_codes, write_codes, write_together
 from backend.store.files import builds_of, is_disk_full, move_atomically, new_build_id
 from backend.store.identity import Limits, build_key, code_version, hash_checkpoint
 from backend.store.lock import locked
@@ -50,6 +51,7 @@ from backend.store.writer import (
 from backend.types import BuildReport, Family, ModelSpec
 
 Progress = Callable[[str, int, int], None]
+Projection = Literal["umap", "pca"]
 DEFAULT_ITEMS = 2000
 KEPT_BUILDS = 2
 _STORE = "store.duckdb"
@@ -63,6 +65,7 @@ def build(
     items: int | None = None,
     seed: int = 0,
     engine: str = "local",
+    projection: Projection = "umap",
     progress: Progress | None = None,
     wait: float = 5.0,
     limits: Limits | None = None,
@@ -76,6 +79,8 @@ def build(
         items: how many items; by default what the catalog says (`items` in `[settings]` or `[dataset]`), else 2,000.
         seed: of the items.
         engine: where shards are made, a key of `backend.engines.ENGINES`.
+        projection: how codes are put on maps: `umap`, in a process of its own beside the encoding (PCA for codebooks
+            with fewer than 16 or more than 10,000 live codes, and if it fails), or `pca` for all, at next to no cost.
         progress: told `(stage, done, total)`; a total of 0 marks a message for people and not a count.
         wait: seconds to wait for another build in the same data directory.
         limits: memory bounds.
@@ -107,7 +112,8 @@ def build(
     builds = data_dir / "builds"
     partial = builds / f"{model}.partial"
     with _explained(model, builds), locked(builds, model, wait):
-        with _tidied(partial):
+        drawing = MapProcess() if projection == "umap" else nullcontext()
+        with _tidied(partial), drawing as maps:
             partial.mkdir(exist_ok=True)
             checkpoint = hash_checkpoint(spec, data_dir)
             key = build_key(spec, checkpoint, count, seed, limits)
@@ -119,7 +125,7 @@ def build(
             try:
                 _make_missing(job, manifest, make_shards, count, tell)
                 facts = _facts(spec, family, seed, checkpoint, started)
-                report = _write_and_publish(job, manifest, count, limits, facts, started, tell)
+                report = _write_and_publish(job, manifest, count, limits, facts, started, maps, tell)
             except CheckFailed as error:
                 manifest.state, manifest.reason = "failed", str(error)
                 manifest.write(partial)
@@ -260,6 +266,7 @@ def _write_and_publish(
     limits: Limits,
     facts: dict[str, Any],
     started: float,
+    maps: MapProcess | None,
     tell: Progress,
 ) -> BuildReport:
     folder, model = job.folder, job.spec.name
@@ -269,7 +276,7 @@ def _write_and_publish(
     manifest.state = "writing"
     manifest.write(folder)
     with open_for_writing(store, fresh=True) as connection:
-        facts["neuron_positions"] = _write_tables(connection, job, shards, limits, tell)
+        facts["neuron_positions"] = _write_tables(connection, job, shards, limits, maps, tell)
     (folder / _CELLS).unlink(missing_ok=True)
     with duckdb.connect(
         str(store), read_only=True, config={"memory_limit": MEMORY_LIMIT, "threads": THREADS}
@@ -303,7 +310,12 @@ def _write_and_publish(
 
 
 def _write_tables(
-    connection: duckdb.DuckDBPyConnection, job: Job, shards: list[Shard], limits: Limits, tell: Progress
+    connection: duckdb.DuckDBPyConnection,
+    job: Job,
+    shards: list[Shard],
+    limits: Limits,
+    maps: MapProcess | None,
+    tell: Progress,
 ) -> int:
     """Fill all tables but `facts`; returns the number of positions whose neurons are kept."""
     codebooks = job.family.codebooks()
@@ -319,9 +331,11 @@ def _write_tables(
     tell("sort", 0, 1)
     sort_postings(connection)
     tell("sort", 1, 1)
-    counts = write_codes(connection, codebooks, job.family.table, tell)
+    counted = count_codes(connection, codebooks, job.family.table, maps, tell)
+    counts = np.concatenate([np.zeros(0, np.int64), *(one.usage.count for one in counted)])
     write_together(connection, codebooks, cells, counts, tell)
     neurons = write_neurons(connection, shards, job.folder, min(limits.neuron_positions, 65_536), tell)
+    write_codes(connection, codebooks, job.family.table, counted, tell)
     write_metrics(connection, _card_metrics(job.spec, job.data_dir))
     connection.execute("CHECKPOINT")
     return neurons

@@ -52,4 +52,8 @@ else:
         widgets.section("The build", "what was precomputed, from what, and when")
         widgets.draw(measures.fact_table(explorer.facts(chosen)), measures.ways(chosen))
     tables["metrics"] = metrics[chosen]
+for name, record in explorer.comparisons().items():
+    if record["rows"] and any(row["paper"] for row in record["rows"]):
+        widgets.section(f"Beside the paper: {name}", measures.comparison_note(record))
+        widgets.draw(measures.comparison_table(record))
 widgets.footer(explorer, tables)

@@ -7,15 +7,18 @@ bounded by a run (or by a single code, if that one is larger), not by the corpus
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from backend.analysis.neighbours import count_together, nearest_rows
-from backend.analysis.projection import pca, umap
+from backend.analysis.map_process import MapProcess
+from backend.analysis.projection import pca
 from backend.analysis.usage import Usage, count_usage
-from backend.errors import CheckFailed
+from backend.errors import BuildError, CheckFailed
 from backend.store.writer import Tick, insert
 from backend.types import CodebookInfo
 
@@ -23,46 +26,59 @@ RUN = 1_000_000
 TOGETHER_RUN = 250_000
 PARTNERS = 20
 MIN_TOGETHER = 5
-UMAP_CODES = (16, 20_000)  # live codes of a codebook that gets a UMAP, fewest and most
-UMAP_CODES_OF_ALL = 24_000  # codebooks get one in their order until so many codes are on maps; the others show the PCA
+UMAP_CODES = (16, 10_000)  # live codes of a codebook that gets a UMAP, fewest and most; others show the PCA
+MAP_SECONDS = 600.0  # to wait for one map
 
 
-def write_codes(
+@dataclass(frozen=True)
+class Counted:
+    """What is known of a codebook before its map is drawn.
+
+    Attributes:
+        usage: how often each code fires, and where.
+        flat: float32 `[num_codes, 2]`, the PCA.
+        drawing: the UMAP of its live codes; None where it gets none.
+    """
+
+    usage: Usage
+    flat: np.ndarray
+    drawing: Future[np.ndarray] | None
+
+
+def count_codes(
     connection: duckdb.DuckDBPyConnection,
     codebooks: Sequence[CodebookInfo],
     tables: Callable[[str], np.ndarray],
+    maps: MapProcess | None,
     tick: Tick,
-) -> np.ndarray:
-    """Fill `codes` and `neighbours`, and set `codebooks.projection`.
+) -> list[Counted]:
+    """Count every codebook's usage, ask for its map, and fill `neighbours`.
 
     Args:
         connection: a store with its postings.
         codebooks: in order.
         tables: site -> float32 `[num_codes, dim]`.
+        maps: draws UMAPs meanwhile; None: the maps are PCAs.
         tick: told the codebooks done.
-
-    Returns:
-        int64 activations of every code, numbered through all codebooks.
 
     Raises:
         CheckFailed: the postings are out of order, or a code fills two slots of one position.
     """
     item_of = np.asarray(connection.execute("SELECT item FROM tokens ORDER BY pos").fetchnumpy()["item"])
     symbol_of = _symbols(connection, len(item_of))
-    counts = [np.zeros(0, np.int64)]
-    on_maps = 0
+    counted = []
     for site_id, info in enumerate(codebooks):
         tick("codes", site_id, len(codebooks))
         usage = _usage(connection, site_id, info, item_of, symbol_of)
-        vectors = np.asarray(tables(info.site), np.float32)
         alive = np.flatnonzero(usage.count)
-        flat = pca(vectors, usage.count > 0)
-        placed = flat[alive]
-        if UMAP_CODES[0] <= len(alive) <= UMAP_CODES[1] and on_maps + len(alive) <= UMAP_CODES_OF_ALL:
-            on_maps += len(alive)
-            placed = umap(vectors[alive], cosine=info.similarity != "euclidean")
-            connection.execute("UPDATE codebooks SET projection = 'umap' WHERE site_id = ?", [site_id])
-        insert(connection, "codes", _code_rows(site_id, usage, len(item_of), vectors, alive, placed, flat))
+        drawing = None
+        if maps is not None and UMAP_CODES[0] <= len(alive) <= UMAP_CODES[1]:
+
+            def vectors_of(site: str = info.site, alive: np.ndarray = alive) -> np.ndarray:
+                return np.asarray(tables(site), np.float32)[alive]
+
+            drawing = maps.draw(vectors_of, cosine=info.similarity != "euclidean")
+        vectors = np.asarray(tables(info.site), np.float32)
         near = nearest_rows(vectors[alive], PARTNERS)
         rows = {
             "site_id": np.full(len(near.code), site_id, np.int16),
@@ -72,9 +88,44 @@ def write_codes(
             "cosine": near.cosine,
         }
         insert(connection, "neighbours", pa.table(rows))
-        counts.append(usage.count)
+        counted.append(Counted(usage, pca(vectors, usage.count > 0), drawing))
     tick("codes", len(codebooks), len(codebooks))
-    return np.concatenate(counts)
+    return counted
+
+
+def write_codes(
+    connection: duckdb.DuckDBPyConnection,
+    codebooks: Sequence[CodebookInfo],
+    tables: Callable[[str], np.ndarray],
+    counted: Sequence[Counted],
+    tick: Tick,
+) -> None:
+    """Fill `codes` and set `codebooks.projection`; waits for maps that are not ready.
+
+    Args:
+        connection: a store with its tokens.
+        codebooks: in order.
+        tables: site -> float32 `[num_codes, dim]`.
+        counted: of each codebook.
+        tick: told the codebooks done, and why one shows the PCA.
+    """
+    row = connection.execute("SELECT count(*) FROM tokens").fetchone()
+    positions = int(row[0]) if row else 0
+    for site_id, (info, one) in enumerate(zip(codebooks, counted, strict=True)):
+        tick("maps", site_id, len(codebooks))
+        alive = np.flatnonzero(one.usage.count)
+        placed = one.flat[alive]
+        if one.drawing is not None:
+            try:
+                placed = one.drawing.result(MAP_SECONDS)
+                connection.execute("UPDATE codebooks SET projection = 'umap' WHERE site_id = ?", [site_id])
+            except (BuildError, TimeoutError) as error:
+                tick(f"{info.site} is shown by PCA, not by UMAP: {error or f'no map in {MAP_SECONDS:g} s'}", 0, 0)
+        elif len(alive) > UMAP_CODES[1]:
+            tick(f"{info.site} is shown by PCA: {len(alive)} live codes are more than {UMAP_CODES[1]}", 0, 0)
+        vectors = np.asarray(tables(info.site), np.float32)
+        insert(connection, "codes", _code_rows(site_id, one.usage, positions, vectors, alive, placed, one.flat))
+    tick("maps", len(codebooks), len(codebooks))
 
 
 def write_together(
@@ -90,7 +141,7 @@ def write_together(
         connection: a store with its postings.
         codebooks: in order.
         cells: int32 `[P, slots of all codebooks]`, see `load_shards`.
-        counts: activations of every code, as `write_codes` returns them.
+        counts: int64 activations of every code, numbered through all codebooks.
         tick: told the codebooks done.
     """
     first_code = np.cumsum([0] + [info.num_codes for info in codebooks])

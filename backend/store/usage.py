@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,3 +168,17 @@ def code(reader: Reader, ref: CodeRef, people: People) -> CodeStats:
         label=people.label(ref),
         build=reader.build,
     )
+
+
+def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """See `backend.explorer.Explorer.comparisons`."""
+    found = {}
+    for folder in (catalog.DEFAULT_DATA_DIR, data_dir):
+        for path in sorted((folder / "results").glob("*.json")):
+            try:
+                record = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            if isinstance(record, dict) and isinstance(record.get("rows"), list) and record.get("table") == path.stem:
+                found[path.stem] = record
+    return found

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -254,5 +255,5 @@ def _restore(path: Path, identity: str, model: nn.Module, optimizer: torch.optim
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         return int(content["step"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start again.") from error

@@ -48,7 +48,8 @@ def test_a_damaged_newer_build_is_passed_over_and_named(tmp_path: Path) -> None:
     assert library.reader(MODEL).build == OLD
     assert newer.name in library.problem(MODEL)
     table = Explorer(tmp_path).models()
-    assert table["built"].tolist() == [OLD] and NEWER in table["problem"][0]
+    row = table[table["model"] == MODEL].iloc[0]
+    assert row["built"] == OLD and NEWER in row["problem"]
     truth.path.unlink()
     with pytest.raises(StoreError, match="Delete the file"):
         library.reader(MODEL)

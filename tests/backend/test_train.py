@@ -23,7 +23,7 @@ from backend.types import CodeRef, Edit, ModelSpec
 
 MACHINE = Machine(states=6, edges=2, base=3, seed=1, length=17)
 SHAPE = Shape(layers=2, dim=32, heads=2, mlp=64)
-BASE = Recipe(steps=260, batch=32, lr=5e-3, save_every=0)
+BASE = Recipe(steps=500, batch=32, lr=5e-3, save_every=0)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def data_dir(tmp_path_factory):
     torch.set_num_threads(1)
     base = train_base(MACHINE, SHAPE, BASE, device="cpu")
     save_checkpoint(base, folder / "checkpoints" / "toy-base", {})
-    places = (Placement("attn", codes=24), Placement("mlp", codes=48))
+    places = (Placement("attn", codes=24), Placement("mlp", codes=96))
     recipe = Recipe(steps=120, batch=32, lr=5e-4, commitment=0.25, distill=True, save_every=0)
     coded = train_codebooks(folder / "checkpoints" / "toy-base", MACHINE, places, recipe, device="cpu")
     save_checkpoint(coded, folder / "checkpoints" / "toy", {})
@@ -63,7 +63,7 @@ def test_batches_made_on_the_device_are_legal_walks():
 
 
 def test_evaluate_measures_the_contracts_names_with_controls(data_dir):
-    found = evaluate("toy", data_dir, seeds=2, items=60)
+    found = evaluate("toy", data_dir, seeds=2, items=250)
     wanted = """lm_loss lm_loss_floor lm_loss_above_base lm_accuracy transition_accuracy first_transition_accuracy
         dead_code_fraction state_code_precision state_code_recall state_code_precision_above_neuron jsd_all_mlp_normalized
         jsd_all_attn_normalized jsd_all_normalized jsd_random_code_normalized jsd_wrong_state_normalized"""
@@ -72,9 +72,10 @@ def test_evaluate_measures_the_contracts_names_with_controls(data_dir):
     assert all(m.seeds == 2 and m.n > 0 and m.definition for m in found.values())
     assert found["transition_accuracy"].value > 0.8
     assert 0 <= found["lm_loss"].value - found["lm_loss_floor"].value < 0.2
-    assert found["state_code_precision"].value > 0.7 > found["state_code_precision_random_code"].value
+    assert found["state_code_precision"].value > 0.6 > 2 * found["state_code_precision_random_code"].value
+    assert found["state_code_precision_above_neuron"].value > 0
     assert found["jsd_all_mlp_normalized"].value < 0.5 < found["jsd_wrong_state_normalized"].value
-    again = evaluate("toy", data_dir, seeds=2, items=60)
+    again = evaluate("toy", data_dir, seeds=2, items=250)
     assert found == again
 
 
@@ -161,7 +162,7 @@ def test_resetting_dead_codes_brings_them_into_use(data_dir, spec):
     tokens = WalkBatches(MACHINE)(64, torch.Generator().manual_seed(0))
     model(tokens)
     used = int((layer.usage[0] > 0).sum())
-    assert reset_dead_codes(model, tokens, seed=0) >= 38
+    assert reset_dead_codes(model, tokens, seed=0) >= 86
     model(tokens)
     assert int((layer.usage[0] > 0).sum()) > used
 
@@ -229,7 +230,7 @@ def test_effect_of_a_code_that_is_always_chosen_is_nothing(live):
     assert np.isfinite(table[["measured", "linear", "low", "high"]].to_numpy()).all()
     assert table["measured"].abs().max() > 0
     with pytest.raises(UnknownCode):
-        live.effect(CodeRef("toy", "L0.mlp", 48))
+        live.effect(CodeRef("toy", "L0.mlp", 96))
 
 
 def test_ten_people_at_once_see_only_their_own_edits(live):

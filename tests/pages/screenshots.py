@@ -1,0 +1,50 @@
+"""Takes the README's screenshots from a running explorer: `python -m tests.pages.screenshots [http://127.0.0.1:8501]`."""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+FOLDER = Path(__file__).resolve().parents[2] / "app" / "screenshots"
+MODEL = "tokfsm-attn-mlp-k1"
+VIEWS = {
+    "overview": f"overview?model={MODEL}",
+    "codebooks": f"codebooks?model={MODEL}&site=L1.mlp",
+    "code": f"code?model={MODEL}&site=L1.mlp&code=417",
+    "search": f"search?model={MODEL}&pattern=%204(8)",
+    "lens": f"lens?model={MODEL}&text=17%2042%2003%2048",
+    "states": f"states?model={MODEL}&site=L1.mlp",
+    "transitions": f"states?model={MODEL}&site=L1.mlp&view=transitions",
+    "believe": f"states?model={MODEL}&view=believe",
+    "steer": f"steer?model={MODEL}&edit=L1.mlp:417",
+    "lists": f"lists?model={MODEL}",
+}
+
+
+def main(address: str, folder: Path, themes: tuple[str, ...] = ("light",)) -> None:
+    """Draw every view, wait until nothing runs any more, and keep a picture of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        for theme in themes:
+            page = browser.new_page(viewport={"width": 1440, "height": 1000}, color_scheme=theme)
+            for name, view in VIEWS.items():
+                page.goto(f"{address}/{view}", timeout=120_000)
+                page.wait_for_selector("[data-testid=stMain]", timeout=120_000)
+                page.wait_for_timeout(4000)
+                page.wait_for_function(
+                    "() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=120_000
+                )
+                page.wait_for_timeout(1500)
+                suffix = "" if theme == "light" else f"-{theme}"
+                page.screenshot(path=folder / f"{name}{suffix}.png", full_page=False)
+                print(name + suffix, flush=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(
+        sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8501",
+        Path(sys.argv[2]) if len(sys.argv) > 2 else FOLDER,
+        ("light", "dark") if len(sys.argv) > 2 else ("light",),
+    )
