@@ -32,7 +32,7 @@ from backend.engines import Job, open_engine
 from backend.errors import BadInput, BuildError, CheckFailed, CheckpointError, DiskFull
 from backend.store import SCHEMA_VERSION
 from backend.store.checks import check_store
-from backend.store.derived import MIN_TOGETHER, count_codes, write_codes, write_together
+from backend.store.derived import MIN_TOGETHER, UMAP_CODES, count_codes, write_codes, write_together
 from backend.store.files import builds_of, is_disk_full, move_atomically, new_build_id
 from backend.store.identity import Limits, build_key, code_version, hash_checkpoint
 from backend.store.lock import locked
@@ -120,6 +120,8 @@ def build(
             tell("load model", 0, 1)
             family = open_family(spec, data_dir)
             tell("load model", 1, 1)
+            if maps is not None and not any(info.num_codes >= UMAP_CODES[0] for info in family.codebooks()):
+                maps.close()
             job, plan = _plan(spec, data_dir, open_family, family, partial, count, seed, limits)
             manifest = _resume(partial, key, plan, tell)
             try:

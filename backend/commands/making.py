@@ -33,6 +33,9 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the items (0)")
     parser.add_argument("--engine", default="local", choices=ENGINES, help="where shards are made (local)")
+    parser.add_argument(
+        "--projection", default="umap", choices=("umap", "pca"), help="how codes are put on maps (umap; pca is instant)"
+    )
 
 
 def _build(options: argparse.Namespace, progress: Progress) -> Answer:
@@ -44,6 +47,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Answer:
         items=options.items,
         seed=options.seed,
         engine=options.engine,
+        projection=options.projection,
         progress=progress,
     )
     checks = table(["check", "result"], list(report.checks.items()))

@@ -17,7 +17,7 @@ from tests.backend.toy_family import LIMITS, SPEC, ToyFamily, open_toy, prepare
 def explorer(tmp_path_factory: pytest.TempPathFactory) -> Explorer:
     data_dir: Path = tmp_path_factory.mktemp("build")
     prepare(data_dir)
-    build(SPEC.name, data_dir, items=30, open_family=open_toy, limits=LIMITS)
+    build(SPEC.name, data_dir, items=30, open_family=open_toy, limits=LIMITS, projection="pca")
     return Explorer(data_dir)
 
 

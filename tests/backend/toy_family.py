@@ -102,7 +102,7 @@ def main(data_dir: str, stage: str, done: str) -> None:
         if now == stage and count >= int(done):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    build("toy", Path(data_dir), progress=die, limits=LIMITS, open_family=open_toy)
+    build("toy", Path(data_dir), progress=die, limits=LIMITS, open_family=open_toy, projection="pca")
 
 
 if __name__ == "__main__":

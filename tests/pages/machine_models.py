@@ -34,7 +34,7 @@ def make_models(data_dir: Path) -> Path:
             f'name = "{name}"\nfamily = "transformer"\nkind = "text"\ntitle = "A small walk"\n'
             f'checkpoint = "checkpoints/{name}"\nbase = "{base_name}"\n\n[dataset]\n{settings}\n'
         )
-        build(name, data_dir, items=60)
+        build(name, data_dir, items=60, projection="pca")
     return data_dir
 
 
