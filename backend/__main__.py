@@ -19,7 +19,7 @@ from types import FrameType
 from backend.catalog import DEFAULT_DATA_DIR
 from backend.commands import COMMANDS
 from backend.commands.command import Bar, Command, clean, plain
-from backend.errors import CodescopeError
+from backend.errors import CodescopeError, UsageError
 
 DEBUG_VARIABLE = "CODESCOPE_DEBUG"
 
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = options.command
     bar = Bar(options.progress or sys.stderr.isatty())
     try:
+        if options.data_dir.exists() and not options.data_dir.is_dir():
+            raise UsageError(f"--data-dir {options.data_dir} is a file. Give a folder; it is made if it is not there.")
         answer = command.run(options, bar)
         bar.close()
         print(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -88,11 +89,19 @@ def write_spec(spec: ModelSpec, data_dir: Path) -> Path:
 
 
 def models(data_dir: Path) -> dict[str, ModelSpec]:
-    """All models by name: the shipped ones, then those of the data directory, which win."""
+    """All models by name: the shipped ones, then those of the data directory, which win.
+
+    A file that cannot be used is left out with a warning on stderr, so that it costs nobody the other models; `doctor`
+    lists it, and asking for its model says what is wrong with it.
+    """
     found = {}
     for folder in (SHIPPED, data_dir / "catalog"):
         for path in sorted(folder.glob("*.toml")):
-            spec = read_spec(path)
+            try:
+                spec = read_spec(path)
+            except CatalogError as error:
+                print(f"Warning: {error}", file=sys.stderr)
+                continue
             found[spec.name] = spec
     return found
 
@@ -104,6 +113,8 @@ def find(name: str, data_dir: Path) -> ModelSpec:
         UnknownModel: there is none; the message lists those there are.
     """
     known = models(data_dir)
+    if name not in known and _NAME.fullmatch(name) and (mine := data_dir / "catalog" / f"{name}.toml").exists():
+        return read_spec(mine)
     if name not in known:
         raise UnknownModel(f"There is no model {name[:80]!r}. Known models: {', '.join(sorted(known)) or 'none yet'}.")
     return known[name]

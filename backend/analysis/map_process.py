@@ -4,12 +4,13 @@
     2. each codebook's live vectors go through its standard input, one after another, and a map comes back
     3. the child ends when its input closes, whatever it is doing: with the build, and when the build is killed
 
-The two speak in lines of JSON, each followed by an array in NumPy's own format, which cannot hold code.
+The two speak in lines of JSON, each followed by the float32 values of an array whose shape stands in the line.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import subprocess
@@ -63,7 +64,7 @@ class MapProcess:
 
     def _ask(self, vectors: Callable[[], np.ndarray], cosine: bool) -> np.ndarray:
         assert self._child.stdin is not None and self._child.stdout is not None
-        points = np.ascontiguousarray(vectors(), np.float32)
+        points = vectors()
         try:
             _send(self._child.stdin, {"cosine": cosine}, points)
             answer, placed = _receive(self._child.stdout)
@@ -93,16 +94,19 @@ class MapProcess:
 
 
 def _send(pipe: BinaryIO | Any, said: dict[str, Any], array: np.ndarray) -> None:
-    pipe.write(json.dumps(said).encode() + b"\n")
-    np.lib.format.write_array(pipe, array, allow_pickle=False)
+    array = np.ascontiguousarray(array, np.float32)
+    pipe.write(json.dumps(said | {"shape": array.shape}).encode() + b"\n")
+    pipe.write(array.tobytes())
     pipe.flush()
 
 
 def _receive(pipe: BinaryIO | Any) -> tuple[dict[str, Any], np.ndarray]:
     line = pipe.readline()
-    if not line:
+    said = json.loads(line) if line else {"shape": (0,)}
+    data = pipe.read(4 * math.prod(said["shape"]))
+    if not line or len(data) < 4 * math.prod(said["shape"]):
         raise EOFError("it said nothing more")
-    return json.loads(line), np.lib.format.read_array(pipe, allow_pickle=False)
+    return said, np.frombuffer(data, np.float32).reshape(said["shape"])
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ _IN_A_FRESH_PROCESS = (
 def _build_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument(
-        "--items", type=positive, metavar="N", help="how many items (the data set's own number, or 2000)"
+        "--items", type=positive, metavar="N", help="how many items (the data set's own number, or 1000)"
     )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the items (0)")
     parser.add_argument("--engine", default="local", choices=ENGINES, help="where shards are made (local)")

@@ -120,7 +120,10 @@ class Machine:
         """int64 `[count, walk_length]`: random walks."""
         walk = np.empty((count, self.walk_length), dtype=np.int64)
         walk[:, 0] = rng.integers(self.states, size=count)
-        choices = rng.integers(self.edges, size=(count, self.walk_length))
+        return self._follow(walk, rng.integers(self.edges, size=(count, self.walk_length)))
+
+    def _follow(self, walk: np.ndarray, choices: np.ndarray) -> np.ndarray:
+        """Fill in walks `[count, walk_length]` from their first states by which successor each step takes."""
         for step in range(1, self.walk_length):
             walk[:, step] = self.successors[walk[:, step - 1], choices[:, step]]
         return walk
@@ -142,29 +145,49 @@ class Machine:
         return np.concatenate((np.full((len(walk), 1), self.bos), digits), axis=1)
 
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
-        """Items `start` to `stop`; item i depends on `seed` and i alone."""
-        return [self.item(i, self.walk(np.random.default_rng((seed, i)), 1)[0]) for i in range(start, stop)]
+        """Items `start` to `stop`; item i depends on `seed` and i alone.
 
-    def item(self, index: int, walk: np.ndarray) -> Item:
-        """One walk as an item with its labels.
-
-        Labels: `state`: the state that the position writes; `digit`: which of its digits, from 1; `state read`: the state,
-        at its last digit only, where the machine's state is known; `next state`: there too, where the walk goes on to.
+        Labels: `state`: the state that the position writes; `digit`: which of its digits, from 1; `state read`: the
+        state, at its last digit only, where the machine's state is known; `next state`: there too, where the walk goes
+        on to.
         """
-        ids = self.tokens(walk[None])[0]
-        text, spans = self.render(ids)
-        states = np.repeat(walk, self.digits)[: self.length - 1]
-        place = np.arange(self.length - 1) % self.digits
-        follow = np.repeat(np.append(walk[1:], -1), self.digits)[: self.length - 1]
-        last = place == self.digits - 1
-        names = [self.name(s) for s in range(self.states)]
-        labels = {
-            "state": ["", *(names[s] for s in states)],
-            "digit": ["", *(str(p + 1) for p in place)],
-            "state read": ["", *(names[s] if end else "" for s, end in zip(states, last, strict=True))],
-            "next state": ["", *(names[s] if end and s >= 0 else "" for s, end in zip(follow, last, strict=True))],
-        }
-        return Item(index, (self.length,), ids, text, spans, labels, {"start state": names[walk[0]]})
+        if stop <= start:
+            return []
+        walks = np.empty((stop - start, self.walk_length), dtype=np.int64)
+        choices = np.empty_like(walks)
+        for row, index in enumerate(range(start, stop)):  # drawn as `walk` draws one
+            rng = np.random.default_rng((seed, index))
+            walks[row, 0] = rng.integers(self.states, size=1)[0]
+            choices[row] = rng.integers(self.edges, size=(1, self.walk_length))[0]
+        return self._label(start, self._follow(walks, choices))
+
+    def _label(self, start: int, walks: np.ndarray) -> list[Item]:
+        """Walks `[count, walk_length]`, at least one, as items from number `start` on."""
+        ids = self.tokens(walks)
+        shown = self.length - 1
+        _, spans = self.render(ids[0])
+        spans.flags.writeable = False  # shared: the digits of all items stand at the same places
+        names = np.array([*(self.name(s) for s in range(self.states)), ""], dtype=object)  # the last: no state
+        last = np.arange(shown) % self.digits == self.digits - 1
+        following = np.concatenate((walks[:, 1:], np.full((len(walks), 1), -1)), axis=1)
+        states = np.repeat(walks, self.digits, axis=1)[:, :shown]
+        follow = np.repeat(following, self.digits, axis=1)[:, :shown]
+        digit = ["", *(str(place % self.digits + 1) for place in range(shown))]
+        values = [
+            names[np.pad(part, ((0, 0), (1, 0)), constant_values=-1)].tolist()
+            for part in (states, np.where(last, states, -1), np.where(last, follow, -1))
+        ]
+        items = []
+        for row, walk in enumerate(names[walks].tolist()):
+            text = " ".join([BOS_TEXT, *walk])[: int(spans[-1, 1])]
+            labels = {
+                "state": values[0][row],
+                "digit": list(digit),
+                "state read": values[1][row],
+                "next state": values[2][row],
+            }
+            items.append(Item(start + row, (self.length,), ids[row], text, spans, labels, {"start state": walk[0]}))
+        return items
 
     # -- text ------------------------------------------------------------------------------------------------------
 

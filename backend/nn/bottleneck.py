@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from backend.nn.quantize import SIMILARITIES, Ban, Nearest, Similarity, nearest, score
+from backend.nn.quantize import SIMILARITIES, Ban, Nearest, Ordering, Similarity, nearest, ordering, rows_of, score
 from backend.types import Edit
 
 Combine = Literal["mean", "sum"]
@@ -106,6 +106,7 @@ class CodebookLayer(nn.Module):
             self.ln_bias = nn.Parameter(torch.zeros(config.groups, width))
         self.register_buffer("usage", torch.zeros(config.groups, config.codes, dtype=torch.int64), persistent=False)
         self.loss: Tensor = torch.zeros(())
+        self._ordering: tuple[tuple[object, ...], Ordering] | None = None
 
     def split(self, x: Tensor) -> Tensor:
         """Activations `[..., dim]` -> normalised rows `[group, row, dim / groups]`."""
@@ -116,21 +117,33 @@ class CodebookLayer(nn.Module):
         rows = nn.functional.layer_norm(rows, rows.shape[-1:], eps=1e-5)
         return rows * self.ln_weight[:, None] + self.ln_bias[:, None]
 
-    def combine(self, ids: Tensor) -> Tensor:
-        """Codes `[group, row, slot]` -> output `[group, row, dim / groups]`; id -1 is an empty slot: zero, but counted."""
-        groups = torch.arange(self.config.groups, device=ids.device)[:, None, None]
-        codes = self.table[groups, ids.clamp_min(0)]
-        if ids.shape[-1] == 1 and self.training:
-            return codes[..., 0, :]
-        if not self.training:
+    def combine(self, ids: Tensor, *, filled: bool = False) -> Tensor:
+        """Codes `[group, row, slot]` -> output `[group, row, dim / groups]`.
+
+        Args:
+            ids: -1 is an empty slot: zero, but counted.
+            filled: there are no empty slots, which saves some time.
+        """
+        codes = rows_of(self.table, ids if filled else ids.clamp_min(0))
+        if not filled:
             codes = codes * (ids >= 0)[..., None]
+        if ids.shape[-1] == 1:
+            return codes[..., 0, :]
         return codes.mean(-2) if self.config.combine == "mean" else codes.sum(-2)
+
+    def _nearest(self, rows: Tensor, *, full: bool = False, bans: Sequence[Ban] = ()) -> Nearest:
+        """`nearest`; what follows from the table alone is kept until the table changes."""
+        table, rule = self.table.detach(), self.config.similarity
+        state = (table.data_ptr(), self.table._version, table.dtype, table.device)
+        if self.training or self._ordering is None or self._ordering[0] != state:
+            self._ordering = (state, ordering(table, rule))
+        return nearest(rows.detach(), table, self.config.k, rule, full=full, bans=bans, prepared=self._ordering[1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Training and plain inference: `[..., dim]` -> the same shape, made of codes."""
         rows = self.split(x)
-        ids = nearest(rows.detach(), self.table.detach(), self.config.k, self.config.similarity).ids
-        out = self.combine(ids)
+        ids = self._nearest(rows).ids
+        out = self.combine(ids, filled=True)
         if self.training:
             self.usage.scatter_add_(1, ids.flatten(1), torch.ones_like(ids).flatten(1))
             self.loss = self.autoencoding * _relative_error(out, rows.detach())
@@ -156,12 +169,12 @@ class CodebookLayer(nn.Module):
         rows = self.split(x)
         bans = [Ban(e.group, e.edit.code, e.rows) for e in edits if e.edit.action == "ban"]
         full = report or bool(bans)
-        found = nearest(rows, self.table, self.config.k, self.config.similarity, full=full, bans=bans)
+        found = self._nearest(rows, full=full, bans=bans)
         ids = found.ids
         for placed in edits:
             if placed.edit.action in ("force", "zero"):
                 ids = _replace(ids, placed)
-        out = chosen = self.combine(ids)
+        out = chosen = self.combine(ids, filled=ids is found.ids)
         for placed in edits:
             if placed.edit.action == "blend":  # several blends add up, each measured from what was chosen
                 target = self.combine(_replace(ids, placed))[placed.group]

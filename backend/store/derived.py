@@ -14,8 +14,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from backend.analysis.neighbours import count_together, nearest_rows
 from backend.analysis.map_process import MapProcess
+from backend.analysis.neighbours import count_together, nearest_rows
 from backend.analysis.projection import pca
 from backend.analysis.usage import Usage, count_usage
 from backend.errors import BuildError, CheckFailed
@@ -109,8 +109,7 @@ def write_codes(
         counted: of each codebook.
         tick: told the codebooks done, and why one shows the PCA.
     """
-    row = connection.execute("SELECT count(*) FROM tokens").fetchone()
-    positions = int(row[0]) if row else 0
+    ((positions,),) = connection.execute("SELECT count(*) FROM tokens").fetchall()
     for site_id, (info, one) in enumerate(zip(codebooks, counted, strict=True)):
         tick("maps", site_id, len(codebooks))
         alive = np.flatnonzero(one.usage.count)

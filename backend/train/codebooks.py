@@ -255,5 +255,10 @@ def _restore(path: Path, identity: str, model: nn.Module, optimizer: torch.optim
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         return int(content["step"])
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} is no state of a training run: it holds other things than numbers, which are never loaded. "
+            "Delete it to start again."
+        ) from None
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start again.") from error

@@ -95,9 +95,9 @@ def test_a_build_draws_umaps_and_otherwise_says_the_same_as_one_that_does_not(tm
     plain = answers(build_toy(data_dir).store)
     with duckdb.connect(str(with_umap), read_only=True) as store:
         found = store.execute("SELECT projection, num_codes FROM codebooks ORDER BY site_id").fetchall()
-        x, y, pca_x, pca_y = store.execute(
-            "SELECT x, y, pca_x, pca_y FROM codes WHERE site_id = 0 AND count > 0"
-        ).fetchnumpy().values()
+        x, y, pca_x, pca_y = (
+            store.execute("SELECT x, y, pca_x, pca_y FROM codes WHERE site_id = 0 AND count > 0").fetchnumpy().values()
+        )
     assert found == [("umap", 40), ("pca", 12)], "12 codes are too few for a UMAP"
     assert np.isfinite([x, y]).all() and not np.allclose(x, pca_x) and not np.allclose(y, pca_y)
     for table in told.keys() - {"codes", "codebooks"}:

@@ -27,7 +27,7 @@ def test_nearest_agrees_with_the_full_matrix_whatever_the_chunks(monkeypatch, si
     table = torch.randn(2, 40, 8, generator=generator)
     wanted = reference(x, table, similarity).topk(k + 1, dim=-1)
     for elements in (1, 500, 1 << 20):
-        monkeypatch.setattr(quantize, "CHUNK_ELEMENTS", elements)
+        monkeypatch.setattr(quantize, "CPU_CHUNK", elements)
         found = nearest(x, table, k, similarity, full=True)
         assert torch.equal(found.ids, wanted.indices[..., :k])
         assert torch.equal(found.runner_up, wanted.indices[..., k])
@@ -40,6 +40,19 @@ def test_equal_codes_are_settled_by_the_lowest_id():
     table = torch.ones(1, 6, 4)
     found = nearest(torch.ones(1, 5, 4), table, 3, "euclidean")
     assert found.ids.tolist() == [[[0, 1, 2]] * 5]
+
+
+@pytest.mark.parametrize("codes", [500, 512, 1009])
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_many_codes_searched_in_blocks_are_the_same_ones_with_the_same_ties(codes, k):
+    """Few different values, so that nearly every maximum is shared; a stable sort settles that by the lowest id."""
+    generator = torch.Generator().manual_seed(codes)
+    x = torch.randint(-1, 2, (2, 300, 3), generator=generator).float()
+    table = torch.randint(-1, 2, (2, codes, 3), generator=generator).float()
+    expected = (x @ table.transpose(1, 2)).sort(dim=-1, descending=True, stable=True).indices
+    found = nearest(x, table, k, "inner_product", full=True)
+    assert torch.equal(found.ids, expected[..., :k])
+    assert torch.equal(found.runner_up, expected[..., k])
 
 
 def test_a_banned_code_is_neither_chosen_nor_runner_up_and_only_where_it_is_banned():

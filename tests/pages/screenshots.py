@@ -32,9 +32,7 @@ def main(address: str, folder: Path, themes: tuple[str, ...] = ("light",)) -> No
                 page.goto(f"{address}/{view}", timeout=120_000)
                 page.wait_for_selector("[data-testid=stMain]", timeout=120_000)
                 page.wait_for_timeout(4000)
-                page.wait_for_function(
-                    "() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=120_000
-                )
+                page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=120_000)
                 page.wait_for_timeout(1500)
                 suffix = "" if theme == "light" else f"-{theme}"
                 page.screenshot(path=folder / f"{name}{suffix}.png", full_page=False)
