@@ -236,7 +236,8 @@ def _with_range(metric: Mapping[str, Any]) -> Markup:
 
 def comparison_note(record: Mapping[str, Any]) -> str:
     """Where a comparison's figures come from, in one line."""
+    minutes = sum(float(row["training"].get("seconds", 0)) for row in record["rows"]) / 60
     return (
-        f"trained and measured here in {float(record['seconds']) / 60:.0f} min, {record['evaluation_seeds']} evaluation seeds, "
-        f"finished {str(record['finished'])[:10]}; the paper's are of other, larger models: see each model's card"
+        f"trained here in {minutes:.0f} min, measured with {record['evaluation_seeds']} evaluation seeds, finished "
+        f"{str(record['finished'])[:10]}; the paper's are of other, larger models: see each model's card"
     )

@@ -76,7 +76,7 @@ def build(
     Args:
         model: its name in the catalog.
         data_dir: where checkpoints are and builds go.
-        items: how many items; by default what the catalog says (`items` in `[settings]` or `[dataset]`), else 2,000.
+        items: how many items; by default what the catalog says (`items` in `[settings]` or `[dataset]`), else 1,000.
         seed: of the items.
         engine: where shards are made, a key of `backend.engines.ENGINES`.
         projection: how codes are put on maps: `umap`, in a process of its own beside the encoding (PCA for codebooks

@@ -33,6 +33,11 @@ else:
     widgets.section("Models", f"{len(built)} built of {len(models)} known; every count is over the whole build")
     widgets.draw(measures.model_table(models, metrics))
 
+    for name, record in explorer.comparisons().items():
+        if record["rows"] and any(row["paper"] for row in record["rows"]):
+            widgets.section(f"Beside the paper: {name}", measures.comparison_note(record))
+            widgets.draw(measures.comparison_table(record))
+
     names = list(metrics)
     first = state.model(models) if "model" not in state.parameters() else names[0]
     chosen = state.choice("model", names, first if first in names else names[0])
@@ -52,8 +57,4 @@ else:
         widgets.section("The build", "what was precomputed, from what, and when")
         widgets.draw(measures.fact_table(explorer.facts(chosen)), measures.ways(chosen))
     tables["metrics"] = metrics[chosen]
-for name, record in explorer.comparisons().items():
-    if record["rows"] and any(row["paper"] for row in record["rows"]):
-        widgets.section(f"Beside the paper: {name}", measures.comparison_note(record))
-        widgets.draw(measures.comparison_table(record))
 widgets.footer(explorer, tables)

@@ -8,7 +8,7 @@ from playwright.sync_api import sync_playwright
 FOLDER = Path(__file__).resolve().parents[2] / "app" / "screenshots"
 MODEL = "tokfsm-attn-mlp-k1"
 VIEWS = {
-    "overview": f"overview?model={MODEL}",
+    "overview": f"?model={MODEL}",
     "codebooks": f"codebooks?model={MODEL}&site=L1.mlp",
     "code": f"code?model={MODEL}&site=L1.mlp&code=417",
     "search": f"search?model={MODEL}&pattern=%204(8)",
