@@ -15,6 +15,7 @@ from app.states import scrolling
 from app.tables import Row, records
 from app.timing import Pace
 from backend.data.fsm import BOS_TEXT, Machine
+from backend.errors import BadInput
 from backend.explorer import Explorer
 from backend.live_answers import Belief
 from backend.types import CodeRef, Edit
@@ -69,7 +70,7 @@ def states_of(machine: Machine, walk: str) -> list[str]:
     """The whole states of a walk as names; none where it cannot be read (the model then says why)."""
     try:
         return whole_states(machine, walk, machine.length).split()
-    except Exception:
+    except BadInput:
         return []
 
 
@@ -180,7 +181,7 @@ def python(model: str, asked: Asked) -> str:
     )
 
 
-def result_panel(found: Belief, model: str, asked: Asked, machine: Machine) -> dict[str, pd.DataFrame]:
+def result_panel(found: Belief, model: str, asked: Asked) -> dict[str, pd.DataFrame]:
     """Distributions, divergences with their controls, continuations, edits; returns what is on the screen."""
     first, second = st.columns([2.6, 1], gap="medium")
     with first:

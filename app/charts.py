@@ -5,8 +5,6 @@ Colours come from `theme.toml` (Okabe and Ito's, which colour-blind people can t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -63,36 +61,6 @@ def usage_histogram(codes: pd.DataFrame) -> alt.Chart:
     )
 
 
-def bars(
-    frame: pd.DataFrame, name: str, value: str, *, title: str, color: str = BLUE, percent: bool = True, most: int = 20
-) -> alt.Chart:
-    """Horizontal bars, longest first; names are shown with everything invisible made visible.
-
-    Args:
-        frame: the table.
-        name: column of the names.
-        value: column of the lengths.
-        title: of the value axis.
-        color: of the bars.
-        percent: the values are shares.
-        most: how many rows are drawn.
-    """
-    shown = frame.head(min(most, MAX_ROWS))
-    names = [visible_text(str(n)) for n in shown[name]]
-    names = [f"{n} ({names[:i].count(n) + 1})" if names[:i].count(n) else n for i, n in enumerate(names)]
-    table = pd.DataFrame({"name": names, "value": shown[value].to_numpy(dtype=np.float64)})
-    form = ".1%" if percent else ",.4~g"
-    base = alt.Chart(table).encode(
-        alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelFont="Source Code Pro, monospace", labelLimit=220)),
-        tooltip=[alt.Tooltip("name:N", title=name), alt.Tooltip("value:Q", format=form, title=title)],
-    )
-    return (
-        base.mark_bar(color=color, height={"band": 0.72})
-        .encode(alt.X("value:Q", title=title, axis=alt.Axis(format="%" if percent else "~s", tickCount=4)))
-        .properties(height=max(60, 19 * len(table) + 40))
-    )
-
-
 def effect(frame: pd.DataFrame, most: int = 12) -> alt.Chart:
     """What forcing a code does to the next token: measured and, beside it, the linear estimate.
 
@@ -128,82 +96,4 @@ def effect(frame: pd.DataFrame, most: int = 12) -> alt.Chart:
             tooltip=["token:N", "estimate:N", alt.Tooltip("change:Q", format="+.3f")],
         )
         .properties(height=max(80, 24 * len(shown) + 50))
-    )
-
-
-def paired(
-    frame: pd.DataFrame, name: str, columns: Sequence[str], *, title: str, percent: bool = True, most: int = 30
-) -> alt.Chart:
-    """Several values for each name beside each other, e.g. a distribution before and after.
-
-    Args:
-        frame: the table.
-        name: column of the names.
-        columns: columns of the values, at most three.
-        title: of the value axis.
-        percent: the values are shares.
-        most: how many rows are drawn.
-    """
-    shown = frame.head(min(most, MAX_ROWS // max(1, len(columns))))
-    table = shown.assign(**{name: [visible_text(str(n)) for n in shown[name]]}).melt(
-        name, list(columns), "which", "value"
-    )
-    return (
-        alt.Chart(table)
-        .mark_bar()
-        .encode(
-            alt.X("value:Q", title=title, axis=alt.Axis(format="%" if percent else "~g", tickCount=5)),
-            alt.Y(
-                f"{name}:N",
-                sort=list(dict.fromkeys(table[name])),
-                title=None,
-                axis=alt.Axis(labelFont="Source Code Pro, monospace"),
-            ),
-            alt.YOffset("which:N", sort=list(columns)),
-            alt.Color(
-                "which:N",
-                scale=alt.Scale(domain=list(columns), range=[BLUE, ORANGE, GREEN][: len(columns)]),
-                legend=alt.Legend(orient="top", title=None),
-            ),
-            tooltip=[f"{name}:N", "which:N", alt.Tooltip("value:Q", format=".3%" if percent else ".4g")],
-        )
-        .properties(height=max(80, 9 * len(table) + 50))
-    )
-
-
-def heatmap(
-    frame: pd.DataFrame,
-    x: str,
-    y: str,
-    value: str,
-    *,
-    title: str,
-    x_order: Sequence[str] | None = None,
-    y_order: Sequence[str] | None = None,
-) -> alt.Chart:
-    """A matrix, darker for more on white and brighter on black; the largest `MAX_ROWS` cells where there are more.
-
-    Args:
-        frame: one row a cell.
-        x: column of the columns' names.
-        y: column of the rows' names.
-        value: column of the values.
-        title: of the values.
-        x_order: order of the columns.
-        y_order: order of the rows.
-    """
-    shown = frame.nlargest(MAX_ROWS, value) if len(frame) > MAX_ROWS else frame
-    return (
-        alt.Chart(shown)
-        .mark_rect()
-        .encode(
-            alt.X(
-                f"{x}:N", sort=list(x_order) if x_order is not None else "ascending", axis=alt.Axis(labelOverlap=True)
-            ),
-            alt.Y(
-                f"{y}:N", sort=list(y_order) if y_order is not None else "ascending", axis=alt.Axis(labelOverlap=True)
-            ),
-            alt.Color(f"{value}:Q", scale=alt.Scale(scheme="viridis"), title=title),
-            tooltip=[f"{x}:N", f"{y}:N", alt.Tooltip(f"{value}:Q", format=",.4~g")],
-        )
     )

@@ -36,7 +36,6 @@ def actions(explorer: Explorer, ref: CodeRef, capabilities: Sequence[str]) -> Ma
     if "steer" in capabilities:
         ways.append(
             (
-                "steer",
                 "Steer with this code",
                 "s",
                 html.address("steer", model=ref.model, edit=f"{ref.site}:{ref.code}"),
@@ -44,23 +43,20 @@ def actions(explorer: Explorer, ref: CodeRef, capabilities: Sequence[str]) -> Ma
         )
     ways.append(
         (
-            "search",
             "Search with it",
             "",
             html.address("search", model=ref.model, mode="codes", query=f"{ref.site}:{ref.code}"),
         )
     )
     if "encode" in capabilities:
-        ways.append(
-            ("lens", "Try your own text", "", html.address("lens", model=ref.model, site=ref.site, code=ref.code))
-        )
+        ways.append(("Try your own text", "", html.address("lens", model=ref.model, site=ref.site, code=ref.code)))
     if len(before):
-        ways.append(("code", "Previous", "k", html.code_address(CodeRef(ref.model, ref.site, int(before[-1])))))
+        ways.append(("Previous", "k", html.code_address(CodeRef(ref.model, ref.site, int(before[-1])))))
     if len(after):
-        ways.append(("code", "Next", "j", html.code_address(CodeRef(ref.model, ref.site, int(after[0])))))
+        ways.append(("Next", "j", html.code_address(CodeRef(ref.model, ref.site, int(after[0])))))
     links = [
         html.link(href, Markup("{}{}").format(name, Markup("<kbd>{}</kbd>").format(key) if key else ""), "act", key=key)
-        for _, name, key, href in ways
+        for name, key, href in ways
     ]
     return Markup('<div class="actions" style="margin-top:.4rem">{}</div>').format(Markup("").join(links))
 

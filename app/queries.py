@@ -7,12 +7,10 @@ it fires within N positions of the same item (`then` alone: 5).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from backend.answers import Clause, Operator
 from backend.errors import BadInput
 
-MAX_CLAUSES = 12
 _CODE = re.compile(r"([\w./-]{1,200}):(\d{1,9})", re.ASCII)
 _THEN = re.compile(r"then(\d{0,4})", re.ASCII | re.IGNORECASE)
 _HOW = "Write codes as SITE:CODE joined by and, not or thenN, e.g. L0.mlp:4 and L1.mlp:7 then5 L1.mlp:8."
@@ -49,16 +47,4 @@ def parse(text: str) -> list[Clause]:
         raise BadInput(f"The query is empty. {_HOW}")
     if expects_code:
         raise BadInput(f"The query ends with an operator; a code has to follow. {_HOW}")
-    if len(clauses) > MAX_CLAUSES:
-        raise BadInput(f"The query has {len(clauses)} codes; at most {MAX_CLAUSES} are allowed. Leave some out.")
     return clauses
-
-
-def write(clauses: Sequence[Clause]) -> str:
-    """The query as text; `parse` reads it again."""
-    words: list[str] = []
-    for number, clause in enumerate(clauses):
-        if number:
-            words.append({"and": "and", "and not": "not", "then": f"then{clause.within}"}[clause.operator])
-        words.append(f"{clause.site}:{clause.code}")
-    return " ".join(words)

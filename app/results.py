@@ -20,7 +20,7 @@ def search_table(result: SearchResult, labels: Mapping[CodeRef, str], shown: int
         labels: people's labels.
         shown: how many rows.
     """
-    rows = [_search_row(row, labels, number) for number, row in enumerate(records(result.codes.head(shown)))]
+    rows = [_search_row(row, labels) for row in records(result.codes.head(shown))]
     columns = [
         "Code",
         "Precision",
@@ -35,7 +35,7 @@ def search_table(result: SearchResult, labels: Mapping[CodeRef, str], shown: int
     return html.table(columns, rows, right=(3, 4, 5, 6, 7, 8), caption="codes that fire on the pattern, best first")
 
 
-def _search_row(row: Row, labels: Mapping[CodeRef, str], number: int) -> list[Markup | str]:
+def _search_row(row: Row, labels: Mapping[CodeRef, str]) -> list[Markup | str]:
     css = html.colour_of(row.ref.site)
 
     def coloured(content: Markup) -> Markup:

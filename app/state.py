@@ -244,13 +244,12 @@ def model_hint() -> str:
     return str(st.query_params.get("model") or st.session_state.get("model", ""))[:100]
 
 
-def model(models: pd.DataFrame, capability: str = "", kind: str = "") -> str:
+def model(models: pd.DataFrame, capability: str = "") -> str:
     """The model to show: of the address, else the one last looked at, else the first that is built.
 
     Args:
         models: what `Explorer.models` says.
         capability: the model must have it, where the page chooses by itself.
-        kind: likewise.
 
     Raises:
         UnknownModel: the address names one that does not exist.
@@ -267,8 +266,6 @@ def model(models: pd.DataFrame, capability: str = "", kind: str = "") -> str:
     usable = models[models["built"] != ""]
     if capability:
         usable = usable[[capability in found for found in usable["capabilities"]]]
-    if kind:
-        usable = usable[usable["kind"] == kind]
     if usable.empty:
         wanted = f" that can {capability}" if capability else ""
         raise NoBuild(
@@ -281,10 +278,10 @@ def model(models: pd.DataFrame, capability: str = "", kind: str = "") -> str:
     return str(ordered["model"].iloc[0])
 
 
-def site(codebooks: pd.DataFrame, name: str = "site") -> str:
+def site(codebooks: pd.DataFrame) -> str:
     """The codebook of the address, else the first. Raises `BadAddress` where it does not exist."""
     sites = list(codebooks["site"])
-    raw = st.query_params.get(name)
+    raw = st.query_params.get("site")
     if raw is None:
         return str(sites[0])
     if raw not in sites:

@@ -48,10 +48,10 @@ def header(page: str, titles: Mapping[str, str]) -> None:
         st.html(str(Markup('<nav class="cs-nav" aria-label="Pages">{}</nav>').format(Markup("").join(links))))
     if page in PER_MODEL:
         with right, guarded():
-            _model_picker(page)
+            _model_picker()
 
 
-def _model_picker(page: str) -> None:
+def _model_picker() -> None:
     models = resources.explorer().models()
     built = list(models.loc[models["built"] != "", "model"])
     if not built:
@@ -153,7 +153,7 @@ def code_card(stats: CodeStats) -> Markup:
     )
 
 
-def code_picker(codebooks: pd.DataFrame, model: str, ref: CodeRef | None, page: str = "code") -> None:
+def code_picker(codebooks: pd.DataFrame, ref: CodeRef | None) -> None:
     """Choose a codebook and a code; writes both into the address."""
     sites = list(codebooks["site"])
     current = ref.site if ref is not None and ref.site in sites else state.site(codebooks)

@@ -18,7 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from safetensors import SafetensorError, safe_open
 
 from backend import catalog
-from backend.errors import CatalogError, CodescopeError, StoreError
+from backend.errors import CatalogError, CheckpointError, CodescopeError, StoreError
 from backend.store.reader import Library
 from backend.types import ModelSpec
 
@@ -129,8 +129,6 @@ def _models(data_dir: Path) -> Iterator[Check]:
 
 
 def _checkpoint(spec: ModelSpec, data_dir: Path) -> str:
-    from backend.errors import CheckpointError
-
     folder = catalog.checkpoint_folder(spec, data_dir)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise CheckpointError(f"{folder} has no {', '.join(missing)}. Train or import {spec.name!r} again.")

@@ -59,18 +59,16 @@ class Patches:
     c: np.ndarray
 
 
-def make_patches(machine: Machine, count: int, seed: int, states_before: int | None = None) -> Patches:
-    """Random pairs of walks.
+def make_patches(machine: Machine, count: int, seed: int) -> Patches:
+    """Random pairs of walks, half an item long.
 
     Args:
         machine: the machine.
         count: pairs.
         seed: of everything.
-        states_before: complete states in front of the last one; by default half an item's worth.
     """
     rng = np.random.default_rng((seed, 77))
-    length = (machine.walk_length // 2 if states_before is None else states_before) + 1
-    length = min(length, (machine.length - 1) // machine.digits)
+    length = min(machine.walk_length // 2 + 1, (machine.length - 1) // machine.digits)
     walks_a = machine.walk(rng, count)[:, :length]
     walks_b = machine.walk(rng, count)[:, :length]
     while (same := walks_a[:, -1] == walks_b[:, -1]).any():
@@ -137,7 +135,7 @@ def codes_by_state(
     family: TransformerFamily,
     items: Sequence[Item],
     half: np.ndarray,
-    grids: Mapping[str, CodeGrid] | None = None,
+    grids: Mapping[str, CodeGrid],
     after: int = 0,
 ) -> dict[str, StateCodes]:
     """State codes of every codebook.
@@ -146,14 +144,13 @@ def codes_by_state(
         family: the model.
         items: walks; the first half decides.
         half: 0 or 1 `[P]`.
-        grids: what encoding the items gave, if that is at hand.
+        grids: what encoding the items gave.
         after: look so many positions behind a state's last digit; 0 is that digit itself.
     """
     machine = machine_of(family)
     truth = truth_in(machine, items, after)
-    found = family.encode(items).grids if grids is None else grids
     return {
-        info.site: state_codes(found[info.site].codes, truth, half, info.num_codes, machine.states)
+        info.site: state_codes(grids[info.site].codes, truth, half, info.num_codes, machine.states)
         for info in family.codebooks()
     }
 

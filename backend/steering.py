@@ -1,7 +1,8 @@
 """A live model: loaded once, shared by everybody, seen by each only with their own edits.
 
-One lock guards the model; it is held for one forward pass (one token, when generating), with the caller's edits in force
-inside `with model.session(...)` alone. So people who generate at the same time take turns token by token.
+One lock guards the model. It is held for one token when generating, so that people who generate at the same time take
+turns token by token, and for the whole question in `steer`, `effect` and `believe`; the caller's edits are in force inside
+`with model.session(...)` alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,7 +263,7 @@ class LiveModel:
             live = np.unique(grids[edit.site].codes)
             live = live[(live >= 0) & (live != edit.code)]
             code = int(rng.choice(live)) if len(live) else edit.code
-            changed.append(Edit(edit.site, code, edit.action, edit.strength, edit.where, edit.slot))
+            changed.append(replace(edit, code=code))
         return changed
 
     def perplexity(self, made: Sequence[Generated]) -> float:

@@ -7,6 +7,7 @@ that position `p` here is position `p` in the store.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ class Item:
     @property
     def positions(self) -> int:
         """Number of grid cells."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,12 @@ class Edit:
 
     def __str__(self) -> str:
         where = self.where if isinstance(self.where, str) else ",".join(map(str, self.where))
-        what = {"force": "", "ban": ":ban", "zero": ":zero", "blend": f":{self.strength:g}"}[self.action]
+        what = {
+            "force": "",
+            "ban": ":ban",
+            "zero": ":zero",
+            "blend": ":" + (f"{self.strength:.6f}".rstrip("0").rstrip(".") or "0"),
+        }[self.action]
         return (
             f"{self.site}:{self.code}{what}"
             + ("" if where == "all" else f"@{where}")
@@ -338,9 +344,6 @@ class Family(Protocol):
     ) -> Encoded:
         """One batched forward pass over the items. Deterministic for the same list of items."""
         ...
-
-
-OpenFamily = Any  # a callable ModelSpec, Path -> Family
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ labels = explorer.people.newest_labels(model)
 if ref is None:
     site = state.site(codebooks)
     widgets.draw(html.page_title("Code", "Choose one, or find one by what it fires on."))
-    widgets.code_picker(codebooks, model, None)
+    widgets.code_picker(codebooks, None)
     widgets.section(f"Most used codes of {site}")
     widgets.draw(widgets.code_chips(explorer.codes(model, site).nlargest(120, "count"), model, labels, site))
     widgets.footer(explorer)
@@ -28,7 +28,7 @@ left, right = st.columns([3, 2], vertical_alignment="bottom")
 with left:
     widgets.draw(codes.heading(ref, labels.get(ref, "")), codes.actions(explorer, ref, capabilities))
 with right:
-    widgets.code_picker(codebooks, model, ref)
+    widgets.code_picker(codebooks, ref)
 widgets.draw(widgets.code_card(stats))
 if stats.count == 0:
     text = (

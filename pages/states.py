@@ -34,6 +34,7 @@ tables, again = {}, []
 if view == "believe":
     if "steer" not in row(models, "model", model).capabilities:
         states.unavailable(models, model, "states", "be steered", "states", "steer")
+        widgets.footer(explorer)
         st.stop()
     widgets.section("It is in state A: make it believe B", "the codes of B are put in where A has just been read")
     asked = believing.controls(explorer, machine, model, codebooks)
@@ -43,7 +44,7 @@ if view == "believe":
     else:
         with widgets.guarded(), st.spinner("The model reads the walk ..."):
             found = believing.believed(str(resources.data_dir()), explorer.build(model), model, asked, explorer)
-            tables = believing.result_panel(found, model, asked, machine)
+            tables = believing.result_panel(found, model, asked)
             again = [believing.python(model, asked)]
 else:
     site = state.site(codebooks)

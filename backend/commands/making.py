@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.commands.command import Answer, Command, Progress, counting, metric_table, positive, table
+from backend.engines import ENGINES
 
-ENGINES = ("local", "ray")
 BENCHMARKS = "tests/benchmarks"
 HEADLINES = ("lm_loss", "lm_accuracy", "transition_accuracy", "state_code_precision", "jsd_all_mlp_normalized")
 _IN_A_FRESH_PROCESS = (
@@ -32,7 +32,7 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
         "--items", type=positive, metavar="N", help="how many items (the data set's own number, or 1000)"
     )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the items (0)")
-    parser.add_argument("--engine", default="local", choices=ENGINES, help="where shards are made (local)")
+    parser.add_argument("--engine", default="local", choices=tuple(ENGINES), help="where shards are made (local)")
     parser.add_argument(
         "--projection", default="umap", choices=("umap", "pca"), help="how codes are put on maps (umap; pca is instant)"
     )
@@ -66,7 +66,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="measure so many times on other items (3)"
     )
-    parser.add_argument("--items", type=positive, metavar="N", help="held-out items, samples and patches a seed (512)")
+    parser.add_argument("--items", type=positive, metavar="N", help="held-out items, samples and patches a seed (256)")
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)"
     )
@@ -115,8 +115,8 @@ def _write_card(model: str, data_dir: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="which comparison: tokfsm")
-    parser.add_argument("--quick", action="store_true", help="small models and few steps, to see that it works")
+    parser.add_argument("table", metavar="TABLE", help="which comparison: tokfsm or tokfsm-small")
+    parser.add_argument("--quick", action="store_true", help="few steps and small batches, to see that it works")
 
 
 def _reproduce(options: argparse.Namespace, progress: Progress) -> Answer:

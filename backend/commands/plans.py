@@ -24,7 +24,8 @@ class Plan:
 
     Attributes:
         name: of the new model.
-        machine, shape, placements, recipe: what is trained on, the model below, its codebooks, how.
+        machine, placements, recipe: what is trained on, the codebooks, how.
+        shape: of the model below; None where `origin` is a model that is there already.
         base_recipe: how the model below is trained; None where it is there already, or where it is all there is.
         origin: name of the model that the codebooks go into; empty where there are none.
         folder: what `--resume` needs.
@@ -33,7 +34,7 @@ class Plan:
 
     name: str
     machine: Machine
-    shape: Shape
+    shape: Shape | None
     placements: tuple[Placement, ...]
     recipe: Recipe
     base_recipe: Recipe | None
@@ -59,7 +60,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     if options.origin and not places:
         raise BadInput("--from says where the codebooks go, and --places none asks for none. Leave one of them out.")
     machine, shape = _below(options)
-    placements = _placements(options, places, shape)
+    placements = _placements(options, places)
     for value, name, low in (
         (options.lr, "--lr", 0),
         (options.base_lr, "--base-lr", 0),
@@ -100,8 +101,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _below(options: argparse.Namespace) -> tuple[Machine, Shape]:
-    """The machine and the shape of the model below, from the options or from the base."""
+def _below(options: argparse.Namespace) -> tuple[Machine, Shape | None]:
+    """The machine, and the shape of the model below where that is still to be trained."""
     from backend import catalog
     from backend.data.fsm import Machine
     from backend.errors import BadInput, CatalogError, UsageError
@@ -123,23 +124,15 @@ def _below(options: argparse.Namespace) -> tuple[Machine, Shape]:
             raise BadInput(
                 "The model below is that of --from. Leave out --backbone, --layers, --dim, --heads and --mlp."
             )
-        return machine, _shape_of(catalog.checkpoint_folder(spec, options.data_dir))
+        catalog.checkpoint_folder(spec, options.data_dir)  # its weights must be there
+        return machine, None
     try:
         return Machine(**chosen), Shape(**{name: value for name, value in sizes.items() if value is not None})
     except (CatalogError, UsageError) as error:
         raise BadInput(str(error)) from error
 
 
-def _shape_of(folder: Path) -> Shape:
-    from backend.families.checkpoint import read_config
-    from backend.train.tokfsm import Shape
-
-    config = read_config(folder)
-    inner = getattr(config, "n_inner", None) or getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    return Shape("gpt2", config.num_hidden_layers, config.hidden_size, config.num_attention_heads, inner)
-
-
-def _placements(options: argparse.Namespace, places: list[str], shape: Shape) -> tuple[Placement, ...]:
+def _placements(options: argparse.Namespace, places: list[str]) -> tuple[Placement, ...]:
     from backend.errors import BadInput
     from backend.nn.placement import PLACES, Placement
 

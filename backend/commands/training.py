@@ -181,7 +181,7 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
     from backend.train.tokfsm import train_base
     from backend.types import ModelSpec
 
-    assert plan.base_recipe is not None
+    assert plan.base_recipe is not None and plan.shape is not None
     finished = plan.folder / "base.finished"
     if finished.exists():
         return
@@ -226,6 +226,7 @@ def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) ->
         base = catalog.checkpoint_folder(origin, options.data_dir)
         model = train_codebooks(base, plan.machine, plan.placements, plan.recipe, how=plan.how, **settings)
     else:
+        assert plan.shape is not None
         model = train_base(plan.machine, plan.shape, plan.recipe, **settings)
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     return model, json.loads(lines[-1])["loss"] if lines else None

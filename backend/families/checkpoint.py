@@ -10,7 +10,6 @@ card.json          {"metrics": {...}, "training": {...}}: what was measured and 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -172,15 +171,3 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     temporary = folder / f".card.{os.getpid()}"
     temporary.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     os.replace(temporary, folder / "card.json")
-
-
-def checkpoint_hash(folder: Path) -> str:
-    """sha256 over everything that determines what the model computes."""
-    digest = hashlib.sha256()
-    for name in ("config.json", "codebooks.json", "tokenizer.json", WEIGHTS):
-        path = folder / name
-        if path.exists():
-            digest.update(name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -6,8 +6,6 @@ runs with the same seed take the same choices wherever they see the same distrib
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
@@ -61,8 +59,3 @@ class Sampler:
         self._fresh = chosen[:, None]
         self.tokens = torch.cat((self.tokens, self._fresh), dim=1)
         return chosen
-
-    def run(self, steps: int) -> Iterator[Tensor]:
-        """`step` that many times, yielding each step's tokens."""
-        for _ in range(steps):
-            yield self.step()

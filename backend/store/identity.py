@@ -1,4 +1,4 @@
-"""What makes two builds the same: the build key, a hash of all that determines what a store says."""
+"""What makes two partial builds the same: the build key, a hash of all that determines what is in their shards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Limits:
 
 
 def build_key(spec: ModelSpec, checkpoint: str, items: int, seed: int, limits: Limits) -> str:
-    """Hash of all that determines what a build says, hex."""
+    """Hash of all that determines a build's shards, and of its schema, hex; how a store is made of shards is not in it."""
     parts = {
         "checkpoint": checkpoint,
         "spec": dataclasses.asdict(spec),

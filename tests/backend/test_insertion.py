@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from backend.errors import CheckpointError, UnknownCode, Unsupported
-from backend.families.checkpoint import build_model, checkpoint_hash, load_checkpoint, save_checkpoint
+from backend.families.checkpoint import build_model, load_checkpoint, save_checkpoint
 from backend.nn.placement import PLACES, Placement
 from backend.nn.sampling import Sampler
 from backend.types import Edit
@@ -138,10 +138,9 @@ def test_saving_and_loading_is_exact_and_safetensors_only(kind, ids, tmp_path):
     ]
     again = load_checkpoint(tmp_path / "m")
     assert torch.equal(again(ids).logits, model(ids).logits)
-    before = checkpoint_hash(tmp_path / "m")
     model.layer("L0:mlp").table.data[0, 0, 0] += 1
     save_checkpoint(model, tmp_path / "m", {})
-    assert checkpoint_hash(tmp_path / "m") != before
+    assert torch.equal(load_checkpoint(tmp_path / "m").layer("L0:mlp").table, model.layer("L0:mlp").table)
 
 
 def test_a_truncated_or_wrong_checkpoint_is_a_named_error(tmp_path):
@@ -215,12 +214,14 @@ def test_prompt_and_generated_split_at_the_prompt_length(ids):
 def test_the_sampler_agrees_with_generate_and_shares_its_noise_between_runs(ids):
     model = make("gpt2")
     sampler = Sampler(model.model, ids, temperature=0)
-    list(sampler.run(12))
+    for _ in range(12):
+        sampler.step()
     assert torch.equal(sampler.tokens, greedy(model, ids, True))
     runs = []
     for _ in range(2):
         sampler = Sampler(model.model, ids, seed=4)
-        list(sampler.run(12))
+        for _ in range(12):
+            sampler.step()
         runs.append(sampler.tokens)
     assert torch.equal(*runs)
 

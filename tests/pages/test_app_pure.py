@@ -95,21 +95,10 @@ def test_charts_of_a_codebook_never_get_too_many_rows(codes):
     assert histogram["codes"].sum() == codes and len(histogram) < 40
 
 
-def test_a_heatmap_keeps_its_largest_cells():
-    cells = pd.DataFrame({"x": range(20_000), "y": 0, "value": range(20_000)})
-    chart = charts.heatmap(cells, "x", "y", "value", title="n")
-    assert len(chart.data) == charts.MAX_ROWS and chart.data["value"].min() == 15_000
-
-
 def test_the_effect_chart_shows_the_largest_rises_and_falls():
     frame = pd.DataFrame({"token": [f"t{i}" for i in range(100)], "measured": np.linspace(-1, 1, 100), "linear": 0.0})
     shown = charts.effect(frame, most=3).data
     assert set(shown["token"]) == {"t0", "t1", "t2", "t97", "t98", "t99"} and len(shown) == 12
-
-
-def test_bars_keep_tokens_apart_that_look_alike():
-    frame = pd.DataFrame({"token": ["a", "a"], "share": [0.5, 0.25]})
-    assert charts.bars(frame, "token", "share", title="share").data["name"].is_unique
 
 
 def test_the_map_marks_dead_codes_and_scales_positions():
@@ -133,15 +122,15 @@ def test_a_token_for_the_browser_holds_nothing_invisible():
     assert data == {"text": "⏎U+202E", "gap": "␀", "strength": 1.0, "tag": "", "tip": "a␛b"}
 
 
-def test_queries_are_read_and_written_back():
+def test_queries_are_read():
     text = "L0.mlp:4 and L1.mlp:7 not L1.mlp:9 then3 L1.attn.h2:8"
     clauses = queries.parse(text)
     assert [c.operator for c in clauses] == ["and", "and", "and not", "then"] and clauses[3].within == 3
-    assert queries.write(clauses) == text
+    assert [(c.site, c.code) for c in clauses] == [("L0.mlp", 4), ("L1.mlp", 7), ("L1.mlp", 9), ("L1.attn.h2", 8)]
     assert queries.parse("a:1 and not b:2") == [Clause("a", 1), Clause("b", 2, "and not")]
 
 
-@pytest.mark.parametrize("text", ["", "and", "a:1 b:2", "a:1 and", "a", "a:1 or b:2", " and ".join(["a:1"] * 20)])
+@pytest.mark.parametrize("text", ["", "and", "a:1 b:2", "a:1 and", "a", "a:1 or b:2"])
 def test_a_query_that_cannot_be_read_is_explained(text):
     with pytest.raises(BadInput):
         queries.parse(text)
