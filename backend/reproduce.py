@@ -120,8 +120,8 @@ SMALL = Table(
         Row(
             "tokfsm-small",
             "TokFSM, 25 states: codebooks on every head and MLP, k = 1",
-            (Placement("attn", codes=128), Placement("mlp", codes=1000)),
-            dataclasses.replace(FINE_TUNE, steps=900),
+            (Placement("attn", codes=128), Placement("mlp", codes=512)),
+            FINE_TUNE,
             {},
             demo=2,
         ),
