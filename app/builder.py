@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.explorer import Explorer
+from backend.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
@@ -136,9 +137,7 @@ class Builder:
 
     def _say(self) -> None:
         """Replace the file at once, so that a reader never sees half of it."""
-        temporary = self._progress.with_suffix(".new")
         try:
-            temporary.write_text(json.dumps(self._entries), encoding="utf-8")
-            os.replace(temporary, self._progress)
+            write_atomically(self._progress, json.dumps(self._entries))
         except OSError:
             pass  # the folder goes away when the app ends; the progress is a courtesy

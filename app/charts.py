@@ -97,3 +97,48 @@ def effect(frame: pd.DataFrame, most: int = 12) -> alt.Chart:
         )
         .properties(height=max(80, 24 * len(shown) + 50))
     )
+
+
+def utilization(frame: pd.DataFrame) -> alt.Chart:
+    """How a codebook fills up as more is read, beside what equally likely codes would do.
+
+    Args:
+        frame: `chosen, codes, share, ceiling`; drawn from where half a per cent is to be expected.
+    """
+    frame = frame[frame["ceiling"] >= 0.005]
+    names = {"share": "this codebook", "ceiling": "equally likely codes"}
+    table = frame.melt(["chosen", "codes"], list(names), "line", "value").replace({"line": names})
+    return (
+        alt.Chart(table)
+        .mark_line(strokeWidth=2)
+        .encode(
+            alt.X("chosen:Q", scale=alt.Scale(type="log", nice=False), title="codes chosen (T)"),
+            alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="used at least once"),
+            alt.StrokeDash("line:N", sort=list(names.values()), legend=None),
+            alt.Color(
+                "line:N",
+                scale=alt.Scale(domain=list(names.values()), range=[BLUE, ORANGE]),
+                legend=alt.Legend(orient="top", title=None),
+            ),
+            tooltip=["line:N", alt.Tooltip("chosen:Q", format=","), alt.Tooltip("value:Q", format=".2%")],
+        )
+        .properties(height=250)
+    )
+
+
+def training_curve(frame: pd.DataFrame) -> alt.Chart:
+    """How much of the codebook was used along the training.
+
+    Args:
+        frame: `step` and `utilization`.
+    """
+    return (
+        alt.Chart(frame)
+        .mark_line(color=GREEN, strokeWidth=2, point=len(frame) <= 30)
+        .encode(
+            alt.X("step:Q", title="training step"),
+            alt.Y("utilization:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="utilization then"),
+            tooltip=[alt.Tooltip("step:Q", format=","), alt.Tooltip("utilization:Q", format=".2%")],
+        )
+        .properties(height=250)
+    )

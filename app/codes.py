@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 from markupsafe import Markup
 
-from app import html
-from app.tables import records
+from app import html, lens
+from app.tables import Row, records
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
@@ -27,13 +25,13 @@ def heading(ref: CodeRef, label: str) -> Markup:
     )
 
 
-def actions(explorer: Explorer, ref: CodeRef, capabilities: Sequence[str]) -> Markup:
-    """Where to go from a code: steer, search, try, next and previous live code, with their keys."""
+def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
+    """Where to go from a code of a model (a row of `Explorer.models`): steer, search, try, next and previous live code."""
     codes = explorer.codes(ref.model, ref.site)
     alive = codes.loc[codes["count"] > 0, "code"].to_numpy()
     after, before = alive[alive > ref.code], alive[alive < ref.code]
     ways = []
-    if "steer" in capabilities:
+    if "steer" in model.capabilities:
         ways.append(
             (
                 "Steer with this code",
@@ -48,7 +46,10 @@ def actions(explorer: Explorer, ref: CodeRef, capabilities: Sequence[str]) -> Ma
             html.address("search", model=ref.model, mode="codes", query=f"{ref.site}:{ref.code}"),
         )
     )
-    if "encode" in capabilities:
+    if model.kind == "text":
+        covered = html.address("search", model=ref.model, mode="covered", site=ref.site, code=ref.code)
+        ways.append(("Passages it covers", "", covered))
+    if lens.reads_text(model):
         ways.append(("Try your own text", "", html.address("lens", model=ref.model, site=ref.site, code=ref.code)))
     if len(before):
         ways.append(("Previous", "k", html.code_address(CodeRef(ref.model, ref.site, int(before[-1])))))

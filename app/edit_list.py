@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from app import html, state, widgets
 from app.tables import Row, records
+from backend.edits import Action, Edit
 from backend.errors import BadInput
-from backend.types import Action, CodeRef, Edit
+from backend.types import CodeRef
 
 ROWS = 6  # more edits than that are folded away
 ACTIONS: dict[str, str] = {
@@ -48,13 +49,6 @@ def with_action(edit: Edit, action: Action) -> Edit:
     return replace(edit, action=action, strength=strength)
 
 
-def with_strength(edit: Edit, strength: float) -> Edit:
-    """The edit at another strength: 1 forces, anything else blends; a ban and a zero have none."""
-    if edit.action not in ("force", "blend") or edit.code < 0:
-        return edit
-    return replace(edit, action="force" if strength == 1 else "blend", strength=strength)
-
-
 def with_place(edit: Edit, place: str) -> Edit:
     """The edit somewhere else: `all`, `prompt`, `generated`, or positions as `Edit.parse` reads them."""
     return replace(edit, where=Edit.parse(f"x:0@{place}").where)
@@ -64,7 +58,7 @@ def place_of(edit: Edit) -> str:
     """Where an edit is made, as a person reads it."""
     if isinstance(edit.where, str):
         return PLACES[edit.where]
-    return "at " + ", ".join(map(str, edit.where))
+    return "at " + edit.written_where.replace(",", ", ")
 
 
 def pinned(edits: Sequence[Edit], prompt_length: int, length: int) -> list[Edit]:
@@ -106,12 +100,13 @@ def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: di
     if len(edits) > 1:
         left, middle, right = st.columns([3.6, 1.6, 0.8], vertical_alignment="bottom", gap="medium")
         with left:
-            widgets.draw(html.chips(edit_chip(e, model, labels) for e in edits))
+            chips = html.chips(edit_chip(e, model, labels) for e in edits)
+            widgets.draw(Markup('<div style="max-height:9.5rem;overflow-y:auto">{}</div>').format(chips))
         with middle:
             if mixed:
                 strengths = {e.strength for e in mixed}
                 value = strengths.pop() if len(strengths) == 1 else 1.0
-                tied = _tied(f"all.{value}", value, lambda s: _write([with_strength(e, round(s, 2)) for e in edits]))
+                tied = _tied(f"all.{value}", value, lambda s: _write([e.with_strength(round(s, 2)) for e in edits]))
                 st.slider(f"Strength of all {len(mixed)}", 0.0, 1.5, step=0.05, **tied)
         with right:
             st.button("Remove all", on_click=_write, args=([],), width="stretch")
@@ -122,21 +117,34 @@ def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: di
 
 
 def _rows(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
+    """A row for each edit; of many, one that is chosen: hundreds of widgets would be slow."""
     books = {row.site: row for row in records(codebooks)}
     several = any(books[e.site].slots > 1 for e in edits)
-    for number, edit in enumerate(edits):
-        _row(number, edit, edits, books[edit.site], several, model, labels)
+    chosen = range(len(edits))
+    if len(edits) > ROWS:
+        one = st.selectbox(f"Which of the {len(edits)}", chosen, format_func=lambda i: f"{i + 1}: {edits[i]}")
+        chosen = range(one, one + 1)
+    for place, number in enumerate(chosen):
+        _row(number, edits[number], edits, books[edits[number].site], several, model, labels, headed=place == 0)
 
 
 def _row(
-    number: int, edit: Edit, edits: Sequence[Edit], book: Row, several: bool, model: str, labels: dict[CodeRef, str]
+    number: int,
+    edit: Edit,
+    edits: Sequence[Edit],
+    book: Row,
+    several: bool,
+    model: str,
+    labels: dict[CodeRef, str],
+    *,
+    headed: bool,
 ) -> None:
     """One edit with its action, strength, place, slot and the button that takes it away."""
 
     def change(new: Callable[[Any], Edit]) -> Callable[[Any], None]:
         return lambda value: _write([new(value) if i == number else e for i, e in enumerate(edits)])
 
-    name, seen = f"{number}.{edit}", "visible" if number == 0 else "collapsed"
+    name, seen = f"{number}.{edit}", "visible" if headed else "collapsed"
     widths = [1.5, 2.2, 1.7, 1.3, 1.2, *([0.9] if several else []), 0.8]
     columns = iter(st.columns(widths, vertical_alignment="bottom", gap="small"))
     with next(columns):
@@ -151,7 +159,7 @@ def _row(
         tied = _tied(f"action.{name}", edit.action, change(lambda v: with_action(edit, v)), seen)
         st.selectbox("Action", get_args(Action), format_func=ACTIONS.__getitem__, **tied)
     with next(columns):
-        tied = _tied(f"strength.{name}", edit.strength, change(lambda v: with_strength(edit, round(v, 2))), seen)
+        tied = _tied(f"strength.{name}", edit.strength, change(lambda v: edit.with_strength(round(v, 2))), seen)
         off = edit.action not in ("force", "blend") or edit.code < 0
         st.slider("Strength", 0.0, 1.5, step=0.05, disabled=off, **tied)
     fixed = not isinstance(edit.where, str)
@@ -162,13 +170,13 @@ def _row(
         )
         st.selectbox("Where", list(PLACES), format_func=PLACES.__getitem__, **tied)
     with next(columns):
-        written = ",".join(map(str, edit.where)) if fixed else ""
+        written = edit.written_where if fixed else ""
         tied = _tied(f"places.{name}", written, lambda v: _place(v, change(lambda p: with_place(edit, p))), seen)
         st.text_input(
             "Positions",
             disabled=not fixed,
             max_chars=400,
-            help="Counted from <bos>, which is 0; -1 is the last of the prompt; 4..9 are six positions.",
+            help="Counted from 0, a mark before the text where the model has one; -1: the prompt's last; 4..9: six.",
             **tied,
         )
     if several:

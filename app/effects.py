@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import charts, resources, state, widgets
+from app import charts, drawing, resources, state, widgets
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
@@ -34,7 +34,7 @@ def effect_panel(explorer: Explorer, ref: CodeRef, can_steer: bool) -> None:
             return
         with st.spinner("Forcing the code and reading the next token ..."):
             frame = measured(str(resources.data_dir()), explorer.build(ref.model), str(ref), explorer)
-        st.altair_chart(charts.effect(frame), alt=f"Change of the next token's log-probability when {ref} is forced")
+        drawing.draw(charts.effect, frame, alt=f"Change of the next token's log-probability when {ref} is forced")
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -41,6 +41,11 @@ class View:
     cut: int = 0
 
 
+def reads_text(model: Row) -> bool:
+    """Whether a person's own text can be given to a model, as a row of `Explorer.models`: images are tokens too."""
+    return model.kind == "text" and "logits" in model.capabilities
+
+
 def own_text() -> str:
     """The person's text: of the address, or where it is too long for one, of the session."""
     raw = state.text("text", limit=10 * MAX_TEXT) or state.draft("lens")

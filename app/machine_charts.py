@@ -88,7 +88,7 @@ def state_code_matrix(matrix: pd.DataFrame, codes: pd.DataFrame, states: Sequenc
     )
 
 
-def adjacency(transitions: pd.DataFrame, states: Sequence[str], *, truth: bool) -> alt.Chart:
+def adjacency(transitions: pd.DataFrame, states: Sequence[str], truth: bool) -> alt.Chart:
     """The transition graph as a matrix: of the machine itself, or as the codes imply it.
 
     Args:

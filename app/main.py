@@ -11,16 +11,19 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from app import state, widgets  # noqa: E402  (the path above has to come first)
+from app import resources, state, widgets  # noqa: E402  (the path above has to come first)
 
 PAGES = {  # page -> (title, the question it answers); a page whose file is not there is left out
     "overview": ("Overview", "Which models are here, how faithful are they, and what was precomputed?"),
     "codebooks": ("Codebooks", "How is a codebook used?"),
     "code": ("Code", "Everything about one code."),
     "search": ("Search", "Which codes fire on this pattern?"),
+    "concepts": ("Concepts", "Which code stands for each concept?"),
     "lens": ("Lens", "Which codes fire where in my own text?"),
     "states": ("States", "Which codes stand for which state, and can the model be made to believe another?"),
     "steer": ("Steer", "What does the model write when its codes are changed?"),
+    "image_tokens": ("Image tokens", "Which code lies where in a picture, and what does changing it change?"),
+    "compare": ("Compare", "What do several image tokenizers make of the same pictures?"),
     "lists": ("Lists", "What have people called the codes, and which do they keep together?"),
 }
 
@@ -40,3 +43,4 @@ current = page.url_path or "overview"
 widgets.header(current, here)
 with widgets.guarded():
     page.run()
+resources.warm_up()

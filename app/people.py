@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 from markupsafe import Markup
 
-from app import html, state, widgets
-from backend.explorer import Explorer
+from app import concepts, html, state, widgets
+from backend.explorer import LIMITS, Explorer
 from backend.types import CodeRef
 
 
@@ -19,16 +19,49 @@ def panel(explorer: Explorer, ref: CodeRef) -> None:
             _forms(explorer, ref)
 
 
+def described(explorer: Explorer, ref: CodeRef) -> None:
+    """What the code fires on, found and tested by itself, and a button that keeps it as a label."""
+    found = explorer.describe(ref)
+    if found is None:
+        widgets.draw(Markup('<p class="faint">{}</p>').format(concepts.UNDESCRIBED))
+        return
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    with left:
+        widgets.draw(concepts.description(found))
+    with right:
+        kept = any(label.text == concepts.claim(found) for label in explorer.people.labels(ref))
+        if st.button("Kept as label" if kept else "Keep as label", disabled=kept, key=f"keep-{ref}", width="stretch"):
+            pattern = concepts.pattern(found)
+            precision, recall, hits = (
+                tested(explorer, ref, pattern) if pattern else (found.precision, found.recall, found.hits)
+            )
+            explorer.people.add_label(
+                ref,
+                concepts.claim(found)[: LIMITS["label"]],
+                state.author(),
+                build=explorer.build(ref.model),
+                pattern=pattern,
+                precision=precision,
+                recall=recall,
+                support=hits,
+            )
+            st.rerun()
+
+
 def _said(explorer: Explorer, ref: CodeRef) -> None:
     labels, notes = explorer.people.labels(ref), explorer.people.notes(ref)
     lists = explorer.people.lists(ref)
     rows = [
         Markup('<div class="example"><div><b>{}</b>{}</div><div class="meta">{}</div></div>').format(
             html.visible_label(label.text),
-            Markup(' <span class="faint">claimed by <code>{}</code>, precision {}, recall {}</span>').format(
-                html.visible_label(label.pattern), html.share(label.precision), html.share(label.recall)
+            Markup(' <span class="faint">{}precision {}, recall {}</span>').format(
+                Markup("claimed by <code>{}</code>, ").format(html.visible_label(label.pattern))
+                if label.pattern
+                else "",
+                html.share(label.precision),
+                html.share(label.recall),
             )
-            if label.pattern
+            if label.precision is not None
             else "",
             html.signed(label.author, label.created),
         )
@@ -56,12 +89,12 @@ def _said(explorer: Explorer, ref: CodeRef) -> None:
 def _forms(explorer: Explorer, ref: CodeRef) -> None:
     with st.form(f"label-{ref}", border=False, clear_on_submit=True):
         first, second, third = st.columns([2, 2, 1], vertical_alignment="bottom")
-        text = first.text_input("Label", max_chars=200, placeholder="what it fires on")
-        pattern = second.text_input("Tested by (regular expression, optional)", max_chars=300)
+        text = first.text_input("Label", max_chars=LIMITS["label"], placeholder="what it fires on")
+        pattern = second.text_input("Tested by (regular expression, optional)", max_chars=LIMITS["pattern"])
         add_label = third.form_submit_button("Add label", width="stretch")
     with st.form(f"note-{ref}", border=False, clear_on_submit=True):
         first, second = st.columns([4, 1], vertical_alignment="bottom")
-        note = first.text_area("Note", max_chars=10_000, height=68)
+        note = first.text_area("Note", max_chars=LIMITS["note"], height=68)
         add_note = second.form_submit_button("Add note", width="stretch")
     first, second, third = st.columns([2, 2, 1], vertical_alignment="bottom")
     first.text_input("Your name", **state.author_widget())

@@ -6,9 +6,11 @@ method and arguments, and noted in the run's trace for the foot of the page. Wha
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -19,15 +21,21 @@ from app import state
 from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
 from backend import calls
 from backend.catalog import DEFAULT_DATA_DIR
+from backend.errors import CodescopeError
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
 CACHED = frozenset(
     (
         "facts metrics published codebooks codes code examples tokens_of labels_of neighbours together alike search "
-        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states"
+        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
+        "beside describe descriptions concepts passage_codes covered_passages next_topic"
     ).split()
 )
+OF_ALL = frozenset(("models", "comparisons"))  # of no one build: looked at again every few seconds
+LIVE = frozenset("lens steer stream generate compare arms find_codes effect believe encode decode".split())
+REFRESH_SECONDS = 3
+WARM_UP_SECONDS = 1.5  # after the first page
 
 
 def data_dir() -> Path:
@@ -53,11 +61,15 @@ class _Cached:
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self._explorer, name)
-        if name == "models":
-            return functools.partial(self._answer, name, str(int(time.time() / 3)))
+        if name in OF_ALL:
+            return functools.partial(self._answer, name, str(int(time.time() / REFRESH_SECONDS)))
         if name in CACHED:
             return functools.partial(self._read, name)
         return target
+
+    def live(self, model: str) -> Any:
+        """The model itself, with its questions counted in the trace."""
+        return _Counted(self._explorer.live(model))
 
     def _read(self, name: str, *args: Any, **kwargs: Any) -> Any:
         first = args[0] if args else next(iter(kwargs.values()))
@@ -74,6 +86,36 @@ class _Cached:
             seconds = time.perf_counter() - started if cached else call.seconds
             state.trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
         return answer
+
+
+class _Counted:
+    """Stands in front of a live model: counts the questions, passes everything on."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+
+    def __getattr__(self, name: str) -> Any:
+        if name in LIVE:
+            state.trace().live += 1
+        return getattr(self._live, name)
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Under `python -m app`: once, soon after the first page, load the first demo's model for the first click on it."""
+    if os.environ.get(PROGRESS_VARIABLE):
+        waiting = threading.Timer(WARM_UP_SECONDS, _load_first, [_explorer(str(data_dir()))])
+        waiting.daemon = True
+        waiting.start()
+
+
+def _load_first(explorer: Explorer) -> None:
+    models = explorer.models()
+    able = models[(models["built"] != "") & (models["demo"] > 0)]
+    able = able[["steer" in found for found in able["capabilities"]]]
+    if len(able):
+        with contextlib.suppress(CodescopeError):  # whoever asks for the model is told what is wrong
+            explorer.live(str(able.sort_values("demo", kind="stable")["model"].iloc[0]))
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

@@ -55,8 +55,8 @@ def label_table(labels: Sequence[Label]) -> Markup:
             )
             if label.pattern
             else "",
-            html.share(label.precision) if label.pattern else "",
-            html.share(label.recall) if label.pattern else "",
+            "" if label.precision is None else html.share(label.precision),
+            "" if label.recall is None else html.share(label.recall),
             Markup('<span class="faint" title="build {}">{}</span>').format(
                 label.build, html.signed(label.author, label.created)
             ),
@@ -66,6 +66,11 @@ def label_table(labels: Sequence[Label]) -> Markup:
     return html.table(
         ["Code", "Label", "Tested by", "Precision", "Recall", "Who, when"], rows, right=(3, 4), caption="labels"
     )
+
+
+def one_line(entry: Label | Note) -> str:
+    """A label or note among others: its code, how it begins, who and when."""
+    return f"{entry.ref} · {html.visible_label(entry.text[:60])} · {entry.author or 'nobody'}, {entry.created[:16]}"
 
 
 def note_list(notes: Sequence[Note]) -> Markup:

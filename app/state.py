@@ -18,6 +18,7 @@ import streamlit as st
 
 from backend.calls import Call
 from backend.errors import BadInput, NoBuild, UnknownModel
+from backend.explorer import LIMITS
 from backend.types import CodeRef, Edit
 
 PAGES = Path(__file__).resolve().parent.parent / "pages"
@@ -36,10 +37,12 @@ class Trace:
     Attributes:
         started: clock at the start of the run, in seconds.
         calls: the calls in order; the second value is True where the answer came from the cache.
+        live: how many questions the model itself was asked.
     """
 
     started: float = field(default_factory=time.perf_counter)
     calls: list[tuple[Call, bool]] = field(default_factory=list)
+    live: int = 0
 
 
 def begin() -> None:
@@ -236,6 +239,21 @@ def note(name: str, text: str = "") -> str:
     return str(st.session_state.pop(f"note.{name}", ""))
 
 
+def keep(name: str, value: Any) -> None:
+    """Keep something for this session alone, e.g. a person's own picture; `kept` gives it back."""
+    st.session_state[f"kept.{name}"] = value
+
+
+def kept(name: str, default: Any = None) -> Any:
+    """What `keep` was given."""
+    return st.session_state.get(f"kept.{name}", default)
+
+
+def triggered(key: str, name: str) -> Any:
+    """What a component of that key has just reported under a name, inside its callback; None where it did not."""
+    return getattr(st.session_state.get(key), name, None)
+
+
 # ---- model, codebook, code
 
 
@@ -311,7 +329,7 @@ def author() -> str:
 
 def author_widget() -> dict[str, Any]:
     """Arguments that tie a text input to the person's name for the whole session."""
-    return {"key": "author", "persist_state": "session", "max_chars": 80}
+    return {"key": "author", "persist_state": "session", "max_chars": LIMITS["author"]}
 
 
 def theme() -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
-from app import html, machine_charts, state, widgets
+from app import drawing, html, machine_charts, state, widgets
 from app.charts import MAX_ROWS
 from app.tables import Row, records
 from backend.data.fsm import Machine
@@ -91,8 +92,12 @@ def matrix_panel(view: StateView, model: str, site: str, labels: Mapping[CodeRef
         note += f"; the {MAX_ROWS:,} largest of {len(view.matrix):,} cells, {kept:.1%} of the activations"
     widgets.section(f"States and codes of {site}", note)
     codes = view.codes[view.codes["code"].isin(shown["code"])]
-    event: Any = st.altair_chart(
-        machine_charts.state_code_matrix(shown, codes, view.states, state.theme() == "dark"),
+    event: Any = drawing.draw(
+        machine_charts.state_code_matrix,
+        shown,
+        codes,
+        view.states,
+        state.theme() == "dark",
         key=f"matrix-{model}-{site}",
         on_select="rerun",
         alt=f"How often each code of {site} fires when each state has just been read",
@@ -218,18 +223,18 @@ def transitions_panel(view: StateView, model: str, site: str) -> dict[str, pd.Da
     columns = st.columns(3 if small else 2, gap="medium")
     with columns[0]:
         widgets.section("The machine's", f"{int(all_of_them['machine'].sum()):,} transitions")
-        st.altair_chart(
-            machine_charts.adjacency(shown, view.states, truth=True), alt="the machine's transitions", width="content"
+        drawing.draw(
+            machine_charts.adjacency, shown, view.states, True, alt="the machine's transitions", width="content"
         )
     with columns[1]:
         widgets.section("Implied by the codes", f"{int((all_of_them['count'] > 0).sum()):,} seen")
-        _choosing(
-            machine_charts.adjacency(shown, view.states, truth=False), f"implied-{model}-{site}", "cell", "source"
-        )
+        implied = functools.partial(drawing.draw, machine_charts.adjacency, shown, view.states, False)
+        _choosing(implied, f"implied-{model}-{site}", "cell", "source")
     if small:
         with columns[2]:
             widgets.section("The same as a graph", "an edge is thick where it starts and thin where it ends")
-            _choosing(machine_charts.circle(shown, view.states, chosen), f"graph-{model}-{site}", "node", "state")
+            graph = functools.partial(drawing.draw, machine_charts.circle, shown, view.states, chosen)
+            _choosing(graph, f"graph-{model}-{site}", "node", "state")
     first, second = st.columns([1, 1], gap="medium")
     own = all_of_them[all_of_them["source"] == chosen]
     extra = own[own["verdict"] == "mistake"].sort_values("count", ascending=False, kind="stable").iloc[MAX_DRAWN:]
@@ -237,7 +242,7 @@ def transitions_panel(view: StateView, model: str, site: str) -> dict[str, pd.Da
         note = f"; {len(extra)} rarer mistakes are not drawn" if len(extra) else ""
         widgets.section(f"Successors of {chosen}", f"times seen on the held-out half{note}")
         st.selectbox("State", view.states, **state.bound("state", chosen))
-        st.altair_chart(machine_charts.successors(own.drop(extra.index), chosen), alt=f"successors of state {chosen}")
+        drawing.draw(machine_charts.successors, own.drop(extra.index), chosen, alt=f"successors of state {chosen}")
     with second:
         wrong = all_of_them[all_of_them["verdict"] != "right"].sort_values(
             ["verdict", "count"], ascending=False, kind="stable"
@@ -276,7 +281,7 @@ def mistake_table(wrong: pd.DataFrame, transitions: pd.DataFrame, model: str, si
     return html.table(["", "From", "To", "Times", "of all from there"], rows, right=(3, 4), caption="wrong transitions")
 
 
-def _choosing(chart: Any, key: str, name: str, field: str) -> None:
+def _choosing(draw: Callable[..., Any], key: str, name: str, field: str) -> None:
     """A chart in which a click chooses a state, which then stands in the address."""
 
     def chosen() -> None:
@@ -284,4 +289,4 @@ def _choosing(chart: Any, key: str, name: str, field: str) -> None:
         if selected:
             state.write(state=selected[0][field])
 
-    st.altair_chart(chart, key=key, on_select=chosen, width="content", alt="transitions that the codes imply")
+    draw(key=key, on_select=chosen, width="content", alt="transitions that the codes imply")

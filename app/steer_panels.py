@@ -15,13 +15,13 @@ from app import html, resources, state, steering, widgets
 from app.believing import own_walk
 from app.components.token_strip import token_data, token_strip
 from app.edit_list import pinned
-from app.steering import Kept, Pair, Settings, Written
+from app.steering import Kept, Pair, Written
 from app.tables import records
 from app.timing import PATIENCE, Pace
 from backend.data.fsm import Machine
-from backend.explorer import MAX_PATTERN, Explorer
-from backend.live_answers import Arm, Comparison, Lens
-from backend.types import CodeRef, Edit
+from backend.explorer import Explorer
+from backend.live_answers import Lens
+from backend.types import CodeRef, Edit, Sampling
 
 FIRST_TOKENS = 12  # of an item of the build, as a prompt to start from
 REDRAW = 0.12  # seconds between two pictures of a growing text
@@ -53,7 +53,7 @@ def prompt_input(explorer: Explorer, machine: Machine | None, model: str) -> str
     return raw
 
 
-def settings_input() -> Settings:
+def settings_input() -> Sampling:
     """Samples, length, temperature, top-k and seed; all in the address."""
     columns = st.columns(6, vertical_alignment="bottom", gap="small")
     with columns[0]:
@@ -79,7 +79,7 @@ def settings_input() -> Settings:
             kwargs={"seed": (seed + 1) % 10**6, "run": "1"},
             width="stretch",
         )
-    return Settings(samples, new, float(raw), top_k or None, seed)
+    return Sampling(samples, new, float(raw), top_k or None, seed)
 
 
 def question(kind: str, explorer: Explorer, model: str, *parts: Any) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ def question(kind: str, explorer: Explorer, model: str, *parts: Any) -> tuple[An
 
 
 def generation(
-    explorer: Explorer, model: str, prompt: str, edits: list[Edit], settings: Settings, machine: Machine | None
+    explorer: Explorer, model: str, prompt: str, edits: list[Edit], settings: Sampling, machine: Machine | None
 ) -> Pair | None:
     """Both texts: kept ones at once, new ones as they grow; None where a long run waits for a click."""
     key = question("texts", explorer, model, prompt, edits, settings)
@@ -116,6 +116,9 @@ def generation(
     else:
         widgets.draw(steering.pair_html(pair, machine))
     widgets.draw(steering.pair_figures(pair, machine))
+    made = len(pair.plain[0].ids) - pair.plain[0].prompt_length
+    if made < settings.max_new_tokens:
+        st.caption(f"{made} of {settings.max_new_tokens} new tokens: the model's context ends there.")
     return pair
 
 
@@ -245,74 +248,3 @@ def changes_html(changes: Sequence[tuple[str, int, int]], model: str, labels: Ma
         for site, before, after in changes
     ]
     return html.chips(parts)
-
-
-# ---- how often it succeeds
-
-
-def measure_panel(
-    explorer: Explorer, model: str, prompt: str, edits: list[Edit], settings: Settings, machine: Machine | None
-) -> pd.DataFrame | None:
-    """n samples unsteered, steered and with random codes; behind a button, kept in the address."""
-    widgets.section(
-        "How often does it succeed?", "the same prompt and seeds; as a control, random codes in the edits' place"
-    )
-    first, second, third = st.columns([3, 1, 1], vertical_alignment="bottom", gap="small")
-    with first:
-        success = state.text("success", "", 10 * MAX_PATTERN)
-        st.text_input(
-            f"Success: this pattern (RE2, at most {MAX_PATTERN} characters) matches in the new text",
-            placeholder=rf"e.g. \b{machine.name(17 % machine.states) if machine is not None else 'the'}\b",
-            **state.bound("success", success),
-        )
-    with second:
-        n = state.integer("n", 50, 1, steering.MAX_MEASURED)
-        st.number_input("Samples of each", 1, steering.MAX_MEASURED, **state.bound("n", n, 50))
-    with third:
-        st.button("Measure", on_click=state.write, kwargs={"measure": "1"}, width="stretch")
-    if not state.flag("measure"):
-        return None
-    many = Settings(n, settings.max_new_tokens, settings.temperature, settings.top_k, settings.seed)
-    key = question("measured", explorer, model, prompt, edits, many, success)
-    likely = Pace.of(f"{model} writes").seconds(3.0 * n * settings.max_new_tokens) / 4
-    with st.spinner(f"Writing 3 x {n} samples (at most about {max(1, likely):.0f} s) ..."):
-        found: Comparison = Kept.shared().answer(
-            key, lambda: steering.measured(explorer.live(model), prompt, edits, many, success)
-        )
-    table = arm_table(found, machine)
-    widgets.draw(arm_html(table, success, found.control.edits, model))
-    return table
-
-
-def arm_table(found: Comparison, machine: Machine | None) -> pd.DataFrame:
-    """One row a condition: `arm, n, hits, rate, low, high, perplexity, valid, steps, seconds`."""
-
-    def line(arm: Arm) -> tuple[Any, ...]:
-        valid, steps = steering.valid_share(machine, arm.generated) if machine is not None else (0, 0)
-        n = len(arm.generated)
-        return (arm.name, n, arm.hits, arm.rate, arm.low, arm.high, arm.perplexity, valid, steps, arm.seconds)
-
-    columns = ["arm", "n", "hits", "rate", "low", "high", "perplexity", "valid", "steps", "seconds"]
-    return pd.DataFrame([line(a) for a in (found.unsteered, found.steered, found.control)], columns=columns)
-
-
-def arm_html(table: pd.DataFrame, success: str, control: Sequence[Edit], model: str) -> Markup:
-    """The three conditions with intervals; columns that nothing is known for are left out."""
-    names = {"unsteered": "unsteered", "steered": "steered", "control": "random codes (control)"}
-    with_steps, with_perplexity = bool(table["steps"].any()), bool(table["perplexity"].notna().any())
-    heads = ["", *(["Success", "of"] if success else []), *(["Valid transitions", "of"] if with_steps else [])]
-    heads += [*(["Perplexity under the base"] if with_perplexity else []), "Seconds"]
-    rows = []
-    for r in records(table):
-        cells: list[Any] = [Markup("<b>{}</b>").format(names[r.arm]) if r.arm == "steered" else names[r.arm]]
-        if success:
-            cells += [html.bar(r.rate, r.low, r.high), f"{int(r.hits)} of {r.n}"]
-        if with_steps:
-            cells += [html.bar(r.valid / r.steps if r.steps else None), f"{r.valid:,} of {r.steps:,}"]
-        if with_perplexity:
-            cells.append(f"{r.perplexity:.3f}")
-        rows.append([*cells, f"{r.seconds:.2f}"])
-    chips = html.chips(html.chip(CodeRef(model, e.site, e.code)) for e in control if e.code >= 0)
-    note = "Whiskers: Wilson's 95 % interval. The control's codes:" if success else "The control's codes:"
-    tail = Markup('<p class="faint">{}</p>{}').format(note, chips)
-    return html.table(heads, rows, caption="how often it succeeds") + tail

@@ -17,25 +17,14 @@ from markupsafe import Markup
 from app import html
 from app.edit_list import pinned
 from backend.data.fsm import Machine
-from backend.live_answers import Comparison, Lens
-from backend.types import Edit, Generated
+from backend.live_answers import Lens
+from backend.types import Edit, Generated, Sampling
 
 MAX_PROMPT = 20_000  # characters
 MAX_LINK = 2_000  # a longer prompt is kept in the session and not in the address
-MAX_SAMPLES, MAX_MEASURED, MAX_NEW = 20, 200, 200
+MAX_SAMPLES, MAX_NEW = 20, 200
 DRAWN = 5  # samples below each other; all are in the download
 KEPT = 200  # answers that are kept for everybody
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to generate: arguments of `LiveModel.stream`."""
-
-    samples: int = 1
-    max_new_tokens: int = 60
-    temperature: float = 1.0
-    top_k: int | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,12 +62,11 @@ def written(live: Any, made: Generated) -> Written:
     return Written(made.tokens, tuple(texts), made.prompt_length, text)
 
 
-def stream_pair(live: Any, prompt: str, edits: Sequence[Edit], settings: Settings) -> Iterator[Pair]:
+def stream_pair(live: Any, prompt: str, edits: Sequence[Edit], settings: Sampling) -> Iterator[Pair]:
     """Both texts as far as they are, after each token; the model is shared, so others' turns come in between."""
-    given = vars(settings)
     plain: list[Generated] = []
     steered: list[Generated] = []
-    streams = zip_longest(live.stream(prompt, **given), live.stream(prompt, edits=list(edits), **given))
+    streams = zip_longest(live.stream(prompt, settings), live.stream(prompt, settings, edits=list(edits)))
     for left, right in streams:
         plain, steered = left or plain, right or steered
         yield Pair(
@@ -254,22 +242,11 @@ def footprint(live: Any, own: Written, edits: Sequence[Edit]) -> Lens:
     return found
 
 
-def measured(live: Any, prompt: str, edits: Sequence[Edit], settings: Settings, success: str) -> Comparison:
-    """Unsteered, steered and with random codes: n samples each."""
-    found: Comparison = live.compare(prompt, list(edits), **vars(settings), success=success)
-    return found
-
-
-def python(model: str, prompt: str, edits: Sequence[Edit], settings: Settings, success: str | None) -> list[str]:
+def python(model: str, prompt: str, edits: Sequence[Edit], settings: Sampling) -> list[str]:
     """The same as Python."""
-    given = ", ".join(f"{name}={value!r}" for name, value in vars(settings).items())
-    lines = [
+    return [
         f"live = explorer.live({model!r})",
         f"prompt, edits = {prompt!r}, [Edit.parse(e) for e in {[str(e) for e in edits]!r}]",
-        f"unsteered = live.generate(prompt, {given})",
-        f"steered = live.generate(prompt, edits=edits, {given})",
+        f"unsteered = live.generate(prompt, {settings})",
+        f"steered = live.generate(prompt, {settings}, edits=edits)",
     ]
-    if success is not None:
-        given = given.replace(f"samples={settings.samples}", "samples=20", 1)
-        lines.append(f"measured = live.compare(prompt, edits, {given}, success={success!r})")
-    return lines

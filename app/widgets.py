@@ -26,7 +26,8 @@ from backend.types import CodeRef
 
 _STYLE = Path(__file__).with_name("style.css")
 _log = logging.getLogger(__name__)
-PER_MODEL = ("codebooks", "code", "search", "lens", "states", "steer")  # pages that show one model
+PER_MODEL = ("codebooks", "code", "search", "concepts", "lens", "states", "steer")  # pages that show one model
+OF_IMAGES = ("image_tokens",)  # of these, one that reads images: links to them name no model that may read text
 
 
 def draw(*parts: Markup | str) -> None:
@@ -46,13 +47,15 @@ def header(page: str, titles: Mapping[str, str]) -> None:
     left, right, _ = st.columns([5, 1.5, 0.12], vertical_alignment="center")
     with left:
         st.html(str(Markup('<nav class="cs-nav" aria-label="Pages">{}</nav>').format(Markup("").join(links))))
-    if page in PER_MODEL:
+    if page in PER_MODEL or page in OF_IMAGES:
         with right, guarded():
-            _model_picker()
+            _model_picker(page)
 
 
-def _model_picker() -> None:
+def _model_picker(page: str) -> None:
     models = resources.explorer().models()
+    if page in OF_IMAGES:
+        models = models[models["kind"] == "image"]
     built = list(models.loc[models["built"] != "", "model"])
     if not built:
         return
@@ -131,8 +134,8 @@ def chip_table(
     )
 
 
-def code_card(stats: CodeStats) -> Markup:
-    """The figures of one code with their denominators."""
+def code_card(stats: CodeStats, symbols: str = "tokens") -> Markup:
+    """The figures of one code with their denominators; `symbols`: what its entropy is taken over."""
     info = stats.info
     return html.stats(
         [
@@ -143,7 +146,7 @@ def code_card(stats: CodeStats) -> Markup:
                 f"{html.share(stats.items / max(1, stats.total_items))} of {stats.total_items:,}",
             ),
             ("rank by use", f"{stats.rank:,}", f"of {info.num_codes:,} codes"),
-            ("token entropy", f"{stats.entropy:.2f} bits", "of the tokens under it"),
+            ("entropy", f"{stats.entropy:.2f} bits", f"of the {symbols} under it"),
             (
                 "codebook",
                 info.site,
@@ -226,6 +229,8 @@ def footer(
     text = f"{1000 * seconds:,.0f} ms · {rows:,} rows read in {len(trace.calls)} questions" + (
         f" ({cached} from the cache)" if cached else ""
     )
+    if trace.live:
+        text += f" · {trace.live} to the model itself"
     left, *right = st.columns([6, 1.1, 1.1], vertical_alignment="center")
     with left:
         st.html(str(Markup('<div class="cs-foot">{}</div>').format(text)))
@@ -246,7 +251,9 @@ def python(lines: Iterable[str], data_dir: str) -> str:
         else "from backend.explorer import Explorer"
     ]
     imports += [
-        f"from backend.types import {name}" for name in ("CodeRef", "Edit") if f"{name}." in body or f"{name}(" in body
+        f"from backend.types import {name}"
+        for name in ("CodeRef", "Edit", "Sampling")
+        if f"{name}." in body or f"{name}(" in body
     ]
     return "\n".join([*imports, "", f"explorer = Explorer({data_dir!r})", body])
 

@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from backend.catalog import DEFAULT_DATA_DIR
 from backend.commands import COMMANDS
-from backend.commands.command import Bar, Command, clean, plain
+from backend.commands.command import Bar, Command, clean, everywhere, plain
 from backend.errors import CodescopeError, UsageError
 
 DEBUG_VARIABLE = "CODESCOPE_DEBUG"
@@ -64,33 +63,11 @@ def _failed(bar: Bar, message: str, status: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # given before the command or behind it; what stands behind wins
-    def common(default: bool) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(add_help=False)
-        group = parser.add_argument_group("everywhere")
-        missing = argparse.SUPPRESS
-        group.add_argument(
-            "--data-dir",
-            metavar="DIR",
-            default=str(DEFAULT_DATA_DIR) if default else missing,
-            help="where checkpoints, builds and results are (data_cache)",
-        )
-        group.add_argument(
-            "--json", action="store_true", default=False if default else missing, help="print one JSON document"
-        )
-        group.add_argument(
-            "--progress",
-            action="store_true",
-            default=False if default else missing,
-            help="report progress on stderr even where it is no terminal",
-        )
-        return parser
-
     parser = argparse.ArgumentParser(
         prog="python -m backend",
         description="Train, import, build, measure, search and steer models with discrete codes.",
         epilog="`python -m backend COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage.",
-        parents=[common(True)],
+        parents=[everywhere(True)],
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -102,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
             description=command.summary[0].upper() + command.summary[1:] + ".",
             epilog=f"examples:\n{lines}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[common(False)],
+            parents=[everywhere(False)],
             allow_abbrev=False,
         )
         command.options(sub)

@@ -164,7 +164,7 @@ class SearchResult:
         matches: positions that match (each counts once); `matches_held_out`: those in half 1.
         unplaced: matches whose first character lies between two tokens, or whose group is empty; they count nowhere.
         positions: positions of the build.
-        candidates: codes with at least `min_support` hits; `codes` holds the first `limit` of them.
+        candidates: codes with at least `min_support` hits (of half 0 where `held_out` was asked for); `codes` holds the first `limit` of them.
         codes: one row a code, best first: `ref, site, code, precision, recall, f1, hits, count, precision_low,
             precision_high, recall_low, recall_high` (Wilson 95 % intervals), `held_out_precision, held_out_recall,
             held_out_hits, held_out_count` (the same on half 1; NaN where nothing is to be divided by), `control`
@@ -228,3 +228,37 @@ class QueryResult:
     steps: pd.DataFrame
     examples: Sequence[Context]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One cell of a picture of the build, as the model was shown it, and what a codebook chose there.
+
+    Attributes:
+        ref: the code.
+        item: number of the item.
+        pos: number of the cell in the whole build.
+        place: number of the cell in its item, row by row from 0.
+        row, column: where in its picture's grid.
+        pixels: uint8 `[height, width, 3]`, the cell alone.
+        crop: uint8 `[height, width, 4]`, the cell with the cells around it; see-through where the picture ends.
+        around: how many cells of `crop` there are on each side.
+        score: similarity of the code (see `CodebookInfo.similarity`); higher is nearer.
+        margin: score minus that of the runner-up.
+        slot: which of the k choices the code was, 0 the best.
+        labels: field -> value, the truth about the cell.
+    """
+
+    ref: CodeRef
+    item: int
+    pos: int
+    place: int
+    row: int
+    column: int
+    pixels: np.ndarray
+    crop: np.ndarray
+    around: int
+    score: float
+    margin: float
+    slot: int
+    labels: Mapping[str, str]

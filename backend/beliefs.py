@@ -6,6 +6,7 @@ Each state's codes are the ones that every codebook chose most often when that s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -16,16 +17,17 @@ import torch
 
 from backend.analysis.states import StateCodes, jensen_shannon
 from backend.data.fsm import Machine
+from backend.edits import Action, Edit
 from backend.errors import BadInput, UnknownCode
 from backend.families.transformer import TransformerFamily
 from backend.live_answers import Belief
 from backend.machines import codes_by_state, machine_of, next_state, next_token
 from backend.nn.sampling import Sampler
-from backend.types import Action, Edit
 
 REFERENCE_ITEMS = 256
 TRUE_WALKS = 8  # what the model expects in B is the mean over so many walks that really end there
 _known: WeakKeyDictionary[TransformerFamily, list[dict[str, StateCodes]]] = WeakKeyDictionary()
+_counting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ def reference_codes(family: TransformerFamily) -> list[dict[str, StateCodes]]:
 
     The first entry is for a state's last digit, the others for each digit of the next state but the last.
     """
-    if family not in _known:
-        items = family.items(0, REFERENCE_ITEMS, 0)
-        half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
-        grids = family.encode(items).grids
-        digits = machine_of(family).digits
-        _known[family] = [codes_by_state(family, items, half, grids, after) for after in range(digits)]
-    return _known[family]
+    with _counting:
+        if family not in _known:
+            items = family.items(0, REFERENCE_ITEMS, 0)
+            half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
+            grids = family.encode(items).grids
+            digits = machine_of(family).digits
+            _known[family] = [codes_by_state(family, items, half, grids, after) for after in range(digits)]
+        return _known[family]
 
 
 def state_number(machine: Machine, name: str) -> int:

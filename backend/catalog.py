@@ -6,13 +6,13 @@ A model in the data directory hides a shipped one of the same name, so that a pe
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import sys
 import tomllib
 from pathlib import Path
 
 from backend.errors import CatalogError, CheckpointError, OutsideDataDir, UnknownModel
+from backend.files import write_atomically
 from backend.types import ModelSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,9 +82,7 @@ def write_spec(spec: ModelSpec, data_dir: Path) -> Path:
     path = inside(data_dir, Path("catalog") / f"{check_name(spec.name)}.toml")
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {k: v for k, v in dataclasses.asdict(spec).items() if v not in ({}, "", 0)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(tomli_w.dumps(plain), encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, tomli_w.dumps(plain))
     return path
 
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from backend import catalog
 from backend.errors import CatalogError, CheckpointError, CodescopeError, StoreError
 from backend.store.reader import Library
-from backend.types import ModelSpec
+from backend.types import ModelSpec, Progress
 
 PYTHON = (3, 11)
 FREE_BYTES = 1 << 30
@@ -36,7 +36,7 @@ class Check:
     detail: str
 
 
-def examine(data_dir: Path, progress: Callable[[str, int, int], None]) -> list[Check]:
+def examine(data_dir: Path, progress: Progress) -> list[Check]:
     """Look at everything.
 
     Args:

@@ -71,6 +71,10 @@ class CheckpointError(CodescopeError):
     """A checkpoint is missing, truncated, unsafe to load, or contradicts its configuration."""
 
 
+class TrainingError(CodescopeError):
+    """A training run cannot go on: its loss is no number any more."""
+
+
 class StoreError(CodescopeError):
     """A store cannot be used."""
 

@@ -5,43 +5,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from backend import catalog
-from backend.analysis.states import StateCodes, jensen_shannon, neuron_precision, purity, wrong_code_precision
+from backend.concepts import measure_concepts, text_floor
+from backend.data.corpus import HELD_OUT_SEED
+from backend.data.judging import trial_of
 from backend.errors import Unsupported
 from backend.families import open_family
 from backend.families.transformer import TransformerFamily
-from backend.machines import codes_by_state, machine_of, make_patches, next_token, sample_walks, sites_at, truth_in
-from backend.types import CodeGrid, Item, Metric
+from backend.machine_measures import measure_state_codes, measure_transitions
+from backend.machines import machine_of
+from backend.measures import Measures
+from backend.steering import LiveModel
+from backend.steering_measures import SteeringMeasures
+from backend.types import CodeGrid, Encoded, Item, Metric, Progress
 
-Progress = Callable[[str, int, int], None]
-HELD_OUT_SEED = 900_000  # items from here on are never trained on
-
-
-class Measures:
-    """Values of one metric per seed, gathered into `Metric`s."""
-
-    def __init__(self) -> None:
-        """Start with nothing measured."""
-        self._values: dict[str, list[float]] = defaultdict(list)
-        self._about: dict[str, tuple[int, str]] = {}
-
-    def add(self, name: str, value: float, n: int, definition: str) -> None:
-        """Add the value of one seed."""
-        self._values[name].append(float(value))
-        self._about[name] = (int(n), definition)
-
-    def metrics(self) -> dict[str, Metric]:
-        """Mean, smallest and largest over the seeds."""
-        return {
-            name: Metric(float(np.mean(v)), min(v), max(v), self._about[name][0], len(v), self._about[name][1])
-            for name, v in self._values.items()
-        }
+LOGITS = 1 << 25  # of the items that are measured at a time
+GRID_ARRAYS = ("codes", "scores", "runner_up", "runner_up_score")
 
 
 def evaluate(
@@ -74,10 +59,15 @@ def evaluate(
     if "logits" not in family.capabilities:
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
     measures = Measures()
+    steering = None
+    if "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
+        steering = SteeringMeasures(LiveModel(spec, data_dir, device), progress)
     for seed in range(seeds):
         if progress:
             progress(f"evaluating {model}, seed {seed}", seed, seeds)
         measure(family, base, measures, seed, items)
+        if steering is not None:
+            steering.measure(measures, seed, progress)
     if progress:
         progress(f"evaluating {model}", seeds, seeds)
     return measures.metrics()
@@ -87,13 +77,16 @@ def measure(family: TransformerFamily, base: TransformerFamily | None, into: Mea
     """Everything that can be measured of one model with one seed."""
     items = family.items(0, count, HELD_OUT_SEED + seed)
     states = "states" in family.capabilities
-    floor = machine_of(family).loss_floor if states else None
-    grids, neurons = _language(family, base, items, into, floor, with_neurons=states and bool(family.codebooks()))
+    coded = bool(family.codebooks())
+    floor = machine_of(family).loss_floor if states else text_floor(family, items, HELD_OUT_SEED + seed)
+    grids, neurons = _language(family, base, items, into, floor, with_neurons=coded)
     _usage(family, grids, into)
     if states:
-        _transitions(family, into, seed, count)
-        if family.codebooks():
-            _state_codes(family, items, grids, neurons, into, seed, count)
+        measure_transitions(family, into, seed, count)
+    if states and coded:
+        measure_state_codes(family, items, grids, neurons, into, seed, count)
+    elif coded and items[0].text:
+        measure_concepts(family, items, grids, neurons, into, seed)
 
 
 def _language(
@@ -105,36 +98,66 @@ def _language(
     with_neurons: bool,
 ) -> tuple[dict[str, CodeGrid], dict[str, np.ndarray]]:
     """Loss and accuracy on held-out items; returns the codes and neurons seen on the way."""
-    encoded = family.encode(items, logits=True, neurons=with_neurons)
-    loss, right = _loss(encoded.logits, items)
+    encoded: list[Encoded] = []
+    losses, base_losses, right = [], [], []
+    for part in _parts(items, family.vocabulary):
+        found = family.encode(part, logits=True, neurons=with_neurons)
+        loss, hit = _loss(found.logits, part)
+        losses.append(loss)
+        right.append(hit)
+        encoded.append(dataclasses.replace(found, logits=None))
+        if base is not None:
+            base_losses.append(_loss(base.encode(part, logits=True).logits, part)[0])
+    loss = np.concatenate(losses)
     n = len(loss)
     into.add("lm_loss", loss.mean(), n, "cross-entropy in nats per predicted token, held-out items")
-    into.add("lm_accuracy", right.mean(), n, "share of held-out tokens that are the model's most likely one")
+    into.add(
+        "lm_accuracy",
+        np.concatenate(right).mean(),
+        n,
+        "share of held-out tokens that are the model's most likely one",
+    )
     if floor is not None:
-        into.add("lm_loss_floor", floor, n, "entropy of the generating process in nats per predicted token, exact")
+        exact = (
+            "exact" if "states" in family.capabilities else "of the generator's choices: an upper bound of the text's"
+        )
+        into.add("lm_loss_floor", floor, n, f"entropy of the generating process in nats per predicted token, {exact}")
     if base is not None:
-        base_loss, _ = _loss(base.encode(items, logits=True).logits, items)
         into.add(
             "lm_loss_above_base",
-            loss.mean() - base_loss.mean(),
+            loss.mean() - np.concatenate(base_losses).mean(),
             n,
             f"lm_loss minus that of {base.spec.name} on the same tokens",
         )
-    return dict(encoded.grids), dict(encoded.neurons)
+    grids = {
+        site: CodeGrid(site, *(np.concatenate([getattr(e.grids[site], name) for e in encoded]) for name in GRID_ARRAYS))
+        for site in encoded[0].grids
+    }
+    return grids, {name: np.concatenate([e.neurons[name] for e in encoded]) for name in encoded[0].neurons}
+
+
+def _parts(items: Sequence[Item], vocabulary: int) -> Iterator[Sequence[Item]]:
+    """Runs of items whose logits fit into memory."""
+    start = positions = 0
+    for stop, item in enumerate(items):
+        positions += item.positions
+        if stop > start and positions * vocabulary > LOGITS:
+            yield items[start:stop]
+            start, positions = stop, item.positions
+    yield items[start:]
 
 
 def _loss(logits: np.ndarray | None, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
+    """Cross-entropy of every token but each item's first, float64, and whether it was the most likely one."""
     assert logits is not None
-    logits = logits.astype(np.float64)
-    shifted = logits - logits.max(-1, keepdims=True)
-    logp = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     losses, right = [], []
     start = 0
     for item in items:
-        rows = slice(start, start + item.positions - 1)
+        rows = logits[start : start + item.positions - 1].astype(np.float64)
+        rows -= rows.max(-1, keepdims=True)
         target = item.payload[1:]
-        losses.append(-logp[rows][np.arange(len(target)), target])
-        right.append(logp[rows].argmax(-1) == target)
+        losses.append(np.log(np.exp(rows).sum(-1)) - rows[np.arange(len(target)), target])
+        right.append(rows.argmax(-1) == target)
         start += item.positions
     return np.concatenate(losses), np.concatenate(right)
 
@@ -154,138 +177,3 @@ def _usage(family: TransformerFamily, grids: dict[str, CodeGrid], into: Measures
         into.add(
             "dead_code_fraction", dead / total, positions, f"share of all {total} codes that no held-out position chose"
         )
-
-
-def _transitions(family: TransformerFamily, into: Measures, seed: int, count: int) -> None:
-    machine = machine_of(family)
-    states = machine.decode(sample_walks(family, count, seed))
-    valid = machine.valid_transitions(states)
-    into.add(
-        "transition_accuracy",
-        valid.mean(),
-        valid.size,
-        f"share of all transitions in {count} full-length samples (from BOS, temperature 1) that the machine has",
-    )
-    into.add("first_transition_accuracy", valid[:, 0].mean(), count, "the same for the first transition of each sample")
-
-
-def _state_codes(
-    family: TransformerFamily,
-    items: Sequence[Item],
-    grids: dict[str, CodeGrid],
-    neurons: dict[str, np.ndarray],
-    into: Measures,
-    seed: int,
-    count: int,
-) -> None:
-    machine = machine_of(family)
-    infos = family.codebooks()
-    truth = truth_in(machine, items)
-    half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
-    found = codes_by_state(family, items, half, grids)
-    tested = int((half == 1).sum())
-    layers = [i for i in infos if i.place == "mlp"] or infos
-    best = max(layers, key=lambda i: found[i.site].precision.mean() + found[i.site].recall.mean())
-    hidden = [n for n in neurons if n.startswith(f"L{best.layer}.")]
-    for info in infos:
-        share, codes = purity(grids[info.site].codes, truth, info.num_codes)
-        text = f"share of the codes of {info.site} that fire at least twice at last digits and for one state only"
-        into.add(f"purity.{info.site}", share, codes, text)
-    for info in layers:
-        result = found[info.site]
-        text = f"mean over {machine.states} states, codes of {info.site} assigned on the other half, over all positions"
-        into.add(f"state_code_precision.{info.site}", result.precision.mean(), tested, "precision, " + text)
-        into.add(f"state_code_recall.{info.site}", result.recall.mean(), tested, "recall, " + text)
-    result = found[best.site]
-    where = f"best layer {best.site}; assigned on one half of the items, tested on the other, over all positions"
-    into.add(
-        "state_code_precision", result.precision.mean(), tested, f"mean over states, all codes of a state; {where}"
-    )
-    into.add("state_code_recall", result.recall.mean(), tested, f"mean over states, all codes of a state; {where}")
-    into.add(
-        "state_code_single_precision",
-        result.single_precision.mean(),
-        tested,
-        f"most frequent code of a state alone; {where}",
-    )
-    into.add(
-        "state_code_single_recall", result.single_recall.mean(), tested, f"most frequent code of a state alone; {where}"
-    )
-    rng = np.random.default_rng((seed, 5))
-    part = half == 1
-    random, shuffled = (
-        wrong_code_precision(grids[best.site].codes[part], truth[part], result.main[:, 0], kind, rng)
-        for kind in ("random", "shuffled")
-    )
-    into.add("state_code_precision_random_code", random, tested, f"control: a random live code per state; {where}")
-    into.add(
-        "state_code_precision_shuffled_map",
-        shuffled,
-        tested,
-        f"control: the states' codes shuffled among them; {where}",
-    )
-    activations = np.concatenate([neurons[name] for name in hidden], axis=1)
-    rival = neuron_precision(activations, truth, half, result.recall, machine.states)
-    text = (
-        f"best of {activations.shape[1]} neurons ({', '.join(hidden)}, either sign), chosen on one half, "
-        "at the recall of the codes on the other"
-    )
-    into.add("neuron_precision", rival.mean(), tested, text)
-    into.add(
-        "state_code_precision_above_neuron",
-        (result.precision - rival).mean(),
-        tested,
-        f"state_code_precision minus {text}",
-    )
-    _beliefs(family, found, grids, into, seed, count)
-
-
-def _beliefs(
-    family: TransformerFamily,
-    found: Mapping[str, StateCodes],
-    grids: dict[str, CodeGrid],
-    into: Measures,
-    seed: int,
-    count: int,
-) -> None:
-    """Jensen-Shannon divergence to the target state's next-token distribution after forcing the target's codes."""
-    machine = machine_of(family)
-    infos = family.codebooks()
-    patches = make_patches(machine, count, HELD_OUT_SEED + seed)
-    before = next_token(family, patches.tokens_a)
-    target = next_token(family, patches.tokens_b)
-    unpatched = jensen_shannon(before, target).mean()
-    main = {site: result.main for site, result in found.items()}
-    live = {i.site: np.unique(grids[i.site].codes[grids[i.site].codes >= 0]) for i in infos}
-    rng = np.random.default_rng((seed, 11))
-    shuffle = rng.permutation(machine.states)
-
-    def report(name: str, forced: dict[str, np.ndarray], what: str) -> None:
-        value = jensen_shannon(next_token(family, patches.tokens_a, forced), target).mean()
-        text = f"{what} forced at the last digit of a state A; divergence of the next token to that after state B, {count} pairs"
-        into.add(f"jsd_{name}_raw", value, count, f"{text}; nats, at most 0.693")
-        into.add(f"jsd_{name}_normalized", value / unpatched, count, f"{text}; divided by that without forcing")
-
-    into.add("jsd_none_raw", unpatched, count, "divergence of the next token after state A to that after state B, nats")
-    sets = {"all": sites_at(infos)}
-    for place, label in (("mlp", "all_mlp"), ("attn", "all_attn")):
-        if sites_at(infos, place):
-            sets[label] = sites_at(infos, place)
-    for layer in sorted({i.layer for i in infos if i.layer is not None}):
-        sets[f"layer{layer}"] = sites_at(infos, layer=layer)
-        for place in ("mlp", "attn"):
-            if sites_at(infos, place, layer):
-                sets[f"layer{layer}_{place}"] = sites_at(infos, place, layer)
-    for name, sites in sets.items():
-        report(name, {s: main[s][patches.b] for s in sites}, f"B's own codes of {len(sites)} codebooks ({name})")
-    control = sites_at(infos, "mlp") or sites_at(infos)
-    kind = "MLP" if sites_at(infos, "mlp") else "all"
-    report(
-        "random_code",
-        {s: rng.choice(live[s], (count, main[s].shape[1])) for s in control},
-        f"control: random live codes ({kind})",
-    )
-    report("wrong_state", {s: main[s][patches.c] for s in control}, f"control: the codes of a third state C ({kind})")
-    report(
-        "shuffled_map", {s: main[s][shuffle[patches.b]] for s in control}, f"control: codes by a shuffled map ({kind})"
-    )

@@ -16,7 +16,9 @@ import pandas as pd
 
 from backend import catalog
 from backend.analysis import boolean, search
+from backend.analysis.descriptions import Description
 from backend.analysis.search import MAX_PATTERN
+from backend.analysis.topics import Coverage, TopicItem
 from backend.answers import (
     Clause,
     CodeStats,
@@ -26,38 +28,47 @@ from backend.answers import (
     How,
     ItemView,
     Order,
+    Patch,
     QueryResult,
     SearchResult,
     Token,
 )
 from backend.calls import Call, as_python, recorded, recording
+from backend.concept_questions import ConceptQuestions
 from backend.data.fsm import Machine
 from backend.errors import NoBuild
+from backend.image_questions import ImageQuestions
 from backend.store import associations, states, usage, windows
+from backend.store.limits import LIMITS
 from backend.store.people import People
 from backend.store.reader import Library, Reader
 from backend.store.states import StateView
 from backend.types import CodeRef
 
 __all__ = [
+    "LIMITS",
     "MAX_PATTERN",
     "Call",
     "Clause",
     "CodeStats",
     "Context",
+    "Coverage",
+    "Description",
     "Example",
     "Explorer",
     "HeldOut",
     "ItemView",
+    "Patch",
     "QueryResult",
     "SearchResult",
     "Token",
+    "TopicItem",
     "as_python",
     "recording",
 ]
 
 
-class Explorer:
+class Explorer(ConceptQuestions, ImageQuestions):
     """Answers questions about every model of one data directory; may be shared by any number of threads.
 
     Every method but `people` and `live` is pure reading. Methods that take a model or a ref raise `UnknownModel`,
@@ -182,13 +193,26 @@ class Explorer:
 
     @recorded
     def neighbours(self, ref: CodeRef, n: int = 20) -> pd.DataFrame:
-        """Live codes of the same codebook with the nearest vectors: `ref, cosine, count`."""
+        """Live codes of the same codebook with the nearest vectors, by its own similarity.
+
+        Returns:
+            `ref, cosine, distance` (Euclidean), `count`.
+        """
         return associations.neighbours(self.reader(ref.model), ref, n)
 
     @recorded
     def together(self, ref: CodeRef, n: int = 20) -> pd.DataFrame:
         """Codes of any codebook that fire at the same positions, by PMI (bits): `ref, together, pmi, count`."""
         return associations.together(self.reader(ref.model), ref, n)
+
+    @recorded
+    def beside(self, ref: CodeRef, step: int, n: int = 20, min_together: int = 5) -> pd.DataFrame:
+        """Codes of any codebook that fire `step` positions later (negative: earlier) in the same item, by PMI.
+
+        Returns:
+            `ref, together` (how often, at least `min_together`), `pmi` (bits: how much more often than anywhere), `count`.
+        """
+        return associations.beside(self.reader(ref.model), ref, step, n, min_together)
 
     @recorded
     def alike(self, ref: CodeRef, n: int = 10) -> pd.DataFrame:
@@ -208,9 +232,11 @@ class Explorer:
         limit: int = 200,
         field: str | None = None,
         value: str | None = None,
+        also: Sequence[tuple[str, str]] = (),
         order: Order = "f1",
         baselines: int = 20,
         seed: int = 0,
+        held_out: bool = False,
     ) -> SearchResult:
         r"""Which codes fire on a pattern? Exact over the whole build.
 
@@ -222,11 +248,14 @@ class Explorer:
             sites: only these codebooks.
             min_support: a code needs at least this many hits.
             limit: rows of `SearchResult.codes`.
-            field: a label field; with `value` a position must have that label too (both or none).
+            field: a label field, or `item:FIELD` for a tag; with `value` a position must have it too (both or none).
             value: its value.
+            also: further labels (field, value) that a position must have; `item:FIELD` is a tag of its item.
             order: what the best codes are sorted by.
             baselines: for how many of the best codes the best neuron is looked up.
             seed: of the random-code control.
+            held_out: `min_support`, `limit` and `order` look at half 0 alone, and the codes' figures are of half 1 alone,
+                where no neuron is looked up.
 
         Raises:
             BadPattern: too long, empty, not RE2, or it matches the empty string; `position` says where.
@@ -240,9 +269,11 @@ class Explorer:
             limit=limit,
             field=field,
             value=value,
+            also=also,
             order=order,
             baselines=baselines,
             seed=seed,
+            held_out=held_out,
         )
 
     @recorded
@@ -340,10 +371,17 @@ class Explorer:
     # ---- the model itself
 
     def live(self, model: str) -> Any:
-        """The model itself, loaded on first use: a `backend.steering.LiveModel`, one per model and process."""
+        """The model itself, loaded on first use, one per model and process.
+
+        Returns:
+            `backend.steering.LiveModel` of a text model, `backend.image_live.LiveTokenizer` of an image tokenizer.
+        """
         with self._live_lock:
             if model not in self._live:
+                from backend.image_live import LiveTokenizer
                 from backend.steering import LiveModel
 
-                self._live[model] = LiveModel(catalog.find(model, self.data_dir), self.data_dir)
+                spec = catalog.find(model, self.data_dir)
+                kinds: dict[str, Any] = {"text": LiveModel, "image": LiveTokenizer}
+                self._live[model] = kinds[spec.kind](spec, self.data_dir)
             return self._live[model]

@@ -2,7 +2,8 @@
 
 1. The format's reader gives configuration, codebooks and weights in our terms (`backend.formats`).
 2. A model is made from them; weights that are missing, unknown or of another shape are errors.
-3. The data set is recognised: the paper's finite-state machine, else token ids.
+3. The data set: of text models recognised (the paper's finite-state machine, else token ids); image tokenizers are shown
+   our own scenes, or the person's pictures.
 4. Checkpoint folder and catalog entry are written, each at once or not at all.
 """
 
@@ -11,27 +12,40 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import PretrainedConfig
 
 from backend import catalog
 from backend.data.fsm import DIGITS, Machine
+from backend.data.own_images import OwnImages
 from backend.errors import BadInput, CatalogError, CheckpointError
 from backend.families.checkpoint import build_model, load_weights, save_checkpoint
-from backend.formats import codebook_features, huggingface
+from backend.families.image_tokenizer import save_tokenizer
+from backend.formats import codebook_features, diffusers, fvq, hub, huggingface, llamagen, taming, vqgan_lc
 from backend.formats.checkpoints import Imported
+from backend.formats.image_weights import ImportedTokenizer
+from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig
 from backend.types import ModelSpec
 
-FORMATS: dict[str, Callable[[Path, Path | None], Imported]] = {
+FORMATS: dict[str, Callable[[Path, Path | None], Imported | ImportedTokenizer]] = {
     "codebook-features": codebook_features.read,
     "huggingface": huggingface.read,
+    "llamagen": llamagen.read,
+    "fvq": fvq.read,
+    "vqgan-lc": vqgan_lc.read,
+    "taming": taming.read,
+    "diffusers": diffusers.read,
 }
+_FOLDERS = ("codebook-features", "huggingface", "diffusers")  # formats of folders; the others are one file
 MACHINE_SEED = 42
 _LONGEST_ITEM = 128
+_SCENES, _PHOTOS = 64, 256  # pixels a side of what an image tokenizer is shown
+_GENERIC = ("checkpoint", "model", "checkpoint_safetensors", "vqvae", "movq", "vae", "last", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -50,69 +64,118 @@ def import_checkpoint(
     *,
     base: Path | None = None,
     name: str | None = None,
+    images: Path | None = None,
     overwrite: bool = False,
 ) -> ImportReport:
     """Add a checkpoint to a data directory.
 
     Args:
         format: key of `FORMATS`.
-        path: the checkpoint's folder.
+        path: the checkpoint's folder or file, or its address on the hub (`backend.formats.hub`).
         data_dir: where it goes.
-        base: folder or `config.json` of the model that the codebooks were put into.
-        name: of the new model; made from the folder's name by default.
+        base: configuration of the model below the codebooks, or the one that an image tokenizer was trained with.
+        name: of the new model; made from the path by default.
+        images: folder, file or Parquet file of the pictures that an image tokenizer is shown.
         overwrite: replace a model of that name.
 
     Raises:
-        BadInput: unknown format, no such folder, or the name is taken.
-        CheckpointError: the checkpoint is incomplete, unsafe or contradicts itself.
+        BadInput: unknown format, no such path, no pictures, or the name is taken.
+        CheckpointError: the checkpoint is incomplete, unsafe or contradicts itself, or cannot be fetched.
     """
     if format not in FORMATS:
         raise BadInput(f"{format[:40]!r} is no format that can be imported. Known: {', '.join(FORMATS)}.")
-    for what, given in (("checkpoint folder", path), ("base", base)):
-        if given is not None and not given.exists():
-            raise BadInput(f"There is no {what} {given}. Check the path.")
-    if not path.is_dir():
-        raise BadInput(f"{path} is no folder. Give the folder that holds the checkpoint's files.")
+    given = path
     name = catalog.check_name(name if name is not None else _name_of(path))
     if not overwrite and name in catalog.models(data_dir):
         raise BadInput(f"There is a model {name!r} already. Give another with --name, or --overwrite to replace it.")
+    path, base = _local(path, format in _FOLDERS), None if base is None else _local(base, False)
+    for what, place in (("checkpoint", path), ("base", base), ("images", images)):
+        if place is not None and not place.exists():
+            raise BadInput(f"There is no {what} {place}. Check the path.")
+    if format in _FOLDERS and not path.is_dir():
+        raise BadInput(f"{path} is no folder. Give the folder that holds the checkpoint's files.")
     read = FORMATS[format](path, base)
-    try:
-        model = build_model(read.config, read.placements)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"The codebooks of {path} do not fit its model: {error}") from error
-    load_weights(model, read.weights, path)
-    folders = [path, *([base if base.is_dir() else base.parent] if base is not None else [])]
-    dataset, said = _dataset(read.config, folders)
-    warnings = (*read.warnings, *said)
-    tokenizer = next((file for folder in folders if (file := folder / "tokenizer.json").is_file()), None)
-    save_checkpoint(
-        model,
-        catalog.inside(data_dir, Path("checkpoints") / name),
-        {"metrics": {}, "training": {"imported": format, "from": path.name, "warnings": list(warnings)}},
-        {"tokenizer.json": tokenizer.read_bytes()} if tokenizer is not None else None,
-    )
-    sites = tuple(info.site for info in model.infos())
-    title = (
-        f"{read.config.model_type} with {len(sites)} codebooks"
-        if sites
-        else f"{read.config.model_type} without codebooks"
-    )
-    spec = ModelSpec(name, "transformer", "text", f"{title}, imported ({format})", dataset, f"checkpoints/{name}")
-    catalog.write_spec(spec, data_dir)
+    target = catalog.inside(data_dir, Path("checkpoints") / name)
+    origin = {"imported": format, "from": given.name}
+    if isinstance(read, ImportedTokenizer):
+        dataset, said = _pictures(read, images)
+        warnings = (*read.warnings, *said)
+        sites, title = _save_tokenizer(read, target, {**origin, "warnings": list(warnings)})
+        spec = ModelSpec(name, "image_tokenizer", "image", title, dataset, f"checkpoints/{name}")
+    else:
+        if images is not None:
+            raise BadInput(f"Models of the format {format} read text: leave --images out.")
+        folders = [path, *([base if base.is_dir() else base.parent] if base is not None else [])]
+        dataset, said = _dataset(read.config, folders)
+        warnings = (*read.warnings, *said)
+        sites, title = _save_transformer(read, target, {**origin, "warnings": list(warnings)}, path, folders)
+        spec = ModelSpec(name, "transformer", "text", title, dataset, f"checkpoints/{name}")
+    catalog.write_spec(replace(spec, title=f"{title}, imported ({format})"), data_dir)
     return ImportReport(name, sites, warnings)
 
 
+def _local(path: Path, folder: bool) -> Path:
+    return hub.fetch(path, folder=folder) if hub.is_address(path) else path
+
+
+def _save_transformer(
+    read: Imported, target: Path, training: Mapping[str, Any], source: Path, folders: list[Path]
+) -> tuple[tuple[str, ...], str]:
+    """Write the checkpoint folder; returns the codebooks' sites and a title."""
+    try:
+        model = build_model(read.config, read.placements)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"The codebooks of {source} do not fit its model: {error}") from error
+    load_weights(model, read.weights, source)
+    tokenizer = next((file for folder in folders if (file := folder / "tokenizer.json").is_file()), None)
+    save_checkpoint(
+        model,
+        target,
+        {"metrics": {}, "training": training},
+        {"tokenizer.json": tokenizer.read_bytes()} if tokenizer is not None else None,
+    )
+    sites = tuple(info.site for info in model.infos())
+    return sites, f"{read.config.model_type} with{f' {len(sites)}' if sites else 'out'} codebooks"
+
+
+def _save_tokenizer(read: ImportedTokenizer, target: Path, training: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Write the checkpoint folder; returns the codebooks' sites and a title."""
+    model = tokenizer_of(read)
+    save_tokenizer(model, target, {"metrics": {}, "training": training})
+    size, (codes, dim) = read.settings.downsampling, read.table.shape
+    return tuple(model.sites), f"Image tokenizer with {codes} codes of {dim} values, one for {size} x {size} pixels"
+
+
+def tokenizer_of(read: ImportedTokenizer) -> ImageTokenizer:
+    """A published tokenizer as a network, on the tensors that were read: nothing is copied."""
+    config = TokenizerConfig("vqgan", read.settings.to_json(), (len(read.table),), read.normalized)
+    with torch.device("meta"):
+        model = ImageTokenizer(config)
+    model.load_state_dict({**read.weights, "tables.0": read.table}, assign=True)
+    return model.eval()
+
+
+def _pictures(read: ImportedTokenizer, images: Path | None) -> tuple[Mapping[str, Any], list[str]]:
+    """The `[dataset]` of an image tokenizer's catalog entry, and warnings."""
+    cell = read.settings.downsampling
+    if images is None:
+        return {"name": "scenes", "size": max(_SCENES, cell)}, [
+            f"It will be shown our own scenes of {max(_SCENES, cell)} pixels, not what it was trained on. "
+            "Give your pictures with --images."
+        ]
+    settings = {"name": "folder", "path": str(images.resolve()), "size": max(_PHOTOS, cell)}
+    said = [f"{report.path}: {report.what}" for report in OwnImages.from_settings(settings, images).reports]
+    return settings, said[:20]
+
+
 def _name_of(path: Path) -> str:
-    """A model's name made from the folder's; generic folder names are told apart by the one above."""
-    parts = path.resolve().parts[1:]
+    """A model's name made from the path's; generic folder names are told apart by the one above."""
+    if hub.is_address(path):
+        return hub.name_of(path)
+    parts = (path.resolve().with_suffix("") if path.is_file() else path.resolve()).parts[1:]
     if not parts:
         raise CatalogError("Give the model a name with --name.")
-    own = (
-        f"{parts[-2]}-{parts[-1]}"
-        if parts[-1] in ("checkpoint", "model", "checkpoint_safetensors") and parts[1:]
-        else parts[-1]
-    )
+    own = f"{parts[-2]}-{parts[-1]}" if parts[-1] in _GENERIC and parts[1:] else parts[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", own).strip("-._")[:100] or "imported"
 
 

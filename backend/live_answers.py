@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from backend.answers import Token
+from backend.edits import HeldNeuron
 from backend.types import CodeGrid, Edit, Generated
 
 
@@ -45,13 +46,15 @@ class Arm:
     """Generations under one condition and how often they succeed.
 
     Attributes:
-        name: `unsteered`, `steered` or `control`.
+        name: `unsteered`, `steered`, `control` (random codes), `neuron`, or `dose` and a strength.
         edits: in force.
         generated: the samples.
         hits: how many succeed; None where no success was defined.
         low, high: Wilson 95 % interval of hits / n.
         perplexity: of the new tokens under the base model, mean over samples of each sample's own; NaN without a base.
         seconds: how long generating took.
+        neurons: held instead of edits.
+        strength: of all edits, of a dose.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Arm:
     high: float
     perplexity: float
     seconds: float
+    neurons: Sequence[HeldNeuron] = ()
+    strength: float = 1.0
 
     @property
     def rate(self) -> float:
@@ -71,11 +76,21 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Unsteered and steered with the same seeds, and the same edits with random codes."""
+    """The conditions of `backend.conditions`, with the same prompt and seed.
+
+    Attributes:
+        unsteered, steered, control: without edits, with them, and with random codes in their place.
+        neuron: the best neurons held; None where no success was defined or it is true nowhere.
+        dose: the edits at other strengths, as far as asked for.
+        warnings: what is other than it was asked for, a sentence each.
+    """
 
     unsteered: Arm
     steered: Arm
     control: Arm
+    neuron: Arm | None = None
+    dose: Sequence[Arm] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -111,3 +126,18 @@ class Belief:
     controls: pd.DataFrame
     continued: pd.DataFrame
     continued_before: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class TokenMap:
+    """What one codebook of an image model chose over n pictures of one size.
+
+    Attributes:
+        codes: int32 `[n, H, W]`; -1 is an empty cell.
+        margins: float32 `[n, H, W]`: how much farther the runner-up is than the chosen code.
+        runner_up: int32 `[n, H, W]`; -1 where there is none.
+    """
+
+    codes: np.ndarray
+    margins: np.ndarray
+    runner_up: np.ndarray

@@ -12,12 +12,12 @@ A run that is killed at any point leaves the published builds as they were, and 
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,14 +29,15 @@ import numpy as np
 from backend.analysis.map_process import MapProcess
 from backend.catalog import checkpoint_folder, find
 from backend.engines import Job, open_engine
-from backend.errors import BadInput, BuildError, CheckFailed, CheckpointError, DiskFull
+from backend.errors import BadInput, BuildError, CheckFailed, DiskFull
 from backend.store import SCHEMA_VERSION
+from backend.store.cards import read_card
 from backend.store.checks import check_store
-from backend.store.derived import MIN_TOGETHER, UMAP_CODES, count_codes, write_codes, write_together
+from backend.store.derived import MIN_TOGETHER, UMAP_CODES, count_codes, write_codes, write_outputs, write_together
 from backend.store.files import builds_of, is_disk_full, move_atomically, new_build_id
 from backend.store.identity import Limits, build_key, code_version, hash_checkpoint
 from backend.store.lock import locked
-from backend.store.shards import Manifest, Shard, is_whole
+from backend.store.shards import Manifest, Shard, is_picture, is_whole
 from backend.store.writer import (
     MEMORY_LIMIT,
     THREADS,
@@ -48,12 +49,12 @@ from backend.store.writer import (
     write_metrics,
     write_neurons,
 )
-from backend.types import BuildReport, Family, ModelSpec
+from backend.types import BuildReport, Family, ModelSpec, Progress
 
-Progress = Callable[[str, int, int], None]
 Projection = Literal["umap", "pca"]
 DEFAULT_ITEMS = 1000  # 128,000 positions of the demo machines: the first start stays well under a minute on two cores
 KEPT_BUILDS = 2
+SAMPLE = 16  # items whose length is looked at before a build
 _STORE = "store.duckdb"
 _CELLS = "cells.int32"
 
@@ -76,7 +77,8 @@ def build(
     Args:
         model: its name in the catalog.
         data_dir: where checkpoints are and builds go.
-        items: how many items; by default what the catalog says (`items` in `[settings]` or `[dataset]`), else 1,000.
+        items: how many items, as far as the data set goes; by default what the catalog says (`items` in `[settings]` or
+            `[dataset]`), else 1,000.
         seed: of the items.
         engine: where shards are made, a key of `backend.engines.ENGINES`.
         projection: how codes are put on maps: `umap`, in a process of its own beside the encoding (PCA for codebooks
@@ -116,10 +118,11 @@ def build(
         with _tidied(partial), drawing as maps:
             partial.mkdir(exist_ok=True)
             checkpoint = hash_checkpoint(spec, data_dir)
-            key = build_key(spec, checkpoint, count, seed, limits)
             tell("load model", 0, 1)
             family = open_family(spec, data_dir)
             tell("load model", 1, 1)
+            count = _available(family, count, seed, tell)
+            key = build_key(spec, checkpoint, count, seed, limits)
             if maps is not None and not any(info.num_codes >= UMAP_CODES[0] for info in family.codebooks()):
                 maps.close()
             job, plan = _plan(spec, data_dir, open_family, family, partial, count, seed, limits)
@@ -127,6 +130,7 @@ def build(
             try:
                 _make_missing(job, manifest, make_shards, count, tell)
                 facts = _facts(spec, family, seed, checkpoint, started)
+                facts["training_curve"] = read_card(checkpoint_folder(spec, data_dir)).curve
                 report = _write_and_publish(job, manifest, count, limits, facts, started, maps, tell)
             except CheckFailed as error:
                 manifest.state, manifest.reason = "failed", str(error)
@@ -162,6 +166,17 @@ def _tidied(partial: Path) -> Iterator[None]:
         raise
 
 
+def _available(family: Family, items: int, seed: int, tell: Progress) -> int:
+    """How many of the items asked for the data set has; says so if there are fewer."""
+    if family.items(items - 1, items, seed):
+        return items
+    there = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
+    if not there:
+        raise BadInput(f"The data set has no items with seed {seed}. Give it more, or another seed.")
+    tell(f"the data set has {there:,} items: all are taken", 0, 0)
+    return there
+
+
 def _plan(
     spec: ModelSpec,
     data_dir: Path,
@@ -172,14 +187,15 @@ def _plan(
     seed: int,
     limits: Limits,
 ) -> tuple[Job, list[tuple[int, int]]]:
-    """Cut the items into batches and shards by the size of the first item's answer; shards with neurons are shorter."""
-    first = family.items(0, 1, seed)
-    length = max(1, first[0].positions)
+    """Cut the items into batches and shards by the longest of the first items; shards with neurons are shorter."""
+    first = family.items(0, min(items, SAMPLE), seed)
+    length = max(1, *(item.positions for item in first))
     has_neurons = "neurons" in family.capabilities
-    encoded = family.encode(first, neurons=has_neurons)
+    encoded = family.encode(first[:1], neurons=has_neurons)
     widths = sum(values.shape[1] for values in encoded.neurons.values())
     codebooks = family.codebooks()
     cell = 16 * sum(info.slots for info in codebooks) + 8 * len(codebooks) + 64
+    cell += max((item.payload.size // item.positions for item in first if is_picture(item)), default=0)
     batch = max(1, limits.batch_positions // length)
     neuron_items = min(items, -(-min(limits.neuron_positions, 65_536) // length)) if widths else 0
 
@@ -338,25 +354,7 @@ def _write_tables(
     write_together(connection, codebooks, cells, counts, tell)
     neurons = write_neurons(connection, shards, job.folder, min(limits.neuron_positions, 65_536), tell)
     write_codes(connection, codebooks, job.family.table, counted, tell)
-    write_metrics(connection, _card_metrics(job.spec, job.data_dir))
+    write_outputs(connection, shards, job.folder, codebooks, job.family.table)
+    write_metrics(connection, read_card(checkpoint_folder(job.spec, job.data_dir)).metrics)
     connection.execute("CHECKPOINT")
     return neurons
-
-
-def _card_metrics(spec: ModelSpec, data_dir: Path) -> Mapping[str, Mapping[str, Any]]:
-    """`metrics` of the model card beside the weights; none where there is no card.
-
-    Raises:
-        CheckpointError: the card cannot be read.
-    """
-    path = checkpoint_folder(spec, data_dir) / "card.json"
-    if not path.is_file():
-        return {}
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8")).get("metrics", {})
-        for metric in metrics.values():
-            float(metric["value"]), float(metric["low"]), float(metric["high"])
-            int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
-        return metrics
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"The model card {path} cannot be read: {error!r}. Evaluate the model again.") from error

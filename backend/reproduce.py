@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from backend import catalog
+from backend.data import open_dataset
 from backend.data.fsm import Machine
 from backend.errors import UsageError
-from backend.families.checkpoint import read_card, save_checkpoint, write_card
+from backend.families.checkpoint import TOKENIZER, read_card, save_checkpoint, tokenizer_in, write_card
+from backend.files import write_atomically
 from backend.nn.placement import Placement
-from backend.train.codebooks import Recipe
-from backend.train.tokfsm import Shape, train_base, train_codebooks
-from backend.types import ModelSpec
-
-Progress = Callable[[str, int, int], None]
+from backend.train.batches import batches_of
+from backend.train.codebooks import Recipe, Run
+from backend.train.runs import train_base, train_codebooks
+from backend.train.shapes import Shape
+from backend.train.tokenizing import make_tokenizer
+from backend.types import ModelSpec, Progress
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A comparison on one machine; the first row is the base of all others."""
+    """A comparison on one data set; the first row is the base of all others.
 
-    machine: Machine
+    Attributes:
+        dataset: the `[dataset]` of all rows.
+        shape: of the model below.
+        rows: what is trained.
+        vocabulary: tokens of the tokenizer that is trained; 0 where the data need none.
+    """
+
+    dataset: Mapping[str, Any]
     shape: Shape
     rows: tuple[Row, ...]
+    vocabulary: int = 0
 
 
 def _paper(source: str, loss: float, accuracy: float, states: float) -> dict[str, Any]:
@@ -70,7 +81,7 @@ def _paper(source: str, loss: float, accuracy: float, states: float) -> dict[str
 
 FINE_TUNE = Recipe(steps=300, batch=16, lr=3e-4, warmup=0.1, decay=0.6, commitment=0.25, distill=True, save_every=100)
 TOKFSM = Table(
-    Machine(),
+    Machine().settings,
     Shape(),
     (
         Row(
@@ -107,7 +118,7 @@ TOKFSM = Table(
     ),
 )
 SMALL = Table(
-    Machine(states=25, edges=4, length=64),
+    Machine(states=25, edges=4, length=64).settings,
     Shape(dim=64, mlp=256),
     (
         Row(
@@ -127,7 +138,70 @@ SMALL = Table(
         ),
     ),
 )
-TABLES: dict[str, Table] = {"tokfsm": TOKFSM, "tokfsm-small": SMALL}
+
+
+def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
+    """Plain base, attention k = 8, attention + MLP, MLP k = 64 on one kind of text."""
+    tuned = dataclasses.replace(FINE_TUNE, steps=600, lr=1e-3)
+
+    def paper(row: str, loss: float, accuracy: float) -> dict[str, Any]:
+        return {"source": f"Tamkin et al., Table 2, {source}: {row}", "lm_loss": loss, "lm_accuracy": accuracy}
+
+    stories = name == "stories"
+    short = name.removesuffix("-source")
+    attention = Placement("attn", codes=512, k=8)
+    mlp = Placement("mlp", codes=2048, k=64)
+    return Table(
+        {"name": name, "length": 256},
+        Shape("gpt_neox", layers=3, dim=192, heads=6, mlp=768),
+        (
+            Row(
+                f"{short}-base",
+                f"{title}: the transformer without codebooks",
+                (),
+                base,
+                paper("fine-tuned", 1.57, 0.5927) if stories else paper("fine-tuned", 2.41, 0.5052),
+            ),
+            Row(
+                f"{short}-attn-k8",
+                f"{title}: codebooks on every attention head, k = 8",
+                (attention,),
+                tuned,
+                paper("attention, k = 8", 1.66, 0.5791) if stories else paper("attention, k = 8", 2.74, 0.4668),
+                demo=5 if stories else 6,
+            ),
+            Row(
+                f"{short}-attn-mlp",
+                f"{title}: codebooks on every head, k = 8, and MLP, k = 64",
+                (attention, mlp),
+                tuned,
+                {},
+            ),
+            Row(
+                f"{short}-mlp",
+                f"{title}: codebooks on every MLP, k = 64",
+                (mlp,),
+                tuned,
+                paper("MLP, k = 100", 1.57, 0.5947) if stories else paper("MLP, k = 100", 3.03, 0.4247),
+            ),
+        ),
+        vocabulary=2048,
+    )
+
+
+STORIES = _text_table(
+    "stories",
+    "Stories",
+    "TinyStories, 1 layer, 21M parameters",
+    Recipe(steps=1500, batch=16, lr=2e-3, warmup=0.05, decay=0.6),
+)
+PYTHON = _text_table(
+    "python-source",
+    "Python's standard library",
+    "WikiText-103, Pythia 410M",
+    Recipe(steps=1100, batch=16, lr=2e-3, warmup=0.05, decay=0.6, save_every=100),
+)
+TABLES: dict[str, Table] = {"tokfsm": TOKFSM, "tokfsm-small": SMALL, "stories": STORIES, "python-source": PYTHON}
 
 
 def quick(table: Table) -> Table:
@@ -181,7 +255,7 @@ def reproduce(
             family="transformer",
             kind="text",
             title=row.title,
-            dataset=table.machine.settings,
+            dataset=table.dataset,
             checkpoint=f"checkpoints/{model}",
             base="" if model == base else base,
             published=row.paper,
@@ -201,7 +275,7 @@ def reproduce(
         "seconds": round(time.monotonic() - began, 1),
         "training_seed": seed,
         "evaluation_seeds": seeds,
-        "settings": {"machine": table.machine.settings, "shape": dataclasses.asdict(table.shape), "quick": fast},
+        "settings": {"dataset": dict(table.dataset), "shape": dataclasses.asdict(table.shape), "quick": fast},
         "rows": rows,
     }
     write_record(record, data_dir)
@@ -212,9 +286,7 @@ def write_record(record: Mapping[str, Any], data_dir: Path) -> Path:
     """Write `results/TABLE.json` at once or not at all."""
     path = catalog.inside(data_dir, Path("results") / f"{record['table']}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
     return path
 
 
@@ -227,7 +299,7 @@ def _train(
         "recipe": dataclasses.asdict(row.recipe),
         "placements": [dataclasses.asdict(p) for p in row.placements],
         "shape": dataclasses.asdict(table.shape),
-        "machine": table.machine.settings,
+        "dataset": dict(table.dataset),
         "seed": seed,
         "base": spec.base,
     }
@@ -237,33 +309,30 @@ def _train(
         if {k: v for k, v in known.items() if k in about} == about:
             catalog.write_spec(spec, data_dir)
             return known
-    state = catalog.inside(data_dir, Path("training") / spec.name / "state.pt")
-    log = state.with_name("log.jsonl")
-    state.parent.mkdir(parents=True, exist_ok=True)
+    work = catalog.inside(data_dir, Path("training") / spec.name)
+    state, log = work / "state.pt", work / "log.jsonl"
+    work.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    options: dict[str, Any] = {
-        "seed": seed,
-        "device": device,
-        "state": state,
-        "resume": True,
-        "log": log,
-        "progress": None
-        if progress is None
-        else lambda what, done, total: progress(f"{spec.name}: {what}", done, total),
-    }
+    shown = None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
+    run = Run(seed, device, state, True, shown, log)
+    base = catalog.inside(data_dir, Path("checkpoints") / (spec.base or spec.name))
+    if not spec.base and table.vocabulary and not (work / TOKENIZER).exists():
+        make_tokenizer(table.dataset, table.vocabulary, work)
+    tokenizer = tokenizer_in(base if spec.base else work)
+    dataset = open_dataset(table.dataset, base if spec.base else work)
+    batch = batches_of(dataset, int(table.dataset["length"]))
     if row.placements:
-        base = catalog.inside(data_dir, Path("checkpoints") / spec.base)
-        model = train_codebooks(base, table.machine, row.placements, row.recipe, **options)
+        model = train_codebooks(base, batch, row.placements, row.recipe, "kmeans", run)
     else:
-        model = train_base(table.machine, table.shape, row.recipe, **options)
+        config = table.shape.config(dataset.vocabulary, int(table.dataset["length"]), dataset.bos)
+        model = train_base(config, batch, row.recipe, run)
     about["seconds"] = round(time.monotonic() - began, 1)
     if log.exists():
         entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         about["log"] = entries[:: max(1, len(entries) // 40)] + entries[-1:]
-    save_checkpoint(model, folder, {"metrics": {}, "training": about})
+    save_checkpoint(model, folder, {"metrics": {}, "training": about}, tokenizer)
     catalog.write_spec(spec, data_dir)
-    state.unlink(missing_ok=True)
-    log.unlink(missing_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
     return about
 
 

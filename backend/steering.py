@@ -1,37 +1,38 @@
 """A live model: loaded once, shared by everybody, seen by each only with their own edits.
 
-One lock guards the model. It is held for one token when generating, so that people who generate at the same time take
-turns token by token, and for the whole question in `steer`, `effect` and `believe`; the caller's edits are in force inside
-`with model.session(...)` alone.
+The caller's edits are in force inside one `with model.session(...)` a forward pass. Sessions wait for each other, first
+come, first served, so that people who ask at the same time take turns pass by pass.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from backend import beliefs, catalog
-from backend.analysis.intervals import wilson
-from backend.analysis.patterns import compile_pattern
+from backend import beliefs, catalog, conditions
 from backend.answers import Token
 from backend.calls import recorded
+from backend.edits import HeldNeuron
 from backend.errors import BadInput, Unsupported
 from backend.families import open_family
 from backend.families.transformer import TransformerFamily
+from backend.finding import Found, find_edits
 from backend.live_answers import Arm, Belief, Comparison, Lens
+from backend.nn.neurons import holding
 from backend.nn.sampling import Sampler
-from backend.types import CodeRef, Edit, Generated, Item, ModelSpec, Steered
+from backend.types import CodeRef, Edit, Generated, Item, ModelSpec, Progress, Sampling, Steered
 
 MAX_CHARACTERS = 20_000
-MAX_SAMPLES = 1_000
 EPSILON = 0.02  # strength at which the linear estimate is taken
+BATCH = 32  # samples whose perplexity is measured at a time: bounds memory
+ONE, TWENTY = Sampling(), Sampling(samples=20)
 
 
 class LiveModel:
@@ -50,8 +51,8 @@ class LiveModel:
         if not isinstance(family, TransformerFamily):
             raise Unsupported(f"{spec.name} reads no text.")
         self.family = family
-        self.lock = threading.RLock()
         self._base: LiveModel | None = None
+        self._loading = threading.Lock()
 
     @property
     def context(self) -> int:
@@ -122,9 +123,8 @@ class LiveModel:
     def steer(self, text: str, edits: Sequence[Edit]) -> Steered:
         """One forward pass without and one with edits over the same text."""
         item = self.item(text)
-        with self.lock:
-            before = self.family.encode([item], logits=True)
-            after = self.family.encode([item], edits, logits=True) if edits else before
+        before = self.family.encode([item], logits=True)
+        after = self.family.encode([item], edits, logits=True) if edits else before
         assert before.logits is not None and after.logits is not None
         return Steered(_log_softmax(before.logits), _log_softmax(after.logits), before.grids, after.grids)
 
@@ -137,67 +137,63 @@ class LiveModel:
     def stream(
         self,
         prompt: str,
+        sampling: Sampling = ONE,
         *,
         edits: Sequence[Edit] = (),
-        samples: int = 1,
-        max_new_tokens: int = 60,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        seed: int = 0,
+        neurons: Sequence[HeldNeuron] = (),
     ) -> Iterator[list[Generated]]:
         """Generate token by token; yields all samples as far as they are after each token.
 
         Args:
             prompt: text before the new tokens.
+            sampling: how.
             edits: in force; `where` counts positions from the first token of the prompt.
-            samples: sequences side by side, 1 to 1,000.
-            max_new_tokens: fewer are made where the model's context ends.
-            temperature: 0 takes the most likely token.
-            top_k: only so many of the most likely tokens.
-            seed: same seed and same distribution, same choice.
+            neurons: held near values, for a control.
+
+        Raises:
+            BadInput: the prompt cannot be read, or nothing can follow it.
         """
-        if not 1 <= samples <= MAX_SAMPLES:
-            raise BadInput(f"{samples} samples cannot be made at once: give 1 to {MAX_SAMPLES}.")
-        if not (0 <= temperature <= 100 and max_new_tokens >= 1 and (top_k is None or top_k >= 1)):
-            raise BadInput("The temperature must be 0 to 100, new tokens and top-k at least 1.")
         ids = self.parse(prompt)
-        steps = min(max_new_tokens, self.context - len(ids))
-        if steps < 1:
-            raise BadInput(
-                f"The prompt fills the model's context of {self.context} tokens: nothing can follow. Shorten it."
-            )
-        rows = torch.from_numpy(np.repeat(ids[None], samples, 0)).to(self.family.device)
-        sampler = Sampler(self.family.model.model, rows, temperature=temperature, top_k=top_k, seed=seed)
-        for _ in range(steps):
-            with self.lock, self.family.model.session(edits, prompt_length=len(ids)):
+        rows = torch.from_numpy(np.repeat(ids[None], sampling.samples, 0)).to(self.family.device)
+        sampler = Sampler(
+            self.family.model.model,
+            rows,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            seed=sampling.seed,
+        )
+        for _ in range(self._steps(len(ids), sampling)):
+            model = self.family.model
+            with model.session(edits, prompt_length=len(ids)), holding(model, neurons, len(ids)):
                 sampler.step()
             yield [self._generated(row, len(ids)) for row in sampler.tokens.tolist()]
 
     @recorded
-    def generate(
-        self,
-        prompt: str,
-        *,
-        edits: Sequence[Edit] = (),
-        samples: int = 1,
-        max_new_tokens: int = 60,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        seed: int = 0,
-    ) -> list[Generated]:
+    def generate(self, prompt: str, sampling: Sampling = ONE, *, edits: Sequence[Edit] = ()) -> list[Generated]:
         """As `stream`, the finished samples alone."""
         made: list[Generated] = []
-        for so_far in self.stream(
-            prompt,
-            edits=edits,
-            samples=samples,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            seed=seed,
-        ):
+        for so_far in self.stream(prompt, sampling, edits=edits):
             made = so_far
         return made
+
+    def cut(self, prompt: str, sampling: Sampling) -> str:
+        """A sentence where fewer tokens than asked for fit behind the prompt; otherwise empty."""
+        length = len(self.parse(prompt))
+        steps = self._steps(length, sampling)
+        return (
+            f"Only {steps} of {sampling.max_new_tokens} new tokens were made: {self.spec.name} has a context of "
+            f"{self.context} tokens, and the prompt takes {length}."
+            if steps < sampling.max_new_tokens
+            else ""
+        )
+
+    def _steps(self, prompt_length: int, sampling: Sampling) -> int:
+        steps = min(sampling.max_new_tokens, self.context - prompt_length)
+        if steps < 1:
+            raise BadInput(
+                f"The prompt fills the model's context of {self.context} tokens: nothing can follow. Shorten it."
+            )
+        return steps
 
     def _generated(self, tokens: list[int], prompt_length: int) -> Generated:
         return Generated(self.family.dataset.render(tokens)[0], tuple(tokens), prompt_length)
@@ -207,56 +203,83 @@ class LiveModel:
         self,
         prompt: str,
         edits: Sequence[Edit],
+        sampling: Sampling = TWENTY,
         *,
-        samples: int = 20,
-        max_new_tokens: int = 60,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        seed: int = 0,
         success: str = "",
+        topic: tuple[str, str] | None = None,
+        dose: Sequence[float] = (),
+        dose_samples: int = 20,
+        progress: Progress | None = None,
     ) -> Comparison:
-        """Unsteered, steered, and with random codes in place of the edits' codes: same prompt, same seed.
+        """Unsteered, steered, and the controls: same prompt, same seed; see `backend.conditions`.
 
         Args:
-            prompt: see `stream`, as for the others that are not listed.
+            prompt: text before the new tokens.
             edits: in force in the steered arm.
-            samples: in each arm.
-            max_new_tokens: as in `stream`.
-            temperature: as in `stream`.
-            top_k: as in `stream`.
-            seed: the same in all arms.
+            sampling: the same in all arms.
             success: an RE2 pattern; a sample succeeds if it matches in the new text.
-        """
-        arms = []
-        for name, used in (("unsteered", []), ("steered", list(edits)), ("control", self.random_edits(edits, seed))):
-            began = time.perf_counter()
-            made = self.generate(
-                prompt,
-                edits=used,
-                samples=samples,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_k=top_k,
-                seed=seed,
-            )
-            arms.append(self._arm(name, used, made, success, time.perf_counter() - began))
-        return Comparison(*arms)
+            topic: field and value; where there is no pattern, a sample succeeds if its new text has them by the data's own
+                truth. It also says what the best neuron is looked for by.
+            dose: strengths, 0 to 1.5, that all edits are tried at.
+            dose_samples: samples of each strength.
+            progress: called with (what, tokens done, tokens).
 
-    def _arm(self, name: str, edits: Sequence[Edit], made: list[Generated], success: str, seconds: float) -> Arm:
-        hits, low, high = None, float("nan"), float("nan")
-        if success:
-            pattern = compile_pattern(success).compiled
-            new = [g.text[len(self.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
-            hits = sum(pattern.search(text) is not None for text in new)
-            bounds = wilson(np.array([hits]), np.array([len(made)]))
-            low, high = float(bounds[0][0]), float(bounds[1][0])
-        return Arm(name, edits, made, hits, low, high, self.perplexity(made), seconds)
+        Raises:
+            BadInput: new text cannot be judged so.
+        """
+        found = list(
+            self.arms(
+                prompt,
+                edits,
+                sampling,
+                success=success,
+                topic=topic,
+                dose=dose,
+                dose_samples=dose_samples,
+                progress=progress,
+            )
+        )
+        cut = self.cut(prompt, sampling)
+        return conditions.comparison(found, bool(success or topic), [cut] if cut else [])
+
+    def arms(
+        self,
+        prompt: str,
+        edits: Sequence[Edit],
+        sampling: Sampling,
+        *,
+        success: str = "",
+        topic: tuple[str, str] | None = None,
+        dose: Sequence[float] = (),
+        dose_samples: int = 20,
+        done: Sequence[Arm] = (),
+        progress: Progress | None = None,
+    ) -> Iterator[Arm]:
+        """What `compare` compares, each as soon as it is finished; those in `done` are not made again."""
+        plan = conditions.Plan(
+            prompt, tuple(edits), sampling, conditions.Goal(success, topic), tuple(dose), dose_samples
+        )
+        return conditions.arms(self, plan, done, progress)
+
+    @recorded
+    def find_codes(self, field: str, value: str, *, success: str = "", **options: Any) -> Found:
+        """The codes that stand for something, and the edits that bring it about.
+
+        Args:
+            field: name of a tag of whole items or of a label of positions.
+            value: what it is where it is true.
+            success: an RE2 pattern that says what new text is a success; empty: the data's own truth.
+            options: of `backend.finding.find_edits`.
+
+        Raises:
+            BadInput: it is true nowhere, or new text cannot be judged so.
+        """
+        return find_edits(self, conditions.Goal(success, (field, value)), **options)
 
     def random_edits(self, edits: Sequence[Edit], seed: int) -> list[Edit]:
         """The same edits with a random other code each, for a control; live codes of the first items are preferred."""
         rng = np.random.default_rng((seed, 13))
-        with self.lock:
-            grids = self.family.encode(self.family.items(0, 16, 0)).grids
+        grids = self.family.encode(self.family.items(0, 16, 0)).grids
         changed = []
         for edit in edits:
             self.family.model.where(edit.site)
@@ -270,20 +293,22 @@ class LiveModel:
         """Mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""
         if not self.spec.base or not made:
             return float("nan")
-        if self._base is None:
-            self._base = LiveModel(catalog.find(self.spec.base, self._data_dir), self._data_dir)
-        base = self._base
-        with base.lock:
-            logits = base.family.encode(
-                [Item(0, (len(g.tokens),), np.array(g.tokens, dtype=np.int64)) for g in made], logits=True
+        with self._loading:
+            if self._base is None:
+                self._base = LiveModel(catalog.find(self.spec.base, self._data_dir), self._data_dir)
+        found: list[float] = []
+        for first in range(0, len(made), BATCH):
+            part = made[first : first + BATCH]
+            logits = self._base.family.encode(
+                [Item(0, (len(g.tokens),), np.array(g.tokens, dtype=np.int64)) for g in part], logits=True
             ).logits
-        assert logits is not None
-        logp = _log_softmax(logits)
-        start, found = 0, []
-        for g in made:
-            rows = np.arange(g.prompt_length - 1, len(g.tokens) - 1)
-            found.append(np.exp(-logp[start + rows, np.array(g.tokens)[rows + 1]].mean()))
-            start += len(g.tokens)
+            assert logits is not None
+            start = 0
+            for g in part:
+                rows = np.arange(g.prompt_length - 1, len(g.tokens) - 1)
+                logp = _log_softmax(logits[start + rows])
+                found.append(np.exp(-logp[np.arange(len(rows)), np.array(g.tokens)[rows + 1]].mean()))
+                start += len(g.tokens)
         return float(np.mean(found))
 
     # -- one code --------------------------------------------------------------------------------------------------
@@ -304,22 +329,21 @@ class LiveModel:
         items = [item for item in self.family.items(0, contexts, 1 + seed) if item.positions > 1]
         site = ref.site
         changes, slopes = [], []
-        with self.lock:
-            self.family.model.where(site)
-            for item in items:
-                place = int(rng.integers(1, item.positions))
-                cut = Item(0, (place + 1,), item.payload[: place + 1])
-                here = (place,)
-                plain, forced, nudged = (
-                    self._last(cut, edits)
-                    for edits in (
-                        (),
-                        (Edit(site, ref.code, where=here),),
-                        (Edit(site, ref.code, "blend", EPSILON, here),),
-                    )
+        self.family.model.where(site)
+        for item in items:
+            place = int(rng.integers(1, item.positions))
+            cut = Item(0, (place + 1,), item.payload[: place + 1])
+            here = (place,)
+            plain, forced, nudged = (
+                self._last(cut, edits)
+                for edits in (
+                    (),
+                    (Edit(site, ref.code, where=here),),
+                    (Edit(site, ref.code, "blend", EPSILON, here),),
                 )
-                changes.append(forced - plain)
-                slopes.append((nudged - plain) / EPSILON)
+            )
+            changes.append(forced - plain)
+            slopes.append((nudged - plain) / EPSILON)
         change = np.array(changes)
         error = change.std(0, ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.zeros(change.shape[1])
         mean = change.mean(0)
@@ -359,8 +383,7 @@ class LiveModel:
     ) -> Belief:
         """It is in state A, make it believe B; see `backend.beliefs.believe`."""
         wish = beliefs.Wish(target, at, tuple(places), tuple(layers), strength, hold)
-        with self.lock:
-            return beliefs.believe(self.family, walk, wish, samples=samples, new_states=new_states, seed=seed)
+        return beliefs.believe(self.family, walk, wish, samples=samples, new_states=new_states, seed=seed)
 
 
 def _tokens(item: Item) -> list[Token]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from backend.edits import Edit
 from backend.errors import BadInput
 
 Kind = Literal["text", "image"]
-Action = Literal["force", "ban", "zero", "blend"]
+Progress = Callable[[str, int, int], None]  # told (what, done, total); a total of 0 is a message and no count
+MAX_SAMPLES = 1_000  # sequences that are generated at once
 
 
 @dataclass(frozen=True)
@@ -172,99 +174,33 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Edit:
-    """One change to the codes of a forward pass.
+class Sampling:
+    """How to generate.
 
     Attributes:
-        site: the codebook.
-        code: the code that is forced, banned, zeroed or blended in; -1 with `force` empties the slot.
-        action: `force` puts the code in place of the chosen ones; `ban` makes it lose (the next best fills in); `zero`
-            leaves an empty slot where it was chosen (a zero vector that still counts in a mean over k codes);
-            `blend` moves the layer's output from what was chosen towards the code: `(1 - s) * chosen + s * code`.
-        strength: s of `blend`, 0 to 1.5; `force` is blend at 1, with the ids changed too.
-        where: `all`, `prompt`, `generated`, or a tuple of positions counted from the first token; negative ones count
-            from the end of the prompt (-1 is its last token).
-        slot: which of the k slots is replaced; None replaces all.
+        samples: sequences side by side, 1 to `MAX_SAMPLES`.
+        max_new_tokens: of each, from 1; fewer are made where the model's context ends.
+        temperature: 0 to 100; 0 takes the most likely token.
+        top_k: only so many of the most likely tokens, from 1; None for all.
+        seed: 0 to 2**63 - 1; the same seed and the same distribution, the same choice.
+
+    Raises:
+        BadInput: one is out of range.
     """
 
-    site: str
-    code: int
-    action: Action = "force"
-    strength: float = 1.0
-    where: Literal["all", "prompt", "generated"] | tuple[int, ...] = "all"
-    slot: int | None = None
+    samples: int = 1
+    max_new_tokens: int = 60
+    temperature: float = 1.0
+    top_k: int | None = None
+    seed: int = 0
 
-    def __str__(self) -> str:
-        where = self.where if isinstance(self.where, str) else ",".join(map(str, self.where))
-        what = {
-            "force": "",
-            "ban": ":ban",
-            "zero": ":zero",
-            "blend": ":" + (f"{self.strength:.6f}".rstrip("0").rstrip(".") or "0"),
-        }[self.action]
-        return (
-            f"{self.site}:{self.code}{what}"
-            + ("" if where == "all" else f"@{where}")
-            + ("" if self.slot is None else f"#{self.slot}")
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> Edit:
-        """Read `SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT]`, the form of commands and URLs; `str(edit)` writes it.
-
-        `WHERE` is `all`, `prompt`, `generated` or positions such as `3`, `-1`, `2,5` or `4..9` (both ends included).
-        A strength of 1 is a force.
-
-        Raises:
-            BadInput: the text has another form, or the strength is out of range.
-        """
-        match = re.fullmatch(
-            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|[0-9.]{1,12}))?(?:@([\w,.-]{1,400}))?(?:#(\d{1,4}))?",
-            text.strip(),
-            re.ASCII,
-        )
-        if match is None:
-            raise BadInput(
-                f"{text[:80]!r} is not an edit. Write SITE:CODE, SITE:CODE:STRENGTH, SITE:CODE:ban or SITE:CODE:zero, "
-                "with @all, @prompt, @generated or @positions behind it, e.g. L1.mlp:417:0.8@generated."
-            )
-        action: Action = "force"
-        strength = 1.0
-        if match[3] in ("ban", "zero"):
-            action = match[3]  # type: ignore[assignment]
-        elif match[3] not in (None, "force"):
-            try:
-                strength = float(match[3])
-            except ValueError:
-                raise BadInput(f"{match[3]!r} is not a strength. Give a number from 0 to 1.5.") from None
-            if not 0 <= strength <= 1.5:
-                raise BadInput(f"Strength {strength:g} is out of range. Give a number from 0 to 1.5.")
-            action = "force" if strength == 1 else "blend"
-        return cls(
-            site=match[1],
-            code=int(match[2]),
-            action=action,
-            strength=strength,
-            where=_parse_where(match[4] or "all"),
-            slot=None if match[5] is None else int(match[5]),
-        )
-
-
-def _parse_where(text: str) -> Literal["all", "prompt", "generated"] | tuple[int, ...]:
-    if text in ("all", "prompt", "generated"):
-        return text  # type: ignore[return-value]
-    positions: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(-?\d{1,7})(?:\.\.(-?\d{1,7}))?", part)
-        if match is None:
-            raise BadInput(f"{text[:80]!r} is not a place. Write all, prompt, generated, 3, -1, 2,5 or 4..9.")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first > 100_000:
-            raise BadInput(
-                f"The positions {part!r} run backwards or are too many. Write the smaller one first, e.g. 4..9."
-            )
-        positions.extend(range(first, last + 1))
-    return tuple(positions)
+    def __post_init__(self) -> None:
+        if not 1 <= self.samples <= MAX_SAMPLES:
+            raise BadInput(f"{self.samples} samples cannot be made at once: give 1 to {MAX_SAMPLES}.")
+        if not (0 <= self.temperature <= 100 and self.max_new_tokens >= 1 and (self.top_k is None or self.top_k >= 1)):
+            raise BadInput("The temperature must be 0 to 100, new tokens and top-k at least 1.")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"The seed {str(self.seed)[:40]} is out of range: give 0 to {2**63 - 1}.")
 
 
 @dataclass(frozen=True)
@@ -336,7 +272,7 @@ class Family(Protocol):
         ...
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Items `start` to `stop` of the model's data set; item i is the same whatever range it is asked in."""
+        """Items `start` to `stop` of the model's data set, fewer where it ends; item i is the same in any range."""
         ...
 
     def encode(

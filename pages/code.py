@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import codes, html, people, resources, state, widgets
+from app import codes, html, image_code, people, resources, state, widgets
 from app.effects import effect_panel
 from app.tables import row
 from backend.answers import How
@@ -23,19 +23,24 @@ if ref is None:
     st.stop()
 
 stats = explorer.code(ref)
-capabilities = row(models, "model", model).capabilities
+about = row(models, "model", model)
 left, right = st.columns([3, 2], vertical_alignment="bottom")
 with left:
-    widgets.draw(codes.heading(ref, labels.get(ref, "")), codes.actions(explorer, ref, capabilities))
+    widgets.draw(codes.heading(ref, labels.get(ref, "")), codes.actions(explorer, ref, about))
 with right:
     widgets.code_picker(codebooks, ref)
-widgets.draw(widgets.code_card(stats))
+widgets.draw(widgets.code_card(stats, "labels" if about.kind == "image" else "tokens"))
 if stats.count == 0:
     text = (
         "it fires nowhere in this build, so there is nothing to show. j and k lead to the next and previous live code."
     )
     widgets.empty("This code is dead:", text)
     widgets.footer(explorer)
+    st.stop()
+
+people.described(explorer, ref)
+if about.kind == "image":
+    image_code.code_page(explorer, stats, about, labels)
     st.stop()
 
 fields = list(explorer.label_fields(model)["field"])
@@ -66,24 +71,32 @@ with second:
     widgets.section("Labels under it", "precision: of its activations; recall: of the positions with that label")
     widgets.draw(codes.label_table(truth, ref))
 
-near, together, alike = explorer.neighbours(ref, 10), explorer.together(ref, 10), explorer.alike(ref, 10)
+together, alike, near = explorer.together(ref, 10), explorer.alike(ref, 10), explorer.neighbours(ref, 10)
+before, after = explorer.beside(ref, -1, 10), explorer.beside(ref, 1, 10)
+cells = {"PMI, bits": lambda r: html.number(r.pmi, 2), "Together": lambda r: html.compact(r.together)}
+for column, title, note, found in zip(
+    st.columns(3, gap="medium"),
+    ("Fires together with", "Fires just before it", "Fires just after it"),
+    ("same position", "one position earlier", "one position later"),
+    (together, before, after),
+    strict=True,
+):
+    with column:
+        widgets.section(title, f"{note}, by PMI")
+        widgets.draw(widgets.chip_table(found, cells, labels, title))
 first, second, third = st.columns(3, gap="medium")
 with first:
     widgets.section("Nearest vectors", "same codebook, by cosine")
     widgets.draw(widgets.chip_table(near, {"Cosine": lambda r: html.number(r.cosine)}, labels, "nearest vectors"))
 with second:
-    widgets.section("Fires together with", "any codebook, same positions, by PMI")
-    cells = {"PMI, bits": lambda r: html.number(r.pmi, 2), "Together": lambda r: html.compact(r.together)}
-    widgets.draw(widgets.chip_table(together, cells, labels, "fires together with"))
-with third:
     widgets.section("Alike in other codebooks", "overlap (Jaccard) of the positions")
     widgets.draw(widgets.chip_table(alike, {"Overlap": lambda r: html.bar(r.jaccard)}, labels, "alike codes"))
-
-first, second = st.columns([1, 1], gap="medium")
-with second:
-    widgets.section("What people say", "a label is a claim; its numbers are measured on held-out items")
+with third:
+    widgets.section("What people say", "a label is a claim, measured on held-out items")
     people.panel(explorer, ref)
 tables = {"tokens": tokens, "labels": truth, "neighbours": near, "together": together, "alike": alike}
+tables |= {"before": before, "after": after}
+effect, _ = st.columns([2, 1], gap="medium")
 widgets.footer(explorer, tables)
-with first:  # last, because measuring takes seconds and nothing else should wait for it
-    effect_panel(explorer, ref, "steer" in capabilities)
+with effect:  # last, because measuring takes seconds and nothing else should wait for it
+    effect_panel(explorer, ref, "steer" in about.capabilities)

@@ -3,8 +3,9 @@
 import math
 
 import streamlit as st
+from markupsafe import Markup
 
-from app import charts, html, resources, state, widgets
+from app import charts, concepts, drawing, html, patches, resources, state, widgets
 from app.codes import codebook_table
 from app.components.code_map import code_map, map_data
 from app.tables import row
@@ -17,7 +18,8 @@ site = state.site(codebooks)
 info = row(codebooks, "site", site)
 codes = explorer.codes(model, site)
 labels = explorer.people.newest_labels(model)
-positions = int(row(models, "model", model).positions)
+about = row(models, "model", model)
+positions, of_images = int(about.positions), about.kind == "image"
 
 widgets.draw(html.page_title("Codebooks", f"How is each codebook of {model} used over {positions:,} positions?"))
 widgets.draw(codebook_table(codebooks, model, site))
@@ -43,15 +45,20 @@ widgets.draw(
                 f"{info.entropy_bits:.2f} bits",
                 f"at most {f'{math.log2(used):.2f}'} with the codes alive",
             ),
-            ("perplexity", f"{info.perplexity:,.0f}", "codes in equal use that would be as hard to guess"),
+            (
+                "perplexity",
+                f"{info.perplexity:,.0f}",
+                f"of {int(info.num_codes):,}: codes in equal use that would be as hard to guess",
+            ),
             ("activations", html.compact(info.activations), f"{int(info.activations):,} in the build"),
         ]
     )
 )
 
-layouts = {"grid": "One cell a code", "projection": str(info.projection).upper(), "pca": "PCA"}
+layouts = {"grid": "One cell a code", "projection": "UMAP", "pca": "PCA"}
 if info.projection == "pca":
-    del layouts["pca"]
+    del layouts["projection"]
+outputs = explorer.outputs(model, site)
 layout = state.choice("map", list(layouts), "grid")
 main, side = st.columns([3, 2], gap="medium")
 with main:
@@ -63,18 +70,47 @@ with main:
         if chosen == "grid"
         else f"code vectors in two dimensions by {layouts[str(chosen)]}; live codes only"
     )
+    if chosen == "pca" and len(outputs):
+        note += f"; over them, in orange, {len(outputs):,} vectors that were compared with them"
     code_map(
         map_data(
-            codes, model, site, layout=str(chosen), labels=labels, alt=f"All codes of {site}, {note}, coloured by use"
+            codes,
+            model,
+            site,
+            layout=str(chosen),
+            labels=labels,
+            alt=f"All codes of {site}, {note}, coloured by use",
+            positions=positions,
+            outputs=outputs,
         ),
         key=f"map-{site}-{chosen}",
     )
+    widgets.draw(Markup('<p class="faint">{}</p>').format(note[:1].upper() + note[1:] + "."))
 with side:
     widgets.section("Rank and frequency", "both axes logarithmic")
-    st.altair_chart(charts.rank_frequency(codes, positions), alt=f"Activations of the codes of {site} by rank")
+    drawing.draw(charts.rank_frequency, codes, positions, alt=f"Activations of the codes of {site} by rank")
     widgets.section("How many codes fire how often")
-    st.altair_chart(charts.usage_histogram(codes), alt=f"Number of codes of {site} by number of activations")
+    drawing.draw(charts.usage_histogram, codes, alt=f"Number of codes of {site} by number of activations")
 
+filling, curve = explorer.utilization(model, site), explorer.training_curve(model)
+trained = {"step", "utilization"} <= set(curve)
+left, right = st.columns(2, gap="medium")
+with left:
+    last = filling.iloc[-1]
+    widgets.section(
+        "Use against codes chosen",
+        f"{last.codes:,.0f} of {int(info.num_codes):,} after T = {last.chosen:,.0f}; "
+        f"{html.share(last.share)}, ceiling {html.share(last.ceiling)}",
+    )
+    drawing.draw(charts.utilization, filling, alt=f"Share of the codes of {site} used at least once, by choices")
+with right:
+    widgets.section("Use along the training", "what the model's card says; counted then, over fewer choices")
+    if trained:
+        drawing.draw(charts.training_curve, curve, alt="Share of the codes in use along the training")
+    else:
+        widgets.empty("Not written down.", "The model's card has no curve of its training.")
+
+enough = max(5, min(50, round(2 * info.activations / used)))  # a large codebook's codes fire a few times each
 alive = codes[codes["count"] > 0].sort_values(["count", "code"], ascending=[False, True])
 first, second, third = st.columns(3, gap="medium")
 for column, title, note, chosen_codes in (
@@ -82,16 +118,27 @@ for column, title, note, chosen_codes in (
     (
         second,
         "Most specific",
-        "lowest token entropy, at least 50 activations",
-        alive[alive["count"] >= 50].sort_values("entropy").head(40),
+        f"lowest entropy of {'labels' if of_images else 'tokens'}, at least {enough} activations",
+        alive[alive["count"] >= enough].sort_values("entropy").head(40),
     ),
     (third, "Rarest", "fewest activations, still alive", alive.tail(40).iloc[::-1]),
 ):
     with column:
         widgets.section(title, note)
-        widgets.draw(
-            widgets.code_chips(chosen_codes, model, labels, site)
-            if len(chosen_codes)
-            else html.empty("None.", "No code qualifies in this build.")
-        )
-widgets.footer(explorer, {"codebooks": codebooks, "codes": codes})
+        if chosen_codes.empty:
+            widgets.empty("None.", "No code qualifies in this build.")
+        elif of_images:
+            typical = explorer.typical_patches(model, site, list(chosen_codes["code"]))
+            widgets.draw(patches.code_gallery(chosen_codes, typical, labels))
+        else:
+            widgets.draw(widgets.code_chips(chosen_codes, model, labels, site))
+tables = {"codebooks": codebooks, "codes": codes, "use": filling, "training": curve}
+if state.flag("described"):
+    found = explorer.descriptions(model, site)
+    note = f"{len(found):,} of {len(alive):,} live codes; found on one half of the items, tested on the other"
+    widgets.section("What its codes fire on", note)
+    widgets.draw(concepts.descriptions_table(found, model, site, labels))
+    tables["descriptions"] = found
+else:
+    st.button("Describe its codes", on_click=state.write, kwargs={"described": "1"})
+widgets.footer(explorer, tables)

@@ -10,11 +10,12 @@ explorer = resources.explorer()
 models = explorer.models()
 model = state.model(models)
 codebooks = explorer.codebooks(model)
-capabilities = row(models, "model", model).capabilities
 labels = explorer.people.newest_labels(model)
 site = state.site(codebooks)
 item = state.integer("item", -1, 0, 10**9)
-ways = {"text": "Your text", "item": "Item of the build"} if "encode" in capabilities else {"item": "Item of the build"}
+ways = {"text": "Your text", "item": "Item of the build"}
+if not lens.reads_text(row(models, "model", model)):
+    del ways["text"]
 way = state.choice("way", list(ways), "item" if item >= 0 or "text" not in ways else "text")
 
 left, right = st.columns([4, 1], vertical_alignment="bottom")

@@ -1,6 +1,8 @@
 """What have people called the codes, which do they keep together, and what did they note?"""
 
 import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -8,6 +10,25 @@ from app import html, resources, said, state, widgets
 from backend.errors import BadInput
 
 MAX_IMPORT = 10 << 20  # bytes
+
+
+def withdrawing(what: str, entries: Sequence[Any], remove: Callable[[str], bool]) -> None:
+    """Choose a label or a note and take it back, after being asked once more."""
+    first, second = st.columns([4, 1.4], vertical_alignment="bottom")
+    chosen = first.selectbox(
+        f"Withdraw a {what}",
+        entries,
+        format_func=said.one_line,
+        index=None,
+        placeholder="choose one",
+        key=f"lists.{what}",
+    )
+    with second.popover("Withdraw", disabled=chosen is None, width="stretch"):
+        st.write(f"The {what} goes for everyone, and cannot be had back.")
+        if st.button(f"Withdraw the {what}", type="primary") and chosen is not None:
+            remove(chosen.uid)
+            st.rerun()
+
 
 explorer = resources.explorer()
 people = explorer.people
@@ -60,6 +81,7 @@ with first:
     )
     if labels:
         widgets.draw(said.label_table(labels[:300]))
+        withdrawing("label", labels[:300], people.remove_label)
     else:
         widgets.empty(
             "No labels yet.",
@@ -69,6 +91,7 @@ with second:
     widgets.section("Notes", f"{len(notes)}, newest first")
     if notes:
         widgets.draw(said.note_list(notes[:200]))
+        withdrawing("note", notes[:200], people.remove_note)
     else:
         widgets.empty("No notes yet.", "Notes are longer texts about a code, written on the code's page.")
 

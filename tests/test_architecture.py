@@ -136,7 +136,14 @@ def test_every_package_that_is_imported_is_required() -> None:
         for line in required.splitlines()
         if line[:1].isalpha()
     }
-    modules = {"google_re2": "re2", "umap_learn": "umap"}
+    modules = {
+        "google_re2": "re2",
+        "umap_learn": "umap",
+        "pillow": "PIL",
+        "scikit_image": "skimage",
+        "scikit_learn": "sklearn",
+        "pyyaml": "yaml",
+    }
     known = (
         {modules.get(name, name) for name in names}
         | set(sys.stdlib_module_names)

@@ -27,11 +27,11 @@ const STOPS = [
   [68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141],
   [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37],
 ];
-const colour = (v) => {
-  const at = Math.max(0, Math.min(1, v)) * (STOPS.length - 1);
-  const i = Math.min(STOPS.length - 2, Math.floor(at)), f = at - i;
-  return "rgb(" + [0, 1, 2].map((k) => Math.round(STOPS[i][k] + f * (STOPS[i + 1][k] - STOPS[i][k]))).join(",") + ")";
-};
+const SHADES = 256;
+const palette = Array.from({ length: SHADES }, (_, s) => {
+  const at = (s / (SHADES - 1)) * (STOPS.length - 1), i = Math.min(STOPS.length - 2, Math.floor(at)), f = at - i;
+  return [0, 1, 2].map((k) => Math.round(STOPS[i][k] + f * (STOPS[i + 1][k] - STOPS[i][k])));
+});
 export default function (component) {
   const { data, parentElement } = component;
   let root = parentElement.querySelector(".root");
@@ -40,12 +40,47 @@ export default function (component) {
   canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", data.alt);
   tip.className = "tip"; tip.textContent = data.hint;
   root.replaceChildren(canvas, tip);
-  const n = data.code.length, places = new Float64Array(2 * n);
-  let cell = 0, columns = 0, height = data.height;
+  const n = data.count.length, places = new Float64Array(2 * n);
+  const top = data.count.reduce((most, c) => Math.max(most, c), 1), scale = (SHADES - 1) / Math.log1p(top);
+  const code = (i) => (data.code ? data.code[i] : i);
+  let cell = 0, columns = 0;
+  const grid = (pen, dead) => {
+    const rows = Math.ceil(n / columns), small = document.createElement("canvas");
+    small.width = columns; small.height = rows;
+    const image = new ImageData(columns, rows);
+    for (let i = 0; i < n; i++) {
+      const [r, g, b] = data.count[i] > 0 ? palette[Math.round(Math.log1p(data.count[i]) * scale)] : dead;
+      image.data.set([r, g, b, 255], 4 * i);
+      places[2 * i] = (i % columns + 0.5) * cell; places[2 * i + 1] = (Math.floor(i / columns) + 0.5) * cell;
+    }
+    small.getContext("2d").putImageData(image, 0, 0);
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(small, 0, 0, columns * cell, rows * cell);
+    if (cell <= 5) return;
+    for (let x = 1; x <= columns; x++) pen.clearRect(x * cell - 1, 0, 1, rows * cell);
+    for (let y = 1; y <= rows; y++) pen.clearRect(0, y * cell - 1, columns * cell, 1);
+  };
+  const scatter = (pen, width, dark) => {
+    const pad = 14;
+    const across = (x) => pad + x * (width - 2 * pad), up = (y) => pad + (1 - y) * (data.height - 2 * pad);
+    const order = Array.from({ length: n }, (_, i) => i).sort((a, b) => data.count[a] - data.count[b]);
+    pen.globalAlpha = 0.85;
+    for (const i of order) {  // the most used on top
+      const x = places[2 * i] = across(data.x[i]), y = places[2 * i + 1] = up(data.y[i]), r = data.radius;
+      pen.fillStyle = `rgb(${palette[Math.round(Math.log1p(data.count[i]) * scale)].join(",")})`;
+      if (r < 2) { pen.fillRect(x - r, y - r, 2 * r, 2 * r); continue; }
+      pen.beginPath(); pen.arc(x, y, r, 0, 7); pen.fill();
+    }
+    pen.globalAlpha = 0.55; pen.fillStyle = dark ? "#ff8a65" : "#d0421b";
+    (data.over_x || []).forEach((x, i) => pen.fillRect(across(x) - 1, up(data.over_y[i]) - 1, 2, 2));
+    pen.globalAlpha = 1;
+  };
   const draw = () => {
     const width = Math.max(120, root.clientWidth), ratio = window.devicePixelRatio || 1;
+    let height = data.height;
     if (data.grid) {
-      cell = Math.max(2, Math.min(26, Math.floor(Math.sqrt(width * data.height / Math.max(1, n)))));
+      const fitting = Math.floor(Math.sqrt(width * data.height / Math.max(1, n)));
+      cell = Math.max(n > 200000 ? 1 : 2, Math.min(26, fitting));
       columns = Math.max(1, Math.floor(width / cell));
       height = Math.max(cell, Math.ceil(n / columns) * cell);
     }
@@ -53,23 +88,12 @@ export default function (component) {
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     const dark = getComputedStyle(root).colorScheme.includes("dark");
-    const dead = dark ? "#2a2f34" : "#e8ebee";
-    const pad = 14;
+    if (data.grid) grid(pen, dark ? [42, 47, 52] : [232, 235, 238]);
+    else scatter(pen, width, dark);
     for (let i = 0; i < n; i++) {
-      pen.fillStyle = data.level[i] < 0 ? dead : colour(data.level[i]);
-      if (data.grid) {
-        const x = (i % columns) * cell, y = Math.floor(i / columns) * cell, gap = cell > 5 ? 1 : 0;
-        places[2 * i] = x + cell / 2; places[2 * i + 1] = y + cell / 2;
-        pen.fillRect(x, y, cell - gap, cell - gap);
-      } else {
-        const x = pad + data.x[i] * (width - 2 * pad), y = pad + (1 - data.y[i]) * (height - 2 * pad);
-        places[2 * i] = x; places[2 * i + 1] = y;
-        pen.globalAlpha = 0.85; pen.beginPath(); pen.arc(x, y, data.radius, 0, 7); pen.fill(); pen.globalAlpha = 1;
-      }
-      if (data.mark === data.code[i]) {
-        pen.strokeStyle = dark ? "#fff" : "#000"; pen.lineWidth = 2; pen.beginPath();
-        pen.arc(places[2 * i], places[2 * i + 1], 7, 0, 7); pen.stroke();
-      }
+      if (data.mark !== code(i)) continue;
+      pen.strokeStyle = dark ? "#fff" : "#000"; pen.lineWidth = 2; pen.beginPath();
+      pen.arc(places[2 * i], places[2 * i + 1], 7, 0, 7); pen.stroke();
     }
   };
   const nearest = (event) => {
@@ -85,11 +109,17 @@ export default function (component) {
     }
     return best;
   };
-  canvas.onmousemove = (event) => { const i = nearest(event); tip.textContent = i < 0 ? data.hint : data.tip[i]; };
+  const share = (count) => (100 * count / data.positions).toPrecision(3).replace(/e.*/, "") + " %";
+  const said = (i) => {
+    const c = data.count[i], name = data.names[code(i)];
+    return `code ${code(i)} · ` + (c ? `fires ${c.toLocaleString("en")} times (${share(c)} of positions)` : "dead")
+      + (name ? ` · ${name}` : "");
+  };
+  canvas.onmousemove = (event) => { const i = nearest(event); tip.textContent = i < 0 ? data.hint : said(i); };
   canvas.onmouseleave = () => { tip.textContent = data.hint; };
   canvas.onclick = (event) => {
     const i = nearest(event);
-    const detail = { href: data.href + data.code[i] };
+    const detail = { href: data.href + code(i) };
     if (i >= 0) document.dispatchEvent(new CustomEvent("codescope-open", { detail }));
   };
   draw();
@@ -108,53 +138,48 @@ def map_data(
     layout: str,
     labels: dict[CodeRef, str],
     alt: str,
+    positions: int,
+    outputs: pd.DataFrame | None = None,
     mark: int | None = None,
 ) -> dict[str, Any]:
-    """What the map draws, as plain JSON values.
+    """What the map draws, as plain JSON values; a hundred thousand codes are a few hundred kilobytes.
 
     Args:
-        codes: what `Explorer.codes` says.
+        codes: what `Explorer.codes` says: every code by number.
         model: the model.
         site: the codebook.
         layout: `grid`, `projection` (columns `x, y`) or `pca` (columns `pca_x, pca_y`).
         labels: people's labels of the model's codes.
         alt: what the picture shows, for those who hear it.
+        positions: denominator of the shares that are shown.
+        outputs: `pca_x, pca_y` of vectors that the codebook was asked for, drawn over its PCA.
         mark: a code to ring.
     """
-    shown = codes.reset_index(drop=True)
+    shown = codes
+    across, up = ("x", "y") if layout == "projection" else ("pca_x", "pca_y")
     if layout != "grid":
-        across, up = ("x", "y") if layout == "projection" else ("pca_x", "pca_y")
-        shown = shown[(shown["count"] > 0) & shown[across].notna()].reset_index(drop=True)
-    counts = shown["count"].to_numpy(dtype=np.float64)
-    top = np.log1p(counts.max()) if len(counts) and counts.max() > 0 else 1.0
-    level = np.where(counts > 0, np.log1p(counts) / top, -1.0)
+        shown = shown[(shown["count"] > 0) & shown[across].notna()]
     data: dict[str, Any] = {
-        "code": [int(c) for c in shown["code"]],
-        "level": [round(float(v), 3) for v in level],
-        "tip": [
-            f"code {c} · fires {n:,} times ({html.share(s)} of positions)"
-            + (f" · {html.visible_label(label)}" if label else "")
-            for c, n, s, label in zip(
-                shown["code"],
-                shown["count"],
-                shown["share"],
-                (labels.get(CodeRef(model, site, int(c)), "") for c in shown["code"]),
-                strict=True,
-            )
-        ],
+        "count": shown["count"].tolist(),
+        "names": {str(ref.code): html.visible_label(label) for ref, label in labels.items() if ref.site == site},
+        "positions": max(1, positions),
         "grid": layout == "grid",
         "href": html.address("code", model=model, site=site) + "&code=",
         "alt": alt,
         "hint": "Point at a code to see how often it fires; click to open it. Bright: often; dark: rarely; grey: dead.",
         "height": 260 if layout == "grid" else 420,
-        "radius": 3.5 if len(shown) < 3000 else 2,
+        "radius": 3.5 if len(shown) < 3000 else 2 if len(shown) < 10_000 else 1,
         "mark": mark,
     }
     if layout != "grid":
+        data["code"] = shown["code"].tolist()
+        over = outputs if outputs is not None and layout == "pca" else codes.head(0)
         for name, column in (("x", across), ("y", up)):
-            values = shown[column].to_numpy(dtype=np.float64)
-            low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
-            data[name] = [round(float(v), 4) for v in (values - low) / max(high - low, 1e-12)]
+            values, beyond = shown[column].to_numpy(np.float64), over[column].to_numpy(np.float64)
+            both = np.concatenate([values, beyond])
+            low, high = (both.min(), both.max()) if len(both) else (0.0, 1.0)
+            for key, part in ((name, values), (f"over_{name}", beyond)):
+                data[key] = np.round((part - low) / max(high - low, 1e-12), 4).tolist()
     return data
 
 

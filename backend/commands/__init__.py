@@ -1,6 +1,6 @@
 """The commands of `python -m backend`, one file per kind of question. `COMMANDS` is all there are."""
 
-from backend.commands import asking, importing, looking, making, training
+from backend.commands import asking, comparing, finding, importing, looking, making, training
 from backend.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -13,6 +13,8 @@ COMMANDS: tuple[Command, ...] = (
     asking.ENCODE,
     asking.SEARCH,
     asking.STEER,
+    finding.FIND,
+    comparing.COMPARE,
     making.BENCH,
     looking.DOCTOR,
 )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.commands.command import Answer, Command, Progress, clean, counting, existing_file, positive, table
+from backend.commands.pictures import encode_pictures
+from backend.files import replacing
 
 if TYPE_CHECKING:
-    from backend.answers import SearchResult
     from backend.live_answers import Arm
     from backend.types import Encoded, Item
-
-HELD_OUT_CANDIDATES = 2_000  # codes looked at before those that do best on one half are taken
 
 
 # -- encode --------------------------------------------------------------------------------------------------------
@@ -27,6 +26,12 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
     given.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
+    given.add_argument(
+        "--images", nargs="+", metavar="PATH", help="image files, folders, or float32 [n, 3, height, width] (.npy)"
+    )
+    parser.add_argument(
+        "--size", type=positive, default=0, metavar="PIXELS", help="a side of the pictures of files (as trained)"
+    )
     parser.add_argument(
         "--edit",
         action="append",
@@ -48,19 +53,34 @@ def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     if not out.parent.is_dir():
         raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
     family = open_family(catalog.find(options.model, options.data_dir), options.data_dir)
-    if "logits" not in family.capabilities:
-        raise Unsupported(f"{options.model} reads no text, so it cannot encode tokens.")
-    items = _from_tokens(options.tokens, family) if options.tokens else _from_text(options.text, family)
-    progress(f"encoding {len(items)} items", 0, 1)
-    encoded = family.encode(items, edits, logits=True)
-    progress(f"encoding {len(items)} items", 1, 1)
-    arrays = _arrays(encoded, items)
-    _write_npz(out, arrays)
+    wanted, what = ("decode", "pictures") if options.images else ("logits", "text")
+    if wanted not in family.capabilities:
+        raise Unsupported(f"{options.model} reads no {what}, so it cannot encode {'it' if what == 'text' else 'them'}.")
+    if options.images:
+        arrays, warnings = encode_pictures(family, options.images, options.size, edits, progress)
+        items, positions = len(arrays["reconstruction"]), _cells(arrays)
+    else:
+        read = _from_tokens(options.tokens, family) if options.tokens else _from_text(options.text, family)
+        progress(f"encoding {len(read)} items", 0, 1)
+        arrays, warnings = _arrays(family.encode(read, edits, logits=True), read), []
+        progress(f"encoding {len(read)} items", 1, 1)
+        items, positions = len(read), sum(item.positions for item in read)
+    with replacing(out) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     shapes = {name: list(array.shape) for name, array in arrays.items()}
-    positions = sum(item.positions for item in items)
-    data = {"model": options.model, "items": len(items), "positions": positions, "out": str(out), "arrays": shapes}
+    data = {"model": options.model, "items": items, "positions": positions, "out": str(out), "arrays": shapes}
     rows = [[name, " x ".join(map(str, shape)), str(arrays[name].dtype)] for name, shape in shapes.items()]
-    return Answer(data, f"{table(['array', 'shape', 'type'], rows)}\n{len(items)} items are in {out}.")
+    said = [
+        table(["array", "shape", "type"], rows),
+        f"{items} items are in {out}.",
+        *(f"Warning: {w}" for w in warnings),
+    ]
+    return Answer({**data, "warnings": warnings}, "\n".join(said))
+
+
+def _cells(arrays: Mapping[str, np.ndarray]) -> int:
+    """Positions of all pictures: what one codebook chose."""
+    return next(array.size for name, array in arrays.items() if name.startswith("codes/"))
 
 
 def _from_tokens(path: str, family: Any) -> list[Item]:
@@ -124,16 +144,6 @@ def _arrays(encoded: Encoded, items: list[Item]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _write_npz(out: Path, arrays: dict[str, np.ndarray]) -> None:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 # -- search --------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +157,12 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
         "--held-out", action="store_true", help="choose codes on one half of the items, measure them on the other"
     )
     parser.add_argument("--site", action="append", metavar="SITE", help="only this codebook; repeatable")
-    parser.add_argument("--label", metavar="FIELD=VALUE", help="only positions with this label, e.g. 'state=17'")
+    parser.add_argument(
+        "--label",
+        action="append",
+        metavar="FIELD=VALUE",
+        help="only positions with this label, e.g. 'state=17', or of items with a tag: 'item:class=disc'; repeatable",
+    )
     parser.add_argument("--limit", type=positive, default=50, metavar="N", help="codes listed (50)")
     parser.add_argument(
         "--order", default="f1", choices=("f1", "precision", "recall", "hits"), help="best first by (f1)"
@@ -158,21 +173,22 @@ def _search(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.errors import BadInput
     from backend.explorer import Explorer
 
-    field, equals, value = (options.label or "").partition("=")
-    if options.label is not None and not equals:
-        raise BadInput(f"{options.label[:80]!r} is no label. Write FIELD=VALUE, e.g. state=17.")
+    labels = [label.partition("=")[::2] for label in options.label or ()]
+    for label in options.label or ():
+        if "=" not in label:
+            raise BadInput(f"{label[:80]!r} is no label. Write FIELD=VALUE, e.g. state=17.")
     result = Explorer(options.data_dir).search(
         options.model,
         options.regex,
         sites=options.site,
         min_support=options.min_support,
-        limit=HELD_OUT_CANDIDATES if options.held_out else options.limit,
-        field=field if equals else None,
-        value=value if equals else None,
+        limit=options.limit,
+        also=labels,
         order=options.order,
-        baselines=0 if options.held_out else min(options.limit, 20),
+        baselines=min(options.limit, 20),
+        held_out=options.held_out,
     )
-    codes = _held_out(result, options.order)[: options.limit] if options.held_out else result.codes.to_dict("records")
+    codes = result.codes.to_dict("records")
     matches = result.matches_held_out if options.held_out else result.matches
     columns = [
         "ref",
@@ -202,33 +218,6 @@ def _search(options: argparse.Namespace, progress: Progress) -> Answer:
     return Answer(data, f"{matches:,} matches {half}; {result.candidates:,} codes with enough hits.\n{text}")
 
 
-def _held_out(result: SearchResult, order: str) -> list[dict[str, Any]]:
-    """Codes in the order that one half of the items gives, with the other half's numbers."""
-    from backend.analysis.intervals import wilson
-
-    table_ = result.codes
-    hits, count = table_["held_out_hits"].to_numpy(), table_["held_out_count"].to_numpy()
-    first_hits, first_count = table_["hits"].to_numpy() - hits, table_["count"].to_numpy() - count
-    matches, first_matches = result.matches_held_out, result.matches - result.matches_held_out
-    with np.errstate(divide="ignore", invalid="ignore"):
-        orders = {
-            "f1": 2 * first_hits / (first_count + first_matches),
-            "precision": first_hits / first_count,
-            "recall": first_hits / first_matches,
-            "hits": first_hits,
-        }
-        best = np.argsort(-np.nan_to_num(orders[order], nan=-1.0), kind="stable")
-        found = {"precision": hits / count, "recall": hits / matches, "f1": 2 * hits / (count + matches)}
-    for name, n in (("precision", count), ("recall", np.full(len(hits), matches))):
-        found[f"{name}_low"], found[f"{name}_high"] = wilson(hits, n)
-    refs = table_["ref"].tolist()
-    return [
-        {"ref": refs[i], **{name: values[i] for name, values in found.items()}, "hits": hits[i], "count": count[i]}
-        for i in best
-        if first_hits[i] > 0
-    ]
-
-
 # -- steer ---------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +237,18 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="the same for all kinds (0)")
     parser.add_argument("--success", default="", metavar="REGEX", help="RE2; a sample succeeds if its new text matches")
     parser.add_argument(
+        "--topic",
+        metavar="FIELD=VALUE",
+        help="without --success: a sample succeeds if this is true of its new text, as the data set judges it; "
+        "with it: what the best neuron is looked for by",
+    )
+    parser.add_argument(
+        "--dose",
+        metavar="STRENGTHS",
+        help="try the edits at these strengths too, 0 to 1.5, e.g. 0,0.5,1,1.5; 'curve' for 0 to 1.5 in steps of 0.25",
+    )
+    parser.add_argument("--dose-samples", type=positive, default=20, metavar="N", help="of each strength (20)")
+    parser.add_argument(
         "--max-new-tokens", type=positive, default=60, metavar="N", help="length of a continuation (60)"
     )
     parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most likely token (1)")
@@ -256,9 +257,11 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
 
 def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.explorer import Explorer
-    from backend.types import Edit
+    from backend.types import Edit, Sampling
 
     edits = [Edit.parse(text) for text in options.edit]
+    sampling = Sampling(options.samples, options.max_new_tokens, options.temperature, options.top_k, options.seed)
+    topic, dose = _topic(options.topic), _dose(options.dose)
     progress(f"loading {options.model}", 0, 0)
     found = (
         Explorer(options.data_dir)
@@ -266,23 +269,70 @@ def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
         .compare(
             options.prompt,
             edits,
-            samples=options.samples,
-            max_new_tokens=options.max_new_tokens,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            seed=options.seed,
+            sampling,
             success=options.success,
+            topic=topic,
+            dose=dose,
+            dose_samples=options.dose_samples,
+            progress=progress,
         )
     )
-    arms: tuple[Arm, ...] = (found.unsteered, found.steered, found.control)
-    rows = []
-    for arm in arms:
-        success = "-" if arm.hits is None else f"{arm.rate:.0%} ({arm.low:.0%} to {arm.high:.0%})"
-        rows.append(
-            [arm.name, " ".join(map(str, arm.edits)) or "-", success, arm.perplexity, clean(arm.generated[0].text)]
-        )
+    arms = {"unsteered": found.unsteered, "steered": found.steered, "control": found.control, "neuron": found.neuron}
+    made = [*(arm for arm in arms.values() if arm is not None), *found.dose]
+    rows = [
+        [
+            arm.name,
+            changes if len(changes := _changes(arm)) < 60 else f"{changes[:56]} ...",
+            _success(arm),
+            arm.perplexity,
+        ]
+        + [clean(arm.generated[0].text)]
+        for arm in made
+    ]
     text = table(["", "edits", "success (95 %)", "perplexity", "first sample"], rows)
-    return Answer({"model": options.model, "prompt": options.prompt, **{arm.name: _arm(arm) for arm in arms}}, text)
+    data = {
+        "model": options.model,
+        "prompt": options.prompt,
+        "warnings": found.warnings,
+        **{name: None if arm is None else _arm(arm) for name, arm in arms.items()},
+        "dose": [{"strength": arm.strength, **_arm(arm)} for arm in found.dose],
+    }
+    return Answer(data, "\n".join([text, *(f"Warning: {warning}" for warning in found.warnings)]))
+
+
+def _topic(text: str | None) -> tuple[str, str] | None:
+    from backend.errors import BadInput
+
+    field, equals, value = (text or "").partition("=")
+    if text is not None and not (field and equals and value):
+        raise BadInput(f"{text[:80]!r} is no topic. Write FIELD=VALUE, e.g. topic=dragon.")
+    return (field, value) if text is not None else None
+
+
+def _dose(text: str | None) -> tuple[float, ...]:
+    from backend.errors import BadInput
+
+    if text is None:
+        return ()
+    if text == "curve":
+        return tuple(step / 4 for step in range(7))
+    try:
+        strengths = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        strengths = (-1.0,)
+    if not all(0 <= strength <= 1.5 for strength in strengths):
+        raise BadInput(
+            f"{text[:80]!r} are no strengths. Write numbers from 0 to 1.5 with commas between them, or curve."
+        )
+    return strengths
+
+
+def _changes(arm: Arm) -> str:
+    return " ".join(map(str, [*arm.edits, *arm.neurons])) or "-"
+
+
+def _success(arm: Arm) -> str:
+    return "-" if arm.hits is None else f"{arm.rate:.0%} ({arm.low:.0%} to {arm.high:.0%})"
 
 
 def _arm(arm: Arm) -> dict[str, Any]:
@@ -292,6 +342,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
     )
     return {
         "edits": [str(edit) for edit in arm.edits],
+        "neurons": [{"site": n.site, "number": n.number, "value": n.value} for n in arm.neurons],
         "texts": [made.text for made in arm.generated],
         "success": success,
         "perplexity": arm.perplexity,
@@ -305,6 +356,7 @@ ENCODE = Command(
     (
         "encode tokfsm-small --text walks.txt --out codes.npz",
         "encode tokfsm-small --tokens ids.npy --edit L1.mlp:41@-1 --out edited.npz",
+        "encode scenes-vq-1024 --images photos/ --size 128 --out tokens.npz",
     ),
     _encode_options,
     _encode,
@@ -318,8 +370,11 @@ SEARCH = Command(
 )
 STEER = Command(
     "steer",
-    "generate with and without edits, and with random codes as a control",
-    ("steer tokfsm-small --prompt '17 03' --edit L1.mlp:41 --samples 20 --success '^ 07'",),
+    "generate with and without edits, and with random codes and the best neurons as controls",
+    (
+        "steer tokfsm-small --prompt '17 03' --edit L1.mlp:41 --samples 20 --success '^ 07'",
+        "steer stories-attn-k8 --prompt 'A child' --edit L2.attn.h3:52 --topic topic=dragon --samples 200 --dose curve",
+    ),
     _steer_options,
     _steer,
 )

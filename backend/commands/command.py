@@ -16,8 +16,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
-Progress = Callable[[str, int, int], None]
+from backend.catalog import DEFAULT_DATA_DIR
+from backend.types import Progress
+
 BAR = 24  # characters
+MOST = 2**63 - 1  # of a whole number in an argument: what a seed and a column of a store can hold
 
 
 @dataclass(frozen=True)
@@ -171,13 +174,40 @@ def metric_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def everywhere(default: bool) -> argparse.ArgumentParser:
+    """The options of every command, given before it or behind it; what stands behind wins.
+
+    Args:
+        default: the parser of the program itself, which holds the defaults.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("everywhere")
+    missing = argparse.SUPPRESS
+    group.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        default=str(DEFAULT_DATA_DIR) if default else missing,
+        help="where checkpoints, builds and results are (data_cache)",
+    )
+    group.add_argument(
+        "--json", action="store_true", default=False if default else missing, help="print one JSON document"
+    )
+    group.add_argument(
+        "--progress",
+        action="store_true",
+        default=False if default else missing,
+        help="report progress on stderr even where it is no terminal",
+    )
+    return parser
+
+
 def positive(text: str) -> int:
     """Argument type: a whole number of at least 1."""
     return _at_least(text, 1)
 
 
 def counting(text: str) -> int:
-    """Argument type: a whole number of at least 0."""
+    """Argument type: a whole number of at least 0; seeds too."""
     return _at_least(text, 0)
 
 
@@ -185,9 +215,9 @@ def _at_least(text: str, low: int) -> int:
     try:
         number = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if not low <= number < 1 << 62:
-        raise argparse.ArgumentTypeError(f"{number} is out of range: it must be at least {low}")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number") from None
+    if not low <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is out of range: it must be from {low} to {MOST}")
     return number
 
 

@@ -7,16 +7,22 @@ from pathlib import Path
 
 from backend.commands.command import Answer, Command, Progress, clean
 
-FORMATS = ("codebook-features", "huggingface")  # `backend.importing.FORMATS` without importing it, which takes seconds
+# `backend.importing.FORMATS` without importing it, which takes seconds
+FORMATS = ("codebook-features", "huggingface", "llamagen", "fvq", "vqgan-lc", "taming", "diffusers")
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}")
-    parser.add_argument("path", metavar="PATH", help="the checkpoint's folder")
     parser.add_argument(
-        "--base", metavar="CONFIG", help="folder or config.json of the model that the codebooks were put into"
+        "path", metavar="PATH", help="the checkpoint's folder or file; or hf:owner/name[:file], on the hub"
     )
-    parser.add_argument("--name", metavar="N", help="name of the new model (made from the folder's name)")
+    parser.add_argument(
+        "--base",
+        metavar="CONFIG",
+        help="configuration of the model that the codebooks were put into, or that an image tokenizer was trained with",
+    )
+    parser.add_argument("--name", metavar="N", help="name of the new model (made from the path)")
+    parser.add_argument("--images", metavar="PATH", help="pictures that an image tokenizer is shown (our scenes)")
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
 
 
@@ -30,6 +36,7 @@ def _import(options: argparse.Namespace, progress: Progress) -> Answer:
         options.data_dir,
         base=Path(options.base).expanduser() if options.base else None,
         name=options.name,
+        images=Path(options.images).expanduser() if options.images else None,
         overwrite=options.overwrite,
     )
     sites = ", ".join(report.codebooks[:6]) + (" ..." if len(report.codebooks) > 6 else "")
@@ -47,6 +54,7 @@ IMPORT = Command(
     (
         "import codebook-features PATH --base BASE_FOLDER --name my-codes",
         "import huggingface PATH --name my-model",
+        "import taming last.ckpt --base model.yaml --name my-vqgan --images MY_PHOTOS",
     ),
     _options,
     _import,

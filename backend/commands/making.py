@@ -163,7 +163,28 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
     keys = ["name", "ratio", "value", "unit", "reference", "goal"]
     found = [{key: row.get(key) for key in keys} for row in rows]
     cells = [["-" if row[key] is None else row[key] for key in keys] for row in found]
+    if asked is None and not options.quick:
+        _keep_benchmarks(found, options.data_dir)
     return Answer({"benchmarks": found}, table(keys, cells))
+
+
+def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path) -> None:
+    """Write `results/benchmarks.json`: what was measured, when, and on what."""
+    import importlib.metadata
+    import os
+    import platform
+    from datetime import UTC, datetime
+
+    record = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "duckdb", "numpy")}
+        | {"python": platform.python_version()},
+        "benchmarks": rows,
+    }
+    path = data_dir / "results" / "benchmarks.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _benchmarks() -> dict[str, list[str]]:

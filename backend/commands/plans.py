@@ -4,18 +4,61 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backend.data.fsm import Machine
     from backend.nn.placement import Placement
     from backend.train.codebooks import Recipe
-    from backend.train.tokfsm import Shape
+    from backend.train.shapes import Shape
+    from backend.types import ModelSpec
 
 MACHINE_OPTIONS = ("states", "edges", "base", "seed", "length")
 SHAPE_OPTIONS = ("backbone", "layers", "dim", "heads", "mlp")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What differs between training on machines and on text.
+
+    Attributes:
+        shape: usual size of the model below.
+        codes: usual number of codes, by place; at other places that of `mlp`.
+        base_steps, base_batch, base_lr: how the model below is trained.
+        steps, batch: how codebooks are fine-tuned.
+    """
+
+    shape: Mapping[str, Any]
+    codes: Mapping[str, int]
+    base_steps: int
+    base_batch: int
+    base_lr: float
+    steps: int
+    batch: int
+
+
+MACHINES = Kind(
+    {"backbone": "gpt2", "layers": 2, "dim": 128, "heads": 4, "mlp": 512},
+    {"attn": 512, "mlp": 4000},
+    base_steps=3000,
+    base_batch=32,
+    base_lr=2e-3,
+    steps=300,
+    batch=16,
+)
+TEXTS = Kind(
+    {"backbone": "gpt_neox", "layers": 4, "dim": 192, "heads": 6, "mlp": 768},
+    {"attn": 512, "mlp": 2048},
+    base_steps=3000,
+    base_batch=32,
+    base_lr=2e-3,
+    steps=600,
+    batch=16,
+)
+KINDS: dict[str, Kind] = {"tokfsm": MACHINES, "stories": TEXTS, "python-source": TEXTS, "text": TEXTS}
 
 
 @dataclass(frozen=True)
@@ -24,7 +67,9 @@ class Plan:
 
     Attributes:
         name: of the new model.
-        machine, placements, recipe: what is trained on, the codebooks, how.
+        dataset: the `[dataset]` it is trained on.
+        vocabulary: tokens of the tokenizer that is to be trained; 0 where the data need none or the base has one.
+        placements, recipe: the codebooks, how they are trained.
         shape: of the model below; None where `origin` is a model that is there already.
         base_recipe: how the model below is trained; None where it is there already, or where it is all there is.
         origin: name of the model that the codebooks go into; empty where there are none.
@@ -33,7 +78,8 @@ class Plan:
     """
 
     name: str
-    machine: Machine
+    dataset: Mapping[str, Any]
+    vocabulary: int
     shape: Shape | None
     placements: tuple[Placement, ...]
     recipe: Recipe
@@ -56,27 +102,32 @@ def make_plan(options: argparse.Namespace) -> Plan:
     from backend.errors import BadInput
     from backend.train.codebooks import Recipe
 
+    kind = KINDS[options.recipe]
     places = [] if options.places == "none" else options.places.split("+")
     if options.origin and not places:
         raise BadInput("--from says where the codebooks go, and --places none asks for none. Leave one of them out.")
-    machine, shape = _below(options)
-    placements = _placements(options, places)
+    origin = _origin(options)
+    dataset = _machine(options, origin).settings if options.recipe == "tokfsm" else _text(options, origin)
+    shape = None if origin else _shape(options, kind)
+    placements = _placements(options, places, kind)
+    base_lr = options.base_lr if options.base_lr is not None else kind.base_lr
+    base_steps = options.base_steps if options.base_steps is not None else kind.base_steps
     for value, name, low in (
         (options.lr, "--lr", 0),
-        (options.base_lr, "--base-lr", 0),
+        (base_lr, "--base-lr", 0),
         (options.commitment, "--commitment", -1),
     ):
         if value is not None and not low < value < 1e6:
             raise BadInput(f"{name} {value:g} is out of range. Give a positive number.")
-    steps = options.steps if options.steps is not None else 300 if places else options.base_steps
-    lr = options.lr if options.lr is not None else 3e-4 if places else options.base_lr
-    if min(steps, options.base_steps) < 1:
+    steps = options.steps if options.steps is not None else kind.steps if places else base_steps
+    lr = options.lr if options.lr is not None else 3e-4 if places else base_lr
+    if min(steps, base_steps) < 1:
         raise BadInput("--steps and --base-steps must be at least 1.")
 
     def recipe(count: int, rate: float, batch: int) -> Recipe:
         return Recipe(count, options.batch or batch, rate, decay=0.6, save_every=max(20, min(500, count // 10)))
 
-    tuned = recipe(steps, lr, 16 if places else 32)
+    tuned = recipe(steps, lr, kind.batch if places else kind.base_batch)
     if places:
         tuned = dataclasses.replace(
             tuned,
@@ -85,15 +136,16 @@ def make_plan(options: argparse.Namespace) -> Plan:
             distill=not options.no_distill,
             reset_every=options.reset_every,
         )
-    name = _name(options, places, machine)
+    name = _name(options, places, dataset)
     return Plan(
         name=name,
-        machine=machine,
+        dataset=dataset,
+        vocabulary=0 if origin or options.recipe == "tokfsm" else options.vocabulary or 2048,
         shape=shape,
         placements=placements,
         recipe=tuned,
-        base_recipe=recipe(options.base_steps, options.base_lr, 32) if places and not options.origin else None,
-        origin=options.origin or (f"{name}-base" if places else ""),
+        base_recipe=recipe(base_steps, base_lr, kind.base_batch) if places and not origin else None,
+        origin=origin.name if origin else f"{name}-base" if places else "",
         folder=catalog.inside(options.data_dir, Path("training") / name),
         how=options.init,
         seed=options.seed,
@@ -101,38 +153,94 @@ def make_plan(options: argparse.Namespace) -> Plan:
     )
 
 
-def _below(options: argparse.Namespace) -> tuple[Machine, Shape | None]:
-    """The machine, and the shape of the model below where that is still to be trained."""
+def _origin(options: argparse.Namespace) -> ModelSpec | None:
+    """The model that the codebooks go into, where `--from` names one."""
     from backend import catalog
-    from backend.data.fsm import Machine
-    from backend.errors import BadInput, CatalogError, UsageError
-    from backend.train.tokfsm import Shape
+    from backend.errors import BadInput
 
-    given = {name: getattr(options, name if name != "seed" else "machine_seed") for name in MACHINE_OPTIONS}
-    sizes = {name: getattr(options, name) for name in SHAPE_OPTIONS}
+    if not options.origin:
+        return None
+    spec = catalog.find(options.origin, options.data_dir)
+    if spec.family != "transformer" or (options.recipe == "tokfsm") != (spec.dataset["name"] == "tokfsm"):
+        what = "a finite-state machine" if options.recipe == "tokfsm" else "text"
+        raise BadInput(f"{spec.name} was not trained on {what}. Give another model with --from.")
+    if any(getattr(options, name) is not None for name in SHAPE_OPTIONS):
+        raise BadInput("The model below is that of --from. Leave out --backbone, --layers, --dim, --heads and --mlp.")
+    folder = catalog.checkpoint_folder(spec, options.data_dir)  # its weights must be there
+    if options.recipe != "tokfsm" and not (folder / "tokenizer.json").is_file():
+        raise BadInput(
+            f"{spec.name} has no tokenizer.json, so it reads no text. Import it again from a folder with one."
+        )
+    return spec
+
+
+def _machine(options: argparse.Namespace, origin: ModelSpec | None) -> Machine:
+    from backend.data.fsm import Machine
+    from backend.errors import BadInput, CatalogError
+
+    given = {
+        name: getattr(options, {"seed": "machine_seed", "base": "digits_base"}.get(name, name))
+        for name in MACHINE_OPTIONS
+    }
     chosen = {name: value for name, value in given.items() if value is not None}
-    if options.origin:
-        spec = catalog.find(options.origin, options.data_dir)
-        if spec.dataset["name"] != "tokfsm":
-            raise BadInput(f"{spec.name} was not trained on a finite-state machine. Give another model with --from.")
-        machine = Machine.from_settings({k: v for k, v in spec.dataset.items() if k in ("name", *MACHINE_OPTIONS)})
-        if wrong := sorted(k for k, v in chosen.items() if getattr(machine, k) != v):
-            raise BadInput(
-                f"{spec.name} was trained on another machine: {machine}. Leave out the options for {', '.join(wrong)}."
-            )
-        if any(value is not None for value in sizes.values()):
-            raise BadInput(
-                "The model below is that of --from. Leave out --backbone, --layers, --dim, --heads and --mlp."
-            )
-        catalog.checkpoint_folder(spec, options.data_dir)  # its weights must be there
-        return machine, None
     try:
-        return Machine(**chosen), Shape(**{name: value for name, value in sizes.items() if value is not None})
-    except (CatalogError, UsageError) as error:
+        if origin is None:
+            return Machine(**chosen)
+    except CatalogError as error:
+        raise BadInput(str(error)) from error
+    machine = Machine.from_settings({k: v for k, v in origin.dataset.items() if k in ("name", *MACHINE_OPTIONS)})
+    if wrong := sorted(k for k, v in chosen.items() if getattr(machine, k) != v):
+        raise BadInput(
+            f"{origin.name} was trained on another machine: {machine}. Leave out the options for {', '.join(wrong)}."
+        )
+    return machine
+
+
+def _text(options: argparse.Namespace, origin: ModelSpec | None) -> Mapping[str, Any]:
+    from backend import catalog
+    from backend.errors import BadInput
+
+    if origin is not None and options.vocabulary:
+        raise BadInput(f"The tokenizer is that of {origin.name}. Leave out --vocabulary.")
+    settings: dict[str, Any] = {"name": options.recipe, "length": options.length or 256}
+    if origin is not None:
+        from backend.families.checkpoint import read_config
+
+        config = read_config(catalog.checkpoint_folder(origin, options.data_dir)).get_text_config()
+        longest = int(getattr(config, "max_position_embeddings", settings["length"]))
+        if options.length is None:
+            settings["length"] = min(settings["length"], longest)
+        elif options.length > longest:
+            raise BadInput(f"{origin.name} reads up to {longest} tokens; --length {options.length} is too long.")
+    if settings["length"] < 8:
+        raise BadInput(f"Rows of {settings['length']} tokens are too short to learn from. Give --length 8 or more.")
+    if options.recipe == "text":
+        settings["path"] = options.text
+        if not options.text.startswith("hf:"):
+            path = Path(options.text).expanduser().resolve()
+            if not path.exists():
+                raise BadInput(f"There is no file or folder {options.text}. Give --text a path, or hf:owner/name.")
+            settings["path"] = str(path)
+        if options.split:
+            settings["split"] = options.split
+    return settings
+
+
+def _shape(options: argparse.Namespace, kind: Kind) -> Shape:
+    from backend.errors import BadInput, UsageError
+    from backend.train.shapes import Shape
+
+    sizes = {name: getattr(options, name) for name in SHAPE_OPTIONS}
+    sizes = {name: value for name, value in sizes.items() if value is not None}
+    if "dim" in sizes and "mlp" not in sizes:
+        sizes["mlp"] = 4 * sizes["dim"]
+    try:
+        return Shape(**{**kind.shape, **sizes})
+    except UsageError as error:
         raise BadInput(str(error)) from error
 
 
-def _placements(options: argparse.Namespace, places: list[str]) -> tuple[Placement, ...]:
+def _placements(options: argparse.Namespace, places: list[str], kind: Kind) -> tuple[Placement, ...]:
     from backend.errors import BadInput
     from backend.nn.placement import PLACES, Placement
 
@@ -140,7 +248,7 @@ def _placements(options: argparse.Namespace, places: list[str]) -> tuple[Placeme
         raise BadInput(f"{unknown} are no places. Give none, or some of {', '.join(PLACES)}, joined by '+'.")
     if len(set(places)) < len(places):
         raise BadInput(f"A place is named twice in {options.places!r}.")
-    usual = [512 if place == "attn" else 4000 for place in places]
+    usual = [kind.codes.get(place, kind.codes["mlp"]) for place in places]
     codes = usual if options.codes is None else _numbers("--codes", options.codes, places)
     k = _numbers("--k", options.k, places)
     made = []
@@ -171,19 +279,18 @@ def _numbers(name: str, text: str, places: list[str]) -> list[int]:
     return [int(part) for part in parts] * (len(places) if len(parts) == 1 else 1) if places else []
 
 
-def _name(options: argparse.Namespace, places: list[str], machine: Machine) -> str:
+def _name(options: argparse.Namespace, places: list[str], dataset: Mapping[str, Any]) -> str:
     """The given name, or one made from the options; a made one never hides a shipped model unless told to."""
     from backend import catalog
     from backend.data.fsm import Machine
 
     if options.name is not None:
         return catalog.check_name(options.name)
-    usual = Machine()
-    parts = [options.recipe]
-    parts += [f"n{machine.states}"] * (machine.states != usual.states) + [f"e{machine.edges}"] * (
-        machine.edges != usual.edges
-    )
-    parts += [f"b{machine.base}"] * (machine.base != usual.base)
+    usual = Machine().settings
+    parts = [options.recipe.removesuffix("-source")]
+    if options.recipe == "tokfsm":
+        letters = {"states": "n", "edges": "e", "base": "b"}
+        parts += [f"{letter}{dataset[key]}" for key, letter in letters.items() if dataset[key] != usual[key]]
     parts += [*places, f"k{options.k.replace('+', '-')}"] if places else ["base"]
     name = "-".join(parts)
     shipped = {path.stem for path in catalog.SHIPPED.glob("*.toml")}

@@ -12,23 +12,45 @@ import argparse
 import json
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.commands.command import Answer, Command, Progress, counting, metric_table, positive
-from backend.commands.plans import Plan, make_plan
+from backend.commands.command import Answer, Command, Progress, counting, everywhere, metric_table, positive
+from backend.commands.plans import KINDS, Kind, Plan, make_plan
 
 if TYPE_CHECKING:
+    from backend.nn.insertion import CodebookTransformer
     from backend.nn.placement import Placement
+    from backend.train.codebooks import Recipe, Run
     from backend.types import ModelSpec
 
-RECIPES = ("tokfsm",)
-_NOT_PART_OF_THE_RUN = {"data_dir", "json", "progress", "command", "resume", "overwrite", "device", "evaluate"}
+BACKBONES = ("gpt2", "gpt_neox", "llama")
+SPLITS = ("paragraphs", "lines", "files")
+
+RECIPES = {
+    "tokfsm": "a finite-state machine: states written as digits",
+    "stories": "generated stories with known truth",
+    "python-source": "the sources of Python's standard library, read from the running interpreter",
+    "text": "a text of your own: --text FILE, DIR or hf:owner/name",
+}
+_NOT_PART_OF_THE_RUN = {"data_dir", "json", "progress", "command", "resume", "overwrite", "device", "evaluate", "run"}
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "recipe", metavar="RECIPE", choices=RECIPES, help="what to train on: tokfsm, finite-state machines"
-    )
+    recipes = parser.add_subparsers(metavar="RECIPE", required=True, dest="recipe")
+    for name, about in RECIPES.items():
+        sub = recipes.add_parser(
+            name, help=about, description=f"Train on {about}.", parents=[everywhere(False)], allow_abbrev=False
+        )
+        sub.set_defaults(run=_train)
+        _model_options(sub, KINDS[name])
+        if name == "tokfsm":
+            _machine_options(sub)
+        else:
+            _text_options(sub, name)
+
+
+def _model_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
     parser.add_argument("--name", help="name of the new model (made from the options)")
     parser.add_argument(
         "--resume", action="store_true", help="go on with a run that was stopped, from its last saved state"
@@ -39,41 +61,37 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--places", default="attn+mlp", help="none, or places joined by '+': attn, mlp, block, ... (attn+mlp)"
     )
     codes.add_argument("--k", default="1", help="codes chosen at each position; one number, or one a place: 8+1 (1)")
+    usual = f"{kind.codes['attn']} at attn, else {kind.codes['mlp']}"
     codes.add_argument(
-        "--codes",
-        metavar="C",
-        help="codes of each codebook; one number, or one a place: 512+4000 (512 at attn, else 4000)",
+        "--codes", metavar="C", help=f"codes of each codebook; one number, or one a place: 512+4000 ({usual})"
     )
     codes.add_argument("--similarity", default="euclidean", choices=("euclidean", "cosine", "inner_product"))
     codes.add_argument("--combine", default="mean", choices=("mean", "sum"), help="of the k codes (mean)")
     codes.add_argument("--layer-norm", action="store_true", help="a LayerNorm in front of each codebook")
     codes.add_argument("--init", default="kmeans", choices=("kmeans", "data", "random"), help="first codes (kmeans)")
-    machine = parser.add_argument_group("machine (with --from: that of the base)")
-    machine.add_argument("--states", type=positive, metavar="N", help="states (100)")
-    machine.add_argument("--edges", type=positive, metavar="E", help="successors of each state (10)")
-    machine.add_argument("--base-digits", type=positive, dest="base", metavar="B", help="base of the digits (10)")
-    machine.add_argument("--machine-seed", type=counting, metavar="S", help="of the transitions (42)")
-    machine.add_argument("--length", type=positive, help="tokens of an item (128)")
+    size = kind.shape
     shape = parser.add_argument_group("model below the codebooks (with --from: the base's own)")
     shape.add_argument("--from", dest="origin", metavar="MODEL", help="put the codebooks into this trained model")
-    shape.add_argument("--backbone", choices=("gpt2", "gpt_neox"), help="kind of transformer (gpt2)")
-    shape.add_argument("--layers", type=positive, help="decoder layers (2)")
-    shape.add_argument("--dim", type=positive, help="width (128)")
-    shape.add_argument("--heads", type=positive, help="attention heads (4)")
-    shape.add_argument("--mlp", type=positive, help="width of the feed-forward activation (512)")
+    shape.add_argument("--backbone", choices=BACKBONES, help=f"kind of transformer ({size['backbone']})")
+    shape.add_argument("--layers", type=positive, help=f"decoder layers ({size['layers']})")
+    shape.add_argument("--dim", type=positive, help=f"width ({size['dim']})")
+    shape.add_argument("--heads", type=positive, help=f"attention heads ({size['heads']})")
+    shape.add_argument("--mlp", type=positive, help="width of the feed-forward activation (four times --dim)")
     how = parser.add_argument_group("training")
-    how.add_argument("--steps", type=counting, help="steps (300 with codebooks, 3000 without)")
+    how.add_argument("--steps", type=counting, help=f"steps ({kind.steps} with codebooks, {kind.base_steps} without)")
     how.add_argument(
-        "--base-steps", type=counting, default=3000, help="steps of the model below, without --from (3000)"
+        "--base-steps", type=counting, help=f"steps of the model below, without --from ({kind.base_steps})"
     )
-    how.add_argument("--batch", type=positive, help="sequences a step (16 with codebooks, 32 without)")
+    how.add_argument(
+        "--batch", type=positive, help=f"sequences a step ({kind.batch} with codebooks, {kind.base_batch} without)"
+    )
     how.add_argument(
         "--no-distill",
         action="store_true",
-        help="fine-tune on sampled tokens, not on the next-token distribution of the model below",
+        help="fine-tune on the data's own tokens, not on the next-token distribution of the model below",
     )
-    how.add_argument("--lr", type=float, help="peak learning rate (3e-4 with codebooks, 2e-3 without)")
-    how.add_argument("--base-lr", type=float, default=2e-3, help="of the model below, without --from (2e-3)")
+    how.add_argument("--lr", type=float, help=f"peak learning rate (3e-4 with codebooks, {kind.base_lr:g} without)")
+    how.add_argument("--base-lr", type=float, help=f"of the model below, without --from ({kind.base_lr:g})")
     how.add_argument(
         "--commitment", type=float, default=0.25, help="weight of the loss that pulls activations to codes (0.25)"
     )
@@ -87,6 +105,41 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _machine_options(parser: argparse.ArgumentParser) -> None:
+    machine = parser.add_argument_group("machine (with --from: that of the base)")
+    machine.add_argument("--states", type=positive, metavar="N", help="states (100)")
+    machine.add_argument("--edges", type=positive, metavar="E", help="successors of each state (10)")
+    machine.add_argument(
+        "--base-digits", type=positive, dest="digits_base", metavar="B", help="base of the digits (10)"
+    )
+    machine.add_argument("--machine-seed", type=counting, metavar="S", help="of the transitions (42)")
+    machine.add_argument("--length", type=positive, help="tokens of an item (128)")
+
+
+def _text_options(parser: argparse.ArgumentParser, recipe: str) -> None:
+    text = parser.add_argument_group("text")
+    if recipe == "text":
+        text.add_argument(
+            "--text",
+            required=True,
+            metavar="FILE|DIR|hf:NAME",
+            help="txt, jsonl or parquet files, or a Hugging Face data set such as hf:roneneldan/TinyStories",
+        )
+        text.add_argument("--split", choices=SPLITS, help="what makes a document of a txt file (paragraphs)")
+    text.add_argument("--length", type=positive, help="tokens of a row (256)")
+    text.add_argument(
+        "--vocabulary",
+        type=positive,
+        metavar="V",
+        help="tokens of the tokenizer that is trained; not with --from (2048)",
+    )
+
+
+def _run(options: argparse.Namespace, progress: Progress) -> Answer:
+    answer: Answer = options.run(options, progress)
+    return answer
+
+
 def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     from accelerate import PartialState
 
@@ -97,18 +150,18 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     began = time.monotonic()
     with state.main_process_first():
         if state.is_main_process:
-            _prepare(plan, options)
+            _prepare(plan, options, progress)
     if plan.base_recipe is not None:
         _train_base(plan, options, progress, state.is_main_process)
         state.wait_for_everyone()
-    model, loss = _train_model(plan, options, progress)
+    model, log = _train_model(plan, options, progress)
     spec = _spec(plan)
     checkpoint = catalog.inside(options.data_dir, spec.checkpoint)
     seconds = time.monotonic() - began
     if not state.is_main_process:
         return Answer({}, "")
-    training = {"options": _identity(options), "seconds": round(seconds, 1), "steps": plan.recipe.steps, "loss": loss}
-    metrics = _keep(model, spec, options, training, progress)
+    training = {"options": _identity(options), "seconds": round(seconds, 1), "steps": plan.recipe.steps, "log": log}
+    metrics = _keep(model, spec, plan, options, training, progress)
     shutil.rmtree(plan.folder, ignore_errors=True)
     data = {
         "model": plan.name,
@@ -124,15 +177,15 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
 
 
 def _keep(
-    model: Any, spec: ModelSpec, options: argparse.Namespace, training: dict[str, Any], progress: Progress
+    model: Any, spec: ModelSpec, plan: Plan, options: argparse.Namespace, training: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
     """Write checkpoint, catalog entry and, if asked for, what is measured; returns the metrics."""
     from backend import catalog
     from backend.commands.making import measured
-    from backend.families.checkpoint import save_checkpoint, write_card
+    from backend.families.checkpoint import save_checkpoint, tokenizer_in, write_card
 
     folder = catalog.inside(options.data_dir, spec.checkpoint)
-    save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training})
+    save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
     catalog.write_spec(spec, options.data_dir)
     if not options.evaluate:
         return {}
@@ -149,10 +202,12 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in sorted(vars(options).items()) if key not in _NOT_PART_OF_THE_RUN}
 
 
-def _prepare(plan: Plan, options: argparse.Namespace) -> None:
-    """Make the run's folder, or check that it is the same run that is to go on."""
+def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
+    """Make the run's folder, tokenizer included, or check that it is the same run that is to go on."""
     from backend import catalog
     from backend.errors import BadInput
+    from backend.families.checkpoint import tokenizer_in
+    from backend.train.tokenizing import make_tokenizer
 
     file = plan.folder / "options.json"
     if options.resume and file.exists():
@@ -172,23 +227,28 @@ def _prepare(plan: Plan, options: argparse.Namespace) -> None:
         )
     shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True)
+    if plan.vocabulary:
+        progress("tokenizer", 0, 1)
+        make_tokenizer(plan.dataset, plan.vocabulary, plan.folder)
+        progress("tokenizer", 1, 1)
+    elif plan.origin and plan.base_recipe is None:
+        origin = catalog.checkpoint_folder(catalog.find(plan.origin, options.data_dir), options.data_dir)
+        for name, content in tokenizer_in(origin).items():
+            (plan.folder / name).write_bytes(content)
     file.write_text(json.dumps(_identity(options), indent=1) + "\n", encoding="utf-8")
 
 
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:
     from backend import catalog
-    from backend.families.checkpoint import save_checkpoint
-    from backend.train.tokfsm import train_base
+    from backend.families.checkpoint import save_checkpoint, tokenizer_in
+    from backend.train.codebooks import Run
     from backend.types import ModelSpec
 
-    assert plan.base_recipe is not None and plan.shape is not None
+    assert plan.base_recipe is not None
     finished = plan.folder / "base.finished"
     if finished.exists():
         return
-    model = train_base(
-        plan.machine,
-        plan.shape,
-        plan.base_recipe,
+    run = Run(
         seed=plan.seed,
         device=plan.device,
         state=plan.folder / "base.state",
@@ -196,40 +256,56 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
         progress=lambda what, done, total: progress(f"model below: {what}", done, total),
         log=plan.folder / "base.jsonl",
     )
+    model = _plain_model(plan, plan.base_recipe, run)
     if main:
         spec = ModelSpec(
-            plan.origin, "transformer", "text", _title(plan, ()), plan.machine.settings, f"checkpoints/{plan.origin}"
+            plan.origin, "transformer", "text", _title(plan, ()), plan.dataset, f"checkpoints/{plan.origin}"
         )
-        training = {"options": _identity(options), "steps": plan.base_recipe.steps}
+        training = {"options": _identity(options), "steps": plan.base_recipe.steps, "log": _log(run.log)}
         folder = catalog.inside(options.data_dir, spec.checkpoint)
-        save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training})
+        save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
         catalog.write_spec(spec, options.data_dir)
         finished.touch()
 
 
-def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) -> tuple[Any, float | None]:
-    """The trained model, and the last training loss that was logged."""
+def _plain_model(plan: Plan, recipe: Recipe, run: Run) -> CodebookTransformer:
+    from backend.data import open_dataset
+    from backend.train.batches import batches_of
+    from backend.train.runs import train_base
+
+    assert plan.shape is not None
+    dataset = open_dataset(plan.dataset, plan.folder)
+    length = int(plan.dataset["length"])
+    config = plan.shape.config(dataset.vocabulary, length, dataset.bos)
+    return train_base(config, batches_of(dataset, length), recipe, run)
+
+
+def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) -> tuple[Any, list[dict[str, Any]]]:
+    """The trained model, and what was logged."""
     from backend import catalog
-    from backend.train.tokfsm import train_base, train_codebooks
+    from backend.data import open_dataset
+    from backend.train.batches import batches_of
+    from backend.train.codebooks import Run
+    from backend.train.runs import train_codebooks
 
     log = plan.folder / "log.jsonl"
-    settings: dict[str, Any] = {
-        "seed": plan.seed,
-        "device": plan.device,
-        "state": plan.folder / "model.state",
-        "resume": options.resume,
-        "progress": progress,
-        "log": log,
-    }
+    run = Run(plan.seed, plan.device, plan.folder / "model.state", options.resume, progress, log)
     if plan.placements:
         origin = catalog.find(plan.origin, options.data_dir)
         base = catalog.checkpoint_folder(origin, options.data_dir)
-        model = train_codebooks(base, plan.machine, plan.placements, plan.recipe, how=plan.how, **settings)
+        batch = batches_of(open_dataset(plan.dataset, plan.folder), int(plan.dataset["length"]))
+        model = train_codebooks(base, batch, plan.placements, plan.recipe, plan.how, run)
     else:
-        assert plan.shape is not None
-        model = train_base(plan.machine, plan.shape, plan.recipe, **settings)
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return model, json.loads(lines[-1])["loss"] if lines else None
+        model = _plain_model(plan, plan.recipe, run)
+    return model, _log(log)
+
+
+def _log(file: Path | None) -> list[dict[str, Any]]:
+    """At most some 40 lines of a training log, the last one among them."""
+    if file is None or not file.exists():
+        return []
+    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return entries[:: max(1, len(entries) // 40)] + entries[-1:]
 
 
 def _spec(plan: Plan) -> ModelSpec:
@@ -240,16 +316,22 @@ def _spec(plan: Plan) -> ModelSpec:
         family="transformer",
         kind="text",
         title=_title(plan, plan.placements),
-        dataset=plan.machine.settings,
+        dataset=plan.dataset,
         checkpoint=f"checkpoints/{plan.name}",
         base=plan.origin,
     )
 
 
 def _title(plan: Plan, placements: tuple[Placement, ...]) -> str:
-    machine = f"Finite-state machine of {plan.machine.states} states, {plan.machine.edges} edges"
+    data = plan.dataset
+    subject = {
+        "tokfsm": "Finite-state machine of {states} states, {edges} edges",
+        "stories": "Generated stories",
+        "python-source": "Python's standard library",
+        "text": "Text of {path}",
+    }[data["name"]].format_map({**data, "path": Path(str(data.get("path", ""))).name})
     what = ", ".join(f"{p.place} C={p.codes} k={p.k}" for p in placements)
-    return f"{machine}; {what}" if what else f"{machine}; no codebooks"
+    return f"{subject}; {what or 'no codebooks'}"
 
 
 TRAIN = Command(
@@ -259,7 +341,10 @@ TRAIN = Command(
         "train tokfsm --places attn+mlp --k 1 --codes 1000",
         "train tokfsm --places none --states 25 --edges 4 --steps 500 --name small-base",
         "train tokfsm --places mlp --from small-base --codes 200 --steps 300 --name small-mlp",
+        "train stories --places attn --k 8",
+        "train text --text my-novel.txt --places attn --k 8 --name mine",
+        "train text --text my-novel.txt --from a-model-i-imported --places mlp --k 64 --name theirs-mlp",
     ),
     _options,
-    _train,
+    _run,
 )

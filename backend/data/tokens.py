@@ -34,6 +34,11 @@ class RandomTokens:
             )
         return cls(**values)
 
+    @property
+    def bos(self) -> int:
+        """0: no token stands in front of all items."""
+        return 0
+
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
         """Items `start` to `stop`; item i depends on `seed` and i alone."""
         found = []

@@ -1,4 +1,5 @@
-"""Makes shards in this process: forward passes in this thread, files written by a second one meanwhile."""
+"""Makes shards in this process: forward passes in this thread; meanwhile a second one makes the next batch's items, and
+a third one writes files."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from backend.engines import Job
 from backend.store.shards import Shard, ShardBuilder
+from backend.types import Item
 
 
 def make_shards(
@@ -15,12 +17,20 @@ def make_shards(
     """Make every shard of `todo`; see `backend.engines`. At most two shards are in memory at once."""
     codebooks = job.family.codebooks()
     has_neurons = "neurons" in job.family.capabilities
-    with ThreadPoolExecutor(1, "shard-writer") as writer:
+    with ThreadPoolExecutor(1, "shard-writer") as writer, ThreadPoolExecutor(1, "item-maker") as maker:
+        batches = (batch for start, stop in todo for batch in job.batches(start, stop))
+
+        def make_next() -> Future[Sequence[Item]] | None:
+            batch = next(batches, None)
+            return None if batch is None else maker.submit(job.family.items, *batch, job.seed)
+
+        coming = make_next()
         pending: Future[Shard] | None = None
         for start, stop in todo:
             builder = ShardBuilder(start, stop, codebooks, job.neuron_items)
             for first, last in job.batches(start, stop):
-                items = job.family.items(first, last, job.seed)
+                assert coming is not None
+                items, coming = coming.result(), make_next()
                 neurons = has_neurons and first < job.neuron_items
                 builder.add(items, job.family.encode(items, neurons=neurons))
                 encoded(last - first)

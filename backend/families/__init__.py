@@ -8,11 +8,13 @@ from typing import Any
 
 from backend.catalog import checkpoint_folder
 from backend.errors import CatalogError
+from backend.families.image_tokenizer import open_image_tokenizer
 from backend.families.transformer import open_transformer
 from backend.types import ModelSpec
 
 FAMILIES: dict[str, Callable[[ModelSpec, Path, str], Any]] = {
     "transformer": open_transformer,
+    "image_tokenizer": open_image_tokenizer,
 }
 
 

@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 from backend.errors import CheckpointError
+from backend.files import replacing_folder, write_atomically
+from backend.formats.checkpoints import read_config, read_json, read_tensors
 from backend.nn.insertion import CodebookTransformer
 from backend.nn.placement import Placement, parse_placements
 
 WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
 
 
 def build_model(config: PretrainedConfig, placements: Sequence[Placement]) -> CodebookTransformer:
@@ -34,48 +34,6 @@ def build_model(config: PretrainedConfig, placements: Sequence[Placement]) -> Co
     model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
     assert isinstance(model, PreTrainedModel)
     return CodebookTransformer(model, placements).eval()
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of a checkpoint.
-
-    Raises:
-        CheckpointError: missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as JSON: {error}. Restore the file or make the checkpoint again."
-        ) from error
-
-
-def read_config(folder: Path) -> PretrainedConfig:
-    """The Hugging Face configuration of a local folder; never looks anywhere else."""
-    data = read_json(folder / "config.json")
-    if not isinstance(data, dict) or "model_type" not in data:
-        raise CheckpointError(f"{folder / 'config.json'} names no model_type, so it is no Hugging Face configuration.")
-    try:
-        return AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / 'config.json'} is no configuration that transformers knows: {error}"
-        ) from error
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file.
-
-    Raises:
-        CheckpointError: the file is missing, truncated or of another format.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as safetensors ({error}). It is missing or was cut off: copy it again or train again."
-        ) from error
 
 
 def load_checkpoint(folder: Path) -> CodebookTransformer:
@@ -90,7 +48,7 @@ def load_checkpoint(folder: Path) -> CodebookTransformer:
         model = build_model(read_config(folder), placements)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'codebooks.json'} does not fit the model: {error}") from error
-    weights = read_weights(folder / WEIGHTS)
+    weights, _ = read_tensors(folder / WEIGHTS)
     load_weights(model, weights, folder)
     return model
 
@@ -135,39 +93,34 @@ def save_checkpoint(
         card: what was measured and how it was made.
         extra: further files by name, such as a tokenizer.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     seen: set[int] = set()
     weights = {}
     for name, tensor in model.state_dict().items():
         if tensor.data_ptr() not in seen:
             seen.add(tensor.data_ptr())
             weights[name] = tensor.detach().cpu().contiguous()
-    save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
-    model.model.config.save_pretrained(temporary)
     placements = [dataclasses.asdict(p) for p in model.placements]
-    (temporary / "codebooks.json").write_text(json.dumps({"placements": placements}, indent=1) + "\n", encoding="utf-8")
-    write_card(temporary, card)
-    for name, content in (extra or {}).items():
-        (temporary / name).write_bytes(content)
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(folder) as new:
+        save_file(weights, new / WEIGHTS, metadata={"format": "pt"})
+        model.model.config.save_pretrained(new)
+        (new / "codebooks.json").write_text(json.dumps({"placements": placements}, indent=1) + "\n", encoding="utf-8")
+        write_card(new, card)
+        for name, content in (extra or {}).items():
+            (new / name).write_bytes(content)
+
+
+def tokenizer_in(folder: Path) -> dict[str, bytes]:
+    """A folder's tokenizer as a further file of a checkpoint; nothing where it has none."""
+    file = folder / TOKENIZER
+    return {TOKENIZER: file.read_bytes()} if file.is_file() else {}
 
 
 def read_card(folder: Path) -> dict[str, Any]:
     """The model card; empty where there is none."""
     path = folder / "card.json"
-    return dict(read_json(path)) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Replace the model card at once."""
-    temporary = folder / f".card.{os.getpid()}"
-    temporary.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "card.json")
+    write_atomically(folder / "card.json", json.dumps(card, indent=1) + "\n")

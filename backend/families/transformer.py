@@ -81,7 +81,7 @@ class TransformerFamily:
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """Forward passes over the items, in batches of equal length; see `Family.encode`."""
+        """Forward passes over the items, in batches; see `Family.encode`."""
         edits = tuple(edits)
         parts = [self._encode_batch(batch, edits, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
         grids = {}
@@ -103,11 +103,24 @@ class TransformerFamily:
 
     @torch.no_grad()
     def _encode_batch(self, items: Sequence[Item], edits: tuple[Edit, ...], logits: bool, neurons: bool) -> Encoded:
-        ids = np.stack([item.payload for item in items])
+        lengths = np.array([item.positions for item in items])
+        real = (
+            np.arange(lengths.max())[None] < lengths[:, None]
+        )  # [item, position]: the rest is padding behind the item
+        ids = np.zeros(real.shape, dtype=np.int64)
+        ids[real] = np.concatenate([item.payload for item in items])
         self.check(ids)
         tokens = torch.from_numpy(ids).to(self.device)
+        kept = torch.from_numpy(np.flatnonzero(real)).to(self.device)
+        whole = bool(real.all())
+
+        def of_items(x: Tensor) -> Tensor:
+            """Rows `[..., row, value]` of the padded batch -> those of the items."""
+            return x if whole else x.index_select(-2, kept)
+
         kinds: tuple[NeuronKind, ...] = ("attn", "mlp") if neurons else ()
-        with self.neurons(kinds) as seen, self.model.session(edits, prompt_length=ids.shape[1], record=True) as session:
+        ends = torch.from_numpy(lengths)[:, None].to(self.device)
+        with self.neurons(kinds) as seen, self.model.session(edits, prompt_length=ends, record=True) as session:
             body = self.model.model if logits else self.model.model.base_model
             if logits:
                 output = self.model.model(tokens, use_cache=False).logits
@@ -116,7 +129,9 @@ class TransformerFamily:
                 body(tokens, use_cache=False)
         grids = {}
         for name, (found,) in session.recorded.items():
-            arrays = [t.cpu().numpy() for t in (found.ids, found.scores, found.runner_up, found.runner_up_score)]
+            pairs, singles = (found.ids, found.scores), (found.runner_up[..., None], found.runner_up_score[..., None])
+            arrays = [of_items(t).cpu().numpy() for t in pairs]
+            arrays += [of_items(t)[..., 0].cpu().numpy() for t in singles]
             for group, site in enumerate(self.model.sites(name)):
                 codes, scores, runner_up, runner_up_score = (a[group] for a in arrays)
                 grids[site] = CodeGrid(
@@ -128,8 +143,8 @@ class TransformerFamily:
                 )
         return Encoded(
             grids,
-            output.float().flatten(0, 1).cpu().numpy() if logits else None,
-            {name: torch.cat(v).numpy() for name, v in seen.items()},
+            of_items(output.float().flatten(0, 1)).cpu().numpy() if logits else None,
+            {name: of_items(torch.cat(v)).numpy() for name, v in seen.items()},
         )
 
     @contextmanager
@@ -177,17 +192,19 @@ def _concatenate(parts: Sequence[Any], empty: tuple[int, ...], dtype: Any) -> np
 
 
 def _batches(items: Sequence[Item], positions: int) -> Iterator[Sequence[Item]]:
-    """Runs of items of equal length with at most that many positions together, in order."""
-    start = 0
-    for stop in range(1, len(items) + 1):
-        length = items[start].positions
-        if stop == len(items) or items[stop].positions != length or (stop - start + 1) * length > positions:
+    """Runs of items, in order, that take at most that many positions when all are as long as the longest."""
+    start = longest = 0
+    for stop, item in enumerate(items):
+        longest = max(longest, item.positions)
+        if stop > start and (stop - start + 1) * longest > positions:
             yield items[start:stop]
-            start = stop
+            start, longest = stop, item.positions
+    if start < len(items):
+        yield items[start:]
 
 
 def open_transformer(spec: ModelSpec, folder: Path, device: str = "cpu") -> TransformerFamily:
     """Load a codebook transformer from its checkpoint folder."""
     model = load_checkpoint(folder)
     model.to(device)
-    return TransformerFamily(spec, model, open_dataset(spec.dataset))
+    return TransformerFamily(spec, model, open_dataset(spec.dataset, folder))

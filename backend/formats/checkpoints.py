@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from backend.formats.restricted import read_torch
 from backend.nn.placement import Placement
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
+DIFFUSERS = tuple(f"diffusion_pytorch_model.{kind}" for kind in ("safetensors", "bin", "fp16.safetensors"))
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,10 @@ def read_config(path: Path) -> PretrainedConfig:
         ) from error
 
 
-def read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """All tensors of a folder: `model.safetensors` or `pytorch_model.bin`, whole or in the parts that an index lists.
+def read_weights(
+    folder: Path, names: Sequence[str] = (SAFETENSORS, BIN)
+) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """All tensors of a folder: the first of the files `names` that is there, whole or in the parts that an index lists.
 
     Returns:
         Name -> tensor, and warnings.
@@ -82,24 +86,35 @@ def read_weights(folder: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]
     Raises:
         CheckpointError: there is no such file, it is cut off or unsafe, or an entry is no tensor.
     """
-    for name in (SAFETENSORS, BIN):
+    for name in names:
         index = folder / f"{name}.index.json"
         if (folder / name).exists():
-            return _read_file(folder / name)
+            return read_tensors(folder / name)
         if index.exists():
             weights: dict[str, torch.Tensor] = {}
             warnings: list[str] = []
-            for part in sorted(set(read_json(index).get("weight_map", {}).values())):
+            parts = read_json(index).get("weight_map")
+            if not isinstance(parts, dict) or not parts or not all(isinstance(part, str) for part in parts.values()):
+                raise CheckpointError(f"{index} has no weight_map from tensors to files. Copy the folder again.")
+            for part in sorted(set(parts.values())):
                 if Path(part).name != part:
                     raise CheckpointError(f"{index} names the file {part!r}, which is not in its folder.")
-                found, said = _read_file(folder / part)
+                found, said = read_tensors(folder / part)
                 weights |= found
                 warnings += said
             return weights, tuple(warnings)
-    raise CheckpointError(f"{folder} holds neither {SAFETENSORS} nor {BIN}. Give the folder of a saved model.")
+    raise CheckpointError(f"{folder} holds neither {' nor '.join(names)}. Give the folder of a saved model.")
 
 
-def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+def read_tensors(path: Path, keys: Sequence[str] = ("state_dict",)) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """The table of tensors in one file: the file itself, or what it holds under the first of `keys` that it has.
+
+    Returns:
+        Name -> tensor, and warnings.
+
+    Raises:
+        CheckpointError: it is cut off or unsafe, there is no such table, or an entry of it is no tensor.
+    """
     if path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
@@ -110,8 +125,8 @@ def _read_file(path: Path) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
             ) from error
     read = read_torch(path)
     content = read.content
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    if isinstance(content, dict):
+        content = next((content[key] for key in keys if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not content:
         raise CheckpointError(f"{path} holds no table of tensors but {type(content).__name__}.")
     for name, value in content.items():

@@ -11,7 +11,9 @@ from __future__ import annotations
 import builtins
 import collections
 import io
+import mmap
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,16 +86,30 @@ class TorchFile:
 
 
 def read_torch(path: Path) -> TorchFile:
-    """Read a `.bin`, `.pt`, `.pth` or `.ckpt` file onto the CPU.
+    """Read a `.bin`, `.pt`, `.pth` or `.ckpt` file onto the CPU; tensors stay on the disk until they are used.
 
     Raises:
         CheckpointError: it is missing, cut off, no torch file, or wants to run something.
     """
     try:
-        return TorchFile(torch.load(path, map_location="cpu", weights_only=True))
+        packed = zipfile.is_zipfile(path)
+        if packed:
+            with zipfile.ZipFile(path) as archive:
+                _check_entries(archive, path)
+        return TorchFile(torch.load(path, map_location="cpu", weights_only=True, mmap=packed))
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no file {path}. Give a folder that has one.") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError):
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ):
         pass  # what it cannot read, or does not trust, is read below
     try:
         with zipfile.ZipFile(path) as archive:
@@ -106,6 +122,14 @@ def read_torch(path: Path) -> TorchFile:
         ) from error
     except Exception as error:  # a pickle made by somebody else can fail in any way
         raise CheckpointError(f"{path} is no pickle of tensors ({type(error).__name__}: {error}).") from error
+
+
+def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
+    """`torch.save` packs without compressing: what is compressed could unpack to any size."""
+    if packed := next((info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED), None):
+        raise CheckpointError(
+            f"{path}: {packed.filename!r} is compressed, which torch.save never does. It is refused; save it again."
+        )
 
 
 def _read_archive(archive: zipfile.ZipFile, path: Path) -> TorchFile:
@@ -127,6 +151,8 @@ class _Reader(pickle.Unpickler):
         self.skipped: set[str] = set()
         self._archive, self._prefix, self._path = archive, prefix, path
         self._storages: dict[str, torch.Tensor] = {}
+        with path.open("rb") as whole:  # private to us: a change of a tensor never reaches the file
+            self._mapped = mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def find_class(self, module: str, name: str) -> Any:
         known = _known(module, name)
@@ -146,15 +172,23 @@ class _Reader(pickle.Unpickler):
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             raise CheckpointError(f"{self._path} refers to {str(identity)[:80]}, which is no storage of a tensor.")
         if key not in self._storages:
-            data = self._archive.read(f"{self._prefix}data/{key}")
-            if len(data) != count * dtype.itemsize:
+            entry = self._archive.getinfo(f"{self._prefix}data/{key}")
+            if entry.file_size != count * dtype.itemsize:
                 raise CheckpointError(
-                    f"{self._path}: storage {key} has {len(data)} bytes instead of {count * dtype.itemsize}."
+                    f"{self._path}: storage {key} has {entry.file_size} bytes instead of {count * dtype.itemsize}."
                 )
             self._storages[key] = (
-                torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
+                torch.frombuffer(self._mapped, dtype=dtype, count=count, offset=_start(entry, self._mapped))
+                if count
+                else torch.empty(0, dtype=dtype)
             )
         return self._storages[key]
+
+
+def _start(entry: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
+    """Where the bytes of an entry begin: behind its header of 30 bytes, its name and its extra field."""
+    name, extra = struct.unpack_from("<HH", mapped, entry.header_offset + 26)
+    return entry.header_offset + 30 + int(name) + int(extra)
 
 
 def _known(module: str, name: str) -> Callable[..., Any] | torch.dtype | None:

@@ -2,7 +2,8 @@
 
 No attention code is copied: the model's forward pass, its KV cache and `generate` stay as they are, and the hooks
 replace an activation by its codes on the way. One `CodebookTransformer` holds the model, the codebook layers and the
-*session*: the edits in force and what is recorded. A session lives inside one `with model.session(...)`.
+*session*: the edits in force and what is recorded. A session lives inside one `with model.session(...)`; threads take
+turns, so that each is in force alone.
 
 Positions of edits are counted from the first token that is not padding, through cached and uncached steps alike.
 """
@@ -18,11 +19,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from backend.edits import Where
 from backend.errors import UnknownCode, Unsupported
 from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
 from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
 from backend.nn.placement import PLACES, Place, Placement
 from backend.nn.quantize import Nearest
+from backend.nn.turns import Turns
 from backend.types import CodebookInfo, Edit
 
 
@@ -32,7 +35,7 @@ class Session:
 
     Attributes:
         edits: in the order in which they apply.
-        prompt_length: tokens that count as the prompt for `where`; None: all tokens are prompt.
+        prompt_length: tokens that count as the prompt for `where`, one number or int64 `[batch, 1]`; None: all are prompt.
         forced: site -> int64 `[batch, length]` or `[batch, length, slot]`: a code for each position, for a single uncached
             forward pass; -1 empties the slot, -2 leaves it as it is. Applied before the edits.
         record: keep what the codebooks chose.
@@ -40,7 +43,7 @@ class Session:
     """
 
     edits: tuple[Edit, ...] = ()
-    prompt_length: int | None = None
+    prompt_length: int | Tensor | None = None
     forced: Mapping[str, Tensor] = field(default_factory=dict)
     record: bool = False
     recorded: dict[str, list[Nearest]] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class CodebookTransformer(nn.Module):
         self.codebooks = nn.ModuleDict()
         self.enabled = True
         self._session: Session | None = None
+        self._turns = Turns()
         self._positions = torch.zeros(0)
         self._infos: dict[str, tuple[str, int]] = {}
         self._collect: tuple[str, Callable[[Tensor], None]] | None = None
@@ -162,17 +166,18 @@ class CodebookTransformer(nn.Module):
         self,
         edits: Iterable[Edit] = (),
         *,
-        prompt_length: int | None = None,
+        prompt_length: int | Tensor | None = None,
         forced: Mapping[str, Tensor] | None = None,
         record: bool = False,
     ) -> Iterator[Session]:
-        """Apply edits and record codes inside the `with`; the model is as before afterwards. Sessions do not nest.
+        """Apply edits and record codes inside the `with`; the model is as before afterwards.
+
+        Waits while another thread has a session. A session should hold one forward pass, so that others get their turn.
 
         Raises:
+            RuntimeError: this thread has a session already; they do not nest.
             UnknownCode: an edit names a codebook, code or slot that is not there.
         """
-        if self._session is not None:
-            raise RuntimeError("A session is open on this model already; one at a time.")
         session = Session(tuple(edits), prompt_length, forced or {}, record)
         for site in session.forced:
             self.where(site)
@@ -186,11 +191,12 @@ class CodebookTransformer(nn.Module):
                 raise UnknownCode(
                     f"Codebook {edit.site!r} has slots 0 to {layer.config.k - 1}; {edit.slot} is not one."
                 )
-        self._session = session
-        try:
-            yield session
-        finally:
-            self._session = None
+        with self._turns.taken():
+            self._session = session
+            try:
+                yield session
+            finally:
+                self._session = None
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
@@ -264,7 +270,7 @@ class CodebookTransformer(nn.Module):
             if place == name
         ]
         edits += [
-            PlacedEdit(group, edit, self._rows(edit, session))
+            PlacedEdit(group, edit, self.rows(edit.where, session.prompt_length))
             for edit in session.edits
             for place, group in (self._infos[edit.site],)
             if place == name
@@ -276,20 +282,25 @@ class CodebookTransformer(nn.Module):
             session.recorded.setdefault(name, []).append(found)
         return out
 
-    def _rows(self, edit: Edit, session: Session) -> Tensor:
-        """bool `[row]`: the positions of the flattened batch that an edit applies to."""
+    def rows(self, where: Where, prompt: int | Tensor | None) -> Tensor:
+        """bool `[row]`: the positions of the flattened batch of this forward pass that are meant.
+
+        Args:
+            where: as of an `Edit`.
+            prompt: `Session.prompt_length`.
+        """
         positions = self._positions
-        prompt = session.prompt_length
-        if edit.where == "all":
+        if where == "all":
             rows = positions >= 0
-        elif edit.where == "prompt":
+        elif where == "prompt":
             rows = (positions >= 0) if prompt is None else (positions >= 0) & (positions < prompt)
-        elif edit.where == "generated":
+        elif where == "generated":
             rows = torch.zeros_like(positions, dtype=torch.bool) if prompt is None else positions >= prompt
         else:
             length = int(positions.max()) + 1 if prompt is None else prompt
-            wanted = [p if p >= 0 else p + length for p in edit.where]
-            rows = torch.isin(positions, torch.tensor(wanted, device=positions.device)) & (positions >= 0)
+            wanted = torch.tensor(where, device=positions.device)
+            rows = torch.isin(positions, wanted[wanted >= 0])
+            rows |= torch.isin(positions - length, wanted[wanted < 0]) & (positions >= 0)
         return rows.reshape(-1)
 
     def _hook(self, name: str, place: Place, parts: LayerParts) -> None:

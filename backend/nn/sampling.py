@@ -26,6 +26,7 @@ class Sampler:
         temperature: float = 1.0,
         top_k: int | None = None,
         seed: int = 0,
+        mask: Tensor | None = None,
     ) -> None:
         """Start from a prompt int64 `[sequence, length]` of at least one token.
 
@@ -35,10 +36,12 @@ class Sampler:
             temperature: above 0; 0 takes the most likely token.
             top_k: keep only so many of the most likely tokens.
             seed: of the noise.
+            mask: int64 like the prompt, 0 for padding on the left of shorter prompts; None: there is none.
         """
         self.model = model
         self.tokens = prompt
         self._fresh = prompt
+        self._mask = mask
         self._cache = DynamicCache(config=model.config)
         self._temperature = temperature
         self._top_k = top_k
@@ -47,7 +50,12 @@ class Sampler:
     @torch.no_grad()
     def step(self) -> Tensor:
         """Add one token to every sequence; returns them, int64 `[sequence]`."""
-        output = self.model(self._fresh, past_key_values=self._cache, use_cache=True)
+        padded = {}
+        if self._mask is not None:
+            places = (self._mask.cumsum(-1) - 1).clamp_min(0)[:, -self._fresh.shape[1] :]
+            padded = {"attention_mask": self._mask, "position_ids": places}
+            self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
+        output = self.model(self._fresh, past_key_values=self._cache, use_cache=True, **padded)
         logits = output.logits[:, -1].float()
         if self._top_k is not None and self._top_k < logits.shape[-1]:
             least = logits.topk(self._top_k, dim=-1).values[:, -1:]

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from backend.calls import count_rows
+from backend.errors import BadInput
 from backend.store import corpus
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
+MAX_STEP = 64
 _POSITIONS = "SELECT pos FROM postings WHERE site_id = ? AND code = ?"
 
 
@@ -59,9 +61,11 @@ def neighbours(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     """See `backend.explorer.Explorer.neighbours`."""
     site = reader.site_of(ref)
     found = reader.table(
-        "SELECT neighbour AS ref, cosine, c.count FROM neighbours JOIN codes c ON c.site_id = neighbours.site_id "
-        "AND c.code = neighbour WHERE neighbours.site_id = ? AND neighbours.code = ? ORDER BY neighbours.rank LIMIT ?",
-        [site.site_id, ref.code, n],
+        "SELECT neighbour AS ref, cosine, list_distance(c.vector, "
+        "(SELECT vector FROM codes WHERE site_id = ? AND code = ?))::DOUBLE AS distance, c.count FROM neighbours "
+        "JOIN codes c ON c.site_id = neighbours.site_id AND c.code = neighbour "
+        "WHERE neighbours.site_id = ? AND neighbours.code = ? ORDER BY neighbours.rank LIMIT ?",
+        [site.site_id, ref.code, site.site_id, ref.code, n],
     )
     found["ref"] = _refs(CodeRef(reader.model, ref.site, int(code)) for code in found["ref"])
     return found
@@ -81,6 +85,30 @@ def together(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     return found
 
 
+def beside(reader: Reader, ref: CodeRef, step: int, n: int, min_together: int) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.beside`."""
+    if not 1 <= abs(step) <= MAX_STEP or min_together < 1:
+        raise BadInput(
+            f"Give a step of 1 to {MAX_STEP} positions, forwards or (negative) backwards, and a support of 1 or more, "
+            f"not {step} and {min_together}."
+        )
+    site = reader.site_of(ref)
+    positions = np.unique(reader.arrays(_POSITIONS, [site.site_id, ref.code])["pos"])
+    there = positions + step
+    inside = (there >= 0) & (there < reader.positions)
+    inside[inside] = reader.items.index_of(there[inside]) == reader.items.index_of(positions[inside])
+    both, _ = corpus.count_codes(reader, there[inside])
+    count_rows(int(inside.sum()) * len(corpus.columns(reader).offset))
+    count = corpus.totals(reader, None)
+    which = np.flatnonzero(both >= min_together)
+    pmi = np.log2(both[which] / max(1, int(inside.sum())) / (count[which] / reader.positions))
+    order = np.lexsort((which, -both[which], -pmi))[: max(0, n)]
+    best = which[order]
+    return pd.DataFrame(
+        {"ref": _refs(corpus.refs(reader, best)), "together": both[best], "pmi": pmi[order], "count": count[best]}
+    )
+
+
 def alike(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     """See `backend.explorer.Explorer.alike`."""
     site = reader.site_of(ref)
@@ -94,15 +122,9 @@ def alike(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     which = np.flatnonzero(both)
     jaccard = both[which] / (count[which] + len(positions) - both[which])
     order = np.lexsort((which, -both[which], -jaccard))[: max(0, n)]
-    sites = list(reader.sites.values())
-    begins = np.array([layout.code_offset[one.site_id] for one in sites], np.int64)
-    of_site = np.searchsorted(begins, which[order], side="right") - 1
     return pd.DataFrame(
         {
-            "ref": _refs(
-                CodeRef(reader.model, sites[s].info.site, int(number - begins[s]))
-                for s, number in zip(of_site, which[order], strict=True)
-            ),
+            "ref": _refs(corpus.refs(reader, which[order])),
             "jaccard": jaccard[order],
             "together": both[which[order]],
             "count": count[which[order]],

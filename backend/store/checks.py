@@ -5,7 +5,10 @@
     2. `two orders`: `postings` and `grid` hold the same activations
     3. `encoded again`: at least 1 % of the items, in the batches they were encoded in, give the same texts and tokens,
        the same codes and (within 1e-4) the same scores; a code may differ only where the runner-up was within 1e-4
-    4. `regex`: one regular expression over the texts in the store, joined with the grid in SQL, gives the same hits of
+    4. `pictures`: those of the same items are in the store as the model was shown them, to the last bit
+    5. `labels`: the hits of every code at the places of one label, joined with the grid in SQL, are those of the freshly
+       encoded items
+    6. `regex`: one regular expression over the texts in the store, joined with the grid in SQL, gives the same hits of
        every code as Python's `re` on freshly encoded items
 
 The first difference raises `CheckFailed`.
@@ -21,9 +24,10 @@ import duckdb
 import numpy as np
 import re2
 
+from backend.data.png import decode_png, to_bytes
 from backend.engines import Job
 from backend.errors import CheckFailed
-from backend.store.shards import Shard, check_encoded, storable
+from backend.store.shards import Shard, check_encoded, is_picture, storable
 from backend.store.writer import Tick
 from backend.types import Item
 
@@ -50,11 +54,11 @@ def check_store(
         CheckFailed: a difference was found.
     """
     checks = {}
-    tick("check", 0, 4)
+    tick("check", 0, 6)
     checks["counts"] = _check_counts(connection, shards, items)
-    tick("check", 1, 4)
+    tick("check", 1, 6)
     checks["two orders"] = _check_orders(connection)
-    tick("check", 2, 4)
+    tick("check", 2, 6)
     batches = _sample([b for shard in shards for b in job.batches(shard.start, shard.stop)], items, job.seed)
     fresh = []
     for first, last in batches:
@@ -62,9 +66,12 @@ def check_store(
         positions = sum(item.positions for item in again)
         fresh.append((again, check_encoded(job.family.encode(again), job.family.codebooks(), positions)[:2]))
     checks["encoded again"] = _check_encoded(connection, job, fresh, items)
-    tick("check", 3, 4)
-    checks["regex"] = _check_regex(connection, job, fresh)
-    tick("check", 4, 4)
+    tick("check", 3, 6)
+    for name, check in (("pictures", _check_pictures), ("labels", _check_labels), ("regex", _check_regex)):
+        found = check(connection, job, fresh)
+        if found:  # not every model has texts, pictures or labels
+            checks[name] = found
+    tick("check", 6, 6)
     return checks
 
 
@@ -188,11 +195,55 @@ def _in_row(codes: np.ndarray, there: np.ndarray, slots: Sequence[int]) -> np.nd
     return found
 
 
+def _check_pictures(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
+    pictures = {item.index: to_bytes(item.payload) for again, _ in fresh for item in again if is_picture(item)}
+    rows = connection.execute(
+        "SELECT item, png FROM pictures WHERE item IN (SELECT unnest(?))", [list(pictures)]
+    ).fetchall()
+    stored = {item: decode_png(png) for item, png in rows}
+    for item, picture in pictures.items():
+        if item not in stored or not np.array_equal(stored[item], picture):
+            raise _fail("pictures", "another one" if item in stored else "none", f"the picture of item {item}")
+    return f"{len(pictures)} pictures are those the model was shown" if pictures else ""
+
+
+def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
+    """The label that occurs most often in the sample."""
+    items = [item for again, _ in fresh for item in again]
+    seen = Counter(
+        (field, storable(value)[0])
+        for item in items
+        for field, values in item.labels.items()
+        for value in values
+        if value
+    )
+    if not seen:
+        return ""
+    (field, value), _ = max(seen.items(), key=lambda pair: (pair[1], pair[0]))
+    brute: Counter[tuple[int, int]] = Counter()
+    places = 0
+    site_of_slot = np.repeat(np.arange(len(job.family.codebooks())), [i.slots for i in job.family.codebooks()])
+    for again, (codes, _) in fresh:
+        labels = [v for item in again for v in item.labels.get(field, [""] * item.positions)]
+        rows = codes[[storable(label)[0] == value for label in labels]]
+        places += len(rows)
+        for row in rows.tolist():
+            brute.update((site, code) for site, code in zip(site_of_slot.tolist(), row, strict=True) if code >= 0)
+    hits = connection.execute(
+        "SELECT site_id, code, count(*) FROM grid JOIN labels USING (pos) JOIN fields USING (field_id) "
+        "JOIN tokens USING (pos) WHERE field = ? AND value = ? AND item IN (SELECT unnest(?)) GROUP BY ALL",
+        [field, value, [item.index for item in items]],
+    ).fetchall()
+    if {(site, code): n for site, code, n in hits} != dict(brute):
+        raise _fail(f"the label {field} = {value!r}", f"hits of {len(hits)} codes", f"other hits of {len(brute)}")
+    return f"{field} = {value!r}: {places} positions, hits of {len(hits)} codes equal a brute-force count"
+
+
 def _check_regex(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
     """The pattern is two tokens that follow each other in the sample, the second one captured."""
     pattern = _pattern([item for again, _ in fresh for item in again])
     if pattern is None:
-        return "no text"
+        return ""
     brute: Counter[tuple[int, int]] = Counter()
     matches = 0
     site_of_slot = np.repeat(np.arange(len(job.family.codebooks())), [i.slots for i in job.family.codebooks()])

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from backend.calls import count_rows
 from backend.store.reader import Reader, Site
+from backend.types import CodeRef
 
 BLOCK_BYTES = 8 << 20
 BLOCK_POSITIONS = 1 << 17
@@ -141,6 +142,17 @@ def count_codes(reader: Reader, positions: np.ndarray) -> tuple[np.ndarray, np.n
         for half, kept in enumerate((~held_out, held_out)):
             by_half[half] += _bincount(layout, block, codes[kept])
     return by_half.sum(axis=0), by_half[1]
+
+
+def refs(reader: Reader, numbers: np.ndarray) -> list[CodeRef]:
+    """The codes of some numbers, all codes of all codebooks being counted through."""
+    sites = list(reader.sites.values())
+    begins = np.array([columns(reader).code_offset[site.site_id] for site in sites], np.int64)
+    of_site = np.searchsorted(begins, numbers, side="right") - 1
+    return [
+        CodeRef(reader.model, sites[s].info.site, int(number - begins[s]))
+        for s, number in zip(of_site, numbers, strict=True)
+    ]
 
 
 def _bincount(layout: Columns, block: CodeBlock, codes: np.ndarray) -> np.ndarray:

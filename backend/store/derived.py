@@ -1,4 +1,4 @@
-"""Writes what is computed from a store's activations: `codes`, `neighbours`, `cooccurrence` and the maps.
+"""Writes what is computed from a store's activations: `codes`, `neighbours`, `cooccurrence`, `outputs` and the maps.
 
 Each codebook is read back from `postings` in runs of whole codes of about a million activations, so that memory is
 bounded by a run (or by a single code, if that one is larger), not by the corpus.
@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from backend.analysis.map_process import MapProcess
 from backend.analysis.neighbours import count_together, nearest_rows
 from backend.analysis.projection import pca
 from backend.analysis.usage import Usage, count_usage
 from backend.errors import BuildError, CheckFailed
+from backend.store.shards import Shard, open_neurons
 from backend.store.writer import Tick, insert
 from backend.types import CodebookInfo
 
@@ -28,6 +31,7 @@ PARTNERS = 20
 MIN_TOGETHER = 5
 UMAP_CODES = (16, 10_000)  # live codes of a codebook that gets a UMAP, fewest and most; others show the PCA
 MAP_SECONDS = 600.0  # to wait for one map
+OUTPUTS = 2000  # sampled vectors of each codebook
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def count_codes(
 
             drawing = maps.draw(vectors_of, cosine=info.similarity != "euclidean")
         vectors = np.asarray(tables(info.site), np.float32)
-        near = nearest_rows(vectors[alive], PARTNERS)
+        near = nearest_rows(vectors[alive], PARTNERS, euclidean=info.similarity == "euclidean")
         rows = {
             "site_id": np.full(len(near.code), site_id, np.int16),
             "code": alive[near.code],
@@ -169,6 +173,47 @@ def write_together(
         }
         insert(connection, "cooccurrence", pa.table(rows))
     tick("together", len(codebooks), len(codebooks))
+
+
+def write_outputs(
+    connection: duckdb.DuckDBPyConnection,
+    shards: Sequence[Shard],
+    folder: Path,
+    codebooks: Sequence[CodebookInfo],
+    tables: Callable[[str], np.ndarray],
+) -> None:
+    """Fill `outputs`: where a sample of what image codebooks were asked for lies among their codes, by the same PCA.
+
+    An image model's neurons are the vectors that its codebooks are asked for, so they carry their names.
+
+    Args:
+        connection: a store with its codes.
+        shards: all shards, in the order of their items.
+        folder: where their files are.
+        codebooks: in order.
+        tables: site -> float32 `[num_codes, dim]`.
+    """
+    kept = [shard for shard in shards if "neurons" in shard.files and "pictures" in shard.files]
+    covered = sum(shard.neuron_positions for shard in kept)
+    positions: np.ndarray = np.unique(np.linspace(0, max(0, covered - 1), min(OUTPUTS, covered)).astype(np.int64))
+    parts = [open_neurons(shard, folder).read(["site", "values"]) for shard in kept]
+    for site_id, info in enumerate(codebooks):
+        rows = [part.filter(pc.equal(part.column("site"), info.site)).column("values").to_pylist() for part in parts]
+        if not rows or len(rows[0]) != info.dim:
+            continue
+        values = np.concatenate([[np.frombuffer(blob, np.float32) for blob in part] for part in rows], axis=1)
+        vectors = np.asarray(tables(info.site), np.float32)
+        counts = connection.execute("SELECT count FROM codes WHERE site_id = ? ORDER BY code", [site_id]).fetchnumpy()
+        sampled = values[:, positions].T  # [sample, dim]
+        alive = np.append(np.asarray(counts["count"]) > 0, np.zeros(len(sampled), bool))
+        placed = pca(np.concatenate([vectors, sampled]), alive)[len(vectors) :]
+        rows_of_site = {
+            "site_id": np.full(len(sampled), site_id, np.int16),
+            "pos": positions,
+            "pca_x": placed[:, 0],
+            "pca_y": placed[:, 1],
+        }
+        insert(connection, "outputs", pa.table(rows_of_site))
 
 
 def _symbols(connection: duckdb.DuckDBPyConnection, positions: int) -> np.ndarray:

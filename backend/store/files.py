@@ -1,8 +1,4 @@
-"""Files that are there whole or not at all, and the names of builds.
-
-A file is written under a temporary name in the same folder, flushed to the disk, and renamed: a reader, or the next
-run after a power cut, sees the old file or the new one and never half of one.
-"""
+"""Publishing a file under its new name, telling that the disk is full, and the names of builds."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from backend.errors import DiskFull
+from backend.files import sync_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = re.compile(
@@ -29,21 +26,6 @@ def sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Put `data` at `path`, replacing what is there, at once or not at all; it is on the disk when this returns."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
 def move_atomically(source: Path, target: Path) -> None:
     """Flush `source` to the disk and give it its new name on the same file system, replacing what is there."""
     with open(source, "rb+") as file:
@@ -51,15 +33,6 @@ def move_atomically(source: Path, target: Path) -> None:
     os.replace(source, target)
     sync_folder(target.parent)
     sync_folder(source.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, so that a rename outlives a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -240,6 +240,7 @@ class Library:
         self._listing: dict[str, list[tuple[str, Path]]] = {}
         self._listed: int | None = None
         self._bad: dict[Path, StoreError] = {}
+        self.summaries: dict[Path, dict[str, Any]] = {}  # a build never changes, so they outlive its open reader
 
     def builds(self) -> dict[str, list[tuple[str, Path]]]:
         """Model -> its published builds `(build id, file)`, newest first."""
@@ -262,6 +263,11 @@ class Library:
             # A file system's clock ticks: a build published within the same tick would go unseen.
             self._listed = changed if abs(time.time_ns() - changed) > 1_000_000_000 else None
             return found
+
+    def newest(self, model: str) -> Path | None:
+        """The newest build of a model that is not known to be unreadable, without opening it; None where there is none."""
+        with self._lock:
+            return next((path for _, path in self.builds().get(model, []) if path not in self._bad), None)
 
     def problem(self, model: str) -> str:
         """Why builds newer than the one in use could not be opened; empty where nothing is wrong."""

@@ -31,6 +31,12 @@ CREATE TABLE tokens (                -- one row a position, in order of pos
     char_start INTEGER NOT NULL, char_end INTEGER NOT NULL,  -- characters in items.text
     token VARCHAR NOT NULL           -- items.text[char_start:char_end]
 );
+CREATE TABLE pictures (              -- image items only: what the model was shown, every value of eight bits exact
+    item INTEGER NOT NULL, png BLOB NOT NULL
+);
+CREATE TABLE outputs (               -- image models only: a sample of the vectors that were compared with a codebook's codes
+    site_id SMALLINT NOT NULL, pos BIGINT NOT NULL, pca_x FLOAT NOT NULL, pca_y FLOAT NOT NULL  -- by the codes' PCA
+);
 CREATE TABLE fields (field_id SMALLINT NOT NULL, field VARCHAR NOT NULL);
 CREATE TABLE labels (                -- per-position truth, sorted by (field_id, value, pos)
     field_id SMALLINT NOT NULL, value VARCHAR NOT NULL, pos BIGINT NOT NULL
@@ -43,7 +49,7 @@ CREATE TABLE grid (                  -- the same activations by position: sorted
     pos BIGINT NOT NULL, site_id SMALLINT NOT NULL, slot SMALLINT NOT NULL, code INTEGER NOT NULL,
     score FLOAT NOT NULL, margin FLOAT NOT NULL, runner_up INTEGER NOT NULL
 );
-CREATE TABLE neighbours (            -- nearest code vectors in the same codebook, by cosine; live codes only
+CREATE TABLE neighbours (            -- nearest code vectors in the same codebook, by its similarity (euclidean, else cosine); live codes only
     site_id SMALLINT NOT NULL, code INTEGER NOT NULL, rank SMALLINT NOT NULL, neighbour INTEGER NOT NULL, cosine FLOAT NOT NULL
 );
 CREATE TABLE cooccurrence (          -- codes that fire at the same position in any codebook; the strongest by PMI, at least min_together

@@ -6,6 +6,7 @@ on any machine. Its files, all rows in order of position:
     items      one row an item: item, positions, shape, text, tags (JSON)
     tokens     one row a position: item, place, token_id, char_start, char_end, token
     labels     one row a position and field that applies: field, value, pos
+    pictures   images only, one row an item: item, png
     grid       code and score of every (position, codebook, slot): dense, `positions x slots of all codebooks` rows
     runners    best code that was not chosen of every (position, codebook): runner_up, runner_up_score
     neurons    one row a neuron: site, neuron, values (float32 of every position, as bytes); first shards only
@@ -30,8 +31,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from backend.data.png import encode_png, to_bytes
 from backend.errors import BuildError, ShardError
-from backend.store.files import sha256, write_atomically
+from backend.files import write_atomically
+from backend.store.files import sha256
 from backend.types import CodebookInfo, Encoded, Item
 
 MANIFEST = "manifest.json"
@@ -140,6 +143,7 @@ class ShardBuilder:
     codebooks: Sequence[CodebookInfo]
     neuron_items: int
     _items: list[Item] = field(default_factory=list)
+    _pictures: list[np.ndarray] = field(default_factory=list)
     _codes: list[np.ndarray] = field(default_factory=list)
     _scores: list[np.ndarray] = field(default_factory=list)
     _runners: list[np.ndarray] = field(default_factory=list)
@@ -154,7 +158,11 @@ class ShardBuilder:
         """
         positions = sum(item.positions for item in items)
         codes, scores, runners, runner_scores = check_encoded(encoded, self.codebooks, positions)
-        self._items += items
+        for item in items:
+            if is_picture(item):  # kept in a quarter of the room
+                self._pictures.append(to_bytes(item.payload))
+                item = dataclasses.replace(item, payload=np.empty(0))
+            self._items.append(item)
         self._codes.append(codes)
         self._scores.append(scores)
         self._runners.append(runners)
@@ -182,6 +190,13 @@ class ShardBuilder:
                 }
             ),
         }
+        if self._pictures:
+            tables["pictures"] = pa.table(
+                {
+                    "item": pa.array([item.index for item in self._items], pa.int32()),
+                    "png": pa.array([encode_png(picture) for picture in self._pictures], pa.binary()),
+                }
+            )
         neuron_positions = 0
         if self._neurons:
             tables["neurons"], neuron_positions = _neuron_table(self._neurons)
@@ -191,6 +206,11 @@ class ShardBuilder:
         }
         activations = int(np.count_nonzero(codes >= 0))
         return Shard(self.start, self.stop, positions, activations, neuron_positions, fields, replaced, files)
+
+
+def is_picture(item: Item) -> bool:
+    """Whether an item's payload is pixels."""
+    return item.payload.ndim == 3
 
 
 def check_encoded(
@@ -312,12 +332,13 @@ def _neuron_table(neurons: Mapping[str, Sequence[np.ndarray]]) -> tuple[pa.Table
 def _write_table(path: Path, table: pa.Table) -> ShardFile:
     buffer = pa.BufferOutputStream()
     numeric = "grid" in path.name or "runners" in path.name
+    blobs = [name for name in ("values", "png") if name in table.column_names]
     pq.write_table(
         table,
         buffer,
         row_group_size=NEURONS_PER_GROUP if "values" in table.column_names else None,
-        compression="none" if numeric or "values" in table.column_names else "lz4",
-        use_dictionary=not numeric and [c for c in table.column_names if c not in ("text", "values", "pos")],
+        compression="none" if numeric or blobs else "lz4",
+        use_dictionary=not numeric and [c for c in table.column_names if c not in ("text", "pos", *blobs)],
         write_statistics=False,
     )
     data = memoryview(buffer.getvalue())

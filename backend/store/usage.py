@@ -34,8 +34,7 @@ def models(library: Library) -> pd.DataFrame:
     rows = []
     for name in [*specs, *sorted(library.builds().keys() - specs.keys())]:
         try:
-            reader = library.reader(name)
-            built = {"built": reader.build, **_summary(reader)}
+            built = _summary(library, name)
         except StoreError:
             built = {"built": ""}
         spec = specs.get(name)
@@ -80,8 +79,12 @@ def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library
     }
 
 
-def _summary(reader: Reader) -> dict[str, Any]:
-    def count() -> tuple[dict[str, Any], int]:
+def _summary(library: Library, model: str) -> dict[str, Any]:
+    """What a model's newest build says of itself; opened for that once only, so that a list of many closes none in use."""
+    path = library.newest(model)
+    if path is None or path not in library.summaries:
+        reader = library.reader(model)
+        path = reader.path
         found = reader.arrays(
             "SELECT (SELECT count(*) FROM items) AS items, (SELECT count(*) FROM tokens) AS positions, "
             "coalesce(sum(count), 0)::BIGINT AS activations, count(*) AS codes, count(*) FILTER (count = 0) AS dead "
@@ -89,16 +92,16 @@ def _summary(reader: Reader) -> dict[str, Any]:
         )
         one = {name: int(column[0]) for name, column in found.items()}
         dead = one.pop("dead")
-        return {
+        library.summaries[path] = {
+            "built": reader.build,
             **one,
             "codebooks": len(reader.sites),
             "dead_fraction": dead / one["codes"] if one["codes"] else float("nan"),
             "capabilities": list(reader.facts.get("capabilities", [])),
             "finished": str(reader.facts.get("finished", "")),
             "facts": reader.facts,
-        }, 4096
-
-    return reader.cache.get((reader.path, "summary"), count)
+        }
+    return library.summaries[path]
 
 
 def metrics(reader: Reader) -> pd.DataFrame:
@@ -168,6 +171,28 @@ def code(reader: Reader, ref: CodeRef, people: People) -> CodeStats:
         label=people.label(ref),
         build=reader.build,
     )
+
+
+def utilization(reader: Reader, site: str, points: int) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.utilization`."""
+    one = reader.site(site)
+    first = reader.arrays("SELECT min(pos) AS pos FROM postings WHERE site_id = ? GROUP BY code", [one.site_id])["pos"]
+    seen = np.unique(np.geomspace(1, max(1, reader.positions), points).astype(np.int64))
+    chosen = seen * one.info.slots
+    used = np.searchsorted(np.sort(first), seen, side="left")
+    ceiling = -np.expm1(-chosen / one.info.num_codes)
+    return pd.DataFrame({"chosen": chosen, "codes": used, "share": used / one.info.num_codes, "ceiling": ceiling})
+
+
+def outputs(reader: Reader, site: str) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.outputs`."""
+    one = reader.site(site)
+    return reader.table("SELECT pos, pca_x, pca_y FROM outputs WHERE site_id = ? ORDER BY pos", [one.site_id])
+
+
+def training_curve(reader: Reader) -> pd.DataFrame:
+    """See `backend.explorer.Explorer.training_curve`."""
+    return pd.DataFrame(reader.facts.get("training_curve", []))
 
 
 def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:

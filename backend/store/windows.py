@@ -28,12 +28,9 @@ def examples(
     reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, context: int, half: int | None
 ) -> list[Example]:
     """See `backend.explorer.Explorer.examples`."""
-    site = reader.site_of(ref)
-    if how not in _HOWS:
-        raise BadInput(f"{str(how)[:40]!r} is no way to choose examples. Give one of {', '.join(_HOWS)}.")
-    n, context = _within("n", n, 1, MAX_EXAMPLES), _within("context", context, 0, MAX_CONTEXT)
-    best = _choose(reader, site, ref.code, how, n, seed, half)
-    contexts = contexts_at(reader, best["pos"].to_numpy(), context, context, (site, ref.code))
+    context = _within("context", context, 0, MAX_CONTEXT)
+    best = chosen_places(reader, ref, how=how, n=n, seed=seed, half=half)
+    contexts = contexts_at(reader, best["pos"].to_numpy(), context, context, (reader.site_of(ref), ref.code))
     return [
         Example(
             item=one.item,
@@ -50,11 +47,22 @@ def examples(
     ]
 
 
-def _choose(reader: Reader, site: Site, code: int, how: str, n: int, seed: int, half: int | None) -> pd.DataFrame:
-    """The chosen activations, best first: a running best n over batches, so that memory is bounded."""
+def chosen_places(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, half: int | None) -> pd.DataFrame:
+    """The chosen activations of a code, best first: `pos, slot, score, margin`.
+
+    A running best n over batches, so that memory is bounded.
+
+    Raises:
+        UnknownCode: no such code.
+        BadInput: an unknown `how`, or n out of range.
+    """
+    site = reader.site_of(ref)
+    if how not in _HOWS:
+        raise BadInput(f"{str(how)[:40]!r} is no way to choose examples. Give one of {', '.join(_HOWS)}.")
+    n = _within("n", n, 1, MAX_EXAMPLES)
     best = pd.DataFrame({"key": [], "pos": [], "slot": [], "score": [], "margin": []})
     sql = "SELECT pos, slot, score, margin FROM postings WHERE site_id = ? AND code = ?"
-    for batch in reader.batches(sql, [site.site_id, code]):
+    for batch in reader.batches(sql, [site.site_id, ref.code]):
         if half is not None:
             kept = reader.items.half[reader.items.index_of(batch["pos"])] == half
             batch = {name: column[kept] for name, column in batch.items()}
@@ -116,7 +124,7 @@ def _tokens(reader: Reader, wanted: np.ndarray, code: tuple[Site, int] | None = 
     if not len(wanted):
         return []
     places = wanted - reader.items.first_pos[reader.items.index_of(wanted)]
-    labels = _labels(reader, wanted)
+    labels = labels_at(reader, wanted)
     scores = _scores(reader, wanted, *code) if code is not None else {}
     return [
         Token(text, gap, pos, place, pos in scores, scores.get(pos, math.nan), labels.get(pos, {}))
@@ -137,7 +145,7 @@ def _scores(reader: Reader, wanted: np.ndarray, site: Site, code: int) -> dict[i
     return scores
 
 
-def _labels(reader: Reader, wanted: np.ndarray) -> dict[int, dict[str, str]]:
+def labels_at(reader: Reader, wanted: np.ndarray) -> dict[int, dict[str, str]]:
     """Position -> field -> value, at some sorted positions."""
     names = {number: name for name, number in reader.fields.items()}
     if not names:
@@ -164,7 +172,7 @@ def context(reader: Reader, pos: int, before: int, after: int) -> Context:
 
 def item(reader: Reader, index: int) -> ItemView:
     """See `backend.explorer.Explorer.item`."""
-    first, positions = _extent(reader, index)
+    first, positions = extent(reader, index)
     row = reader.table(
         "SELECT shape, half, text, tags FROM items WHERE first_pos = ? AND item = ?", [first, index]
     ).iloc[0]
@@ -190,7 +198,7 @@ def codes_at(reader: Reader, pos: int, sites: Sequence[str] | None) -> pd.DataFr
 
 def codes_of_item(reader: Reader, index: int, sites: Sequence[str] | None) -> pd.DataFrame:
     """See `backend.explorer.Explorer.codes_of_item`."""
-    first, positions = _extent(reader, index)
+    first, positions = extent(reader, index)
     found = _grid(reader, first, first + positions, sites)
     found.insert(0, "place", found["pos"] - first)
     return found.drop(columns="pos")
@@ -206,7 +214,7 @@ def _grid(reader: Reader, start: int, stop: int, sites: Sequence[str] | None) ->
     )
 
 
-def _extent(reader: Reader, index: int) -> tuple[int, int]:
+def extent(reader: Reader, index: int) -> tuple[int, int]:
     """First position and number of positions of an item."""
     items = reader.items
     row = np.flatnonzero(items.item == index) if isinstance(index, int | np.integer) else np.empty(0, int)

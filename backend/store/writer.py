@@ -1,6 +1,6 @@
 """Writes a store's tables from shards: what a model said, in the two orders in which it is read.
 
-    1. every shard, in order: Parquet -> Arrow -> `items`, `tokens`, `grid` (already in order of position)
+    1. every shard, in order: Parquet -> Arrow -> `items`, `tokens`, `pictures`, `grid` (already in order of position)
     2. `labels`, sorted by field, value and position
     3. `grid` sorted by codebook and code -> `postings`
     4. `neurons`: ranks of the activations, a group of neurons at a time
@@ -105,7 +105,7 @@ def load_shards(
     cells: np.ndarray,
     tick: Tick,
 ) -> None:
-    """Fill `items`, `tokens`, `fields`, `labels` and `grid`.
+    """Fill `items`, `tokens`, `pictures`, `fields`, `labels` and `grid`.
 
     Args:
         connection: an empty store.
@@ -157,6 +157,8 @@ def _load_texts(connection: duckdb.DuckDBPyConnection, shard: Shard, folder: Pat
     insert(connection, "items", items.append_column("half", pa.array(half_of(items.column("item").to_numpy()))))
     tokens = read_table(shard, "tokens", folder)
     insert(connection, "tokens", tokens.append_column("pos", pa.array(np.arange(first_pos, first_pos + len(tokens)))))
+    if "pictures" in shard.files:
+        insert(connection, "pictures", read_table(shard, "pictures", folder))
     labels = read_table(shard, "labels", folder)
     shifted = pa.array(labels.column("pos").to_numpy() + first_pos)
     insert(connection, "label_rows", labels.set_column(labels.column_names.index("pos"), "pos", shifted))

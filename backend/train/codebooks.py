@@ -23,12 +23,12 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 
-from backend.errors import CheckpointError
+from backend.errors import CheckpointError, TrainingError
 from backend.nn.bottleneck import CodebookLayer
 from backend.nn.insertion import CodebookTransformer
 from backend.nn.kmeans import data_codes, kmeans_codes
+from backend.train.batches import Batch
 
-Batch = Callable[[int, torch.Generator], Tensor]  # rows, generator -> token ids int64 [rows, length]
 Progress = Callable[[str, int, int], None]
 
 
@@ -70,17 +70,33 @@ class Recipe:
         return up * (0.1 + 0.9 * down)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What is the same for every training run.
+
+    Attributes:
+        seed: of everything random in it.
+        device: `auto` (a GPU if there is one), `cpu` or `cuda`.
+        state: file for what is needed to go on after a stop.
+        resume: go on from `state` if it is there.
+        progress: called with (what, done, total).
+        log: JSON lines of step, losses and seconds are added to this file.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    state: Path | None = None
+    resume: bool = False
+    progress: Progress | None = None
+    log: Path | None = None
+
+
 def train(
     model: CodebookTransformer,
     batch: Batch,
     recipe: Recipe,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    state: Path | None = None,
-    resume: bool = False,
-    progress: Progress | None = None,
-    log: Path | None = None,
+    seed: int,
+    run: Run,
     teacher: nn.Module | None = None,
 ) -> float:
     """Train in place; returns the mean language-model loss (nats per token) of the last tenth of the steps.
@@ -90,17 +106,15 @@ def train(
         batch: makes token ids on the device of the generator.
         recipe: how.
         seed: of the batches.
-        device: `auto` (a GPU if there is one), `cpu` or `cuda`; started under `accelerate launch` it uses all GPUs.
-        state: file for what is needed to go on after a stop.
-        resume: go on from `state` if it is there.
-        progress: called with (what, done, total).
-        log: JSON lines of step, losses and seconds are added to this file.
+        run: device, state, log; started under `accelerate launch` on `auto` it uses all GPUs.
         teacher: the plain model, for `Recipe.distill`; a gradient from distributions has none of the noise of sampled tokens.
 
     Raises:
-        CheckpointError: `state` belongs to another run, or the loss is no number any more.
+        CheckpointError: the state belongs to another run.
+        TrainingError: the loss is no number any more.
     """
-    accelerator = Accelerator(cpu=device == "cpu")
+    state, log = run.state, run.log
+    accelerator = Accelerator(cpu=run.device == "cpu")
     for layer in _layers(model):
         layer.autoencoding, layer.commitment = recipe.autoencoding, recipe.commitment
     decayed = [p for n, p in model.named_parameters() if p.ndim > 1 and not n.startswith("codebooks.")]
@@ -114,11 +128,11 @@ def train(
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.lr, betas=(0.9, 0.98))
     start = 0
     identity = repr(recipe)
-    if resume and state is not None and state.exists():
+    if run.resume and state is not None and state.exists():
         start = _restore(state, identity, model, optimizer)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     generator = torch.Generator(accelerator.device)
-    losses: list[Tensor] = []
+    losses = torch.full((recipe.steps,), math.nan, device=accelerator.device)
     began = time.monotonic()
     wrapped.train()
     for step in range(start, recipe.steps):
@@ -133,16 +147,16 @@ def train(
         accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.detach())
         done = step + 1
+        losses[step] = loss.detach()  # not a list of tensors: those would keep the memory between them from being used again
         if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 2 / 3:
             reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
         if done % 50 == 0 or done == recipe.steps:
-            mean = float(torch.stack(losses[-50:]).mean())
+            mean = float(losses[max(start, done - 50) : done].mean())
             if not math.isfinite(mean):
-                raise CheckpointError(f"The loss is {mean} at step {done}. Start again with a lower learning rate.")
-            if progress:
-                progress(f"training, loss {mean:.4f}", done, recipe.steps)
+                raise TrainingError(f"The loss is {mean} at step {done}. Start again with a lower learning rate.")
+            if run.progress:
+                run.progress(f"training, loss {mean:.4f}", done, recipe.steps)
             if log is not None and accelerator.is_main_process:
                 seconds = time.monotonic() - began
                 row = {
@@ -156,8 +170,7 @@ def train(
         if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
             _save(state, identity, done, model, optimizer)
     model.eval()
-    last = losses[-max(1, recipe.steps // 10) :]
-    return float(torch.stack(last).mean()) if last else math.nan
+    return float(losses[max(start, recipe.steps - max(1, recipe.steps // 10)) :].mean())
 
 
 @torch.no_grad()

@@ -193,6 +193,22 @@ def test_steer_compares_unsteered_steered_and_a_random_code(
     ]
 
 
+def test_steer_says_where_the_context_ends_before_the_new_tokens_asked_for(commands_data: Path, capsys: Any) -> None:
+    arguments = ("steer", "tiny", "--prompt", "1 2", "--edit", "L1.mlp:4", "--samples", "2")
+    assert answer(capsys, *arguments, "--max-new-tokens", "4", data=commands_data)["warnings"] == []
+    found = answer(capsys, *arguments, "--max-new-tokens", "900", data=commands_data)
+    (warning,) = found["warnings"]
+    assert "Only 21 of 900" in warning and "24 tokens" in warning
+    assert run(*arguments, "--max-new-tokens", "900", data=commands_data) == 0
+    assert f"Warning: {warning}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [str(2**63), "9" * 5000, "-1", "x"])
+def test_a_seed_that_nothing_can_hold_is_wrong_usage(seed: str, tmp_path: Path, capsys: Any) -> None:
+    said = refused(capsys, 2, "steer", "tiny", "--prompt", "1", "--edit", "L1.mlp:4", f"--seed={seed}", data=tmp_path)
+    assert "whole number" in said or f"from 0 to {2**63 - 1}" in said
+
+
 # -- importing ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from backend.catalog import find
 from backend.errors import CheckpointError
 from backend.families import open_family
+from backend.formats.checkpoints import read_weights
 from backend.formats.restricted import Placeholder, read_torch
 from backend.importing import import_checkpoint
 from backend.types import Item
@@ -165,3 +167,10 @@ def test_a_language_model_with_missing_weights_or_another_s_configuration_is_ref
     (tmp_path / "a" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="config.json"):
         import_checkpoint("huggingface", tmp_path / "a", tmp_path / "data")
+
+
+@pytest.mark.parametrize("parts", [None, [], {}, "model.safetensors", {"a": 3}])
+def test_an_index_without_a_table_of_files_is_refused(tmp_path: Path, parts: object) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    with pytest.raises(CheckpointError, match="weight_map"):
+        read_weights(tmp_path)

@@ -178,6 +178,36 @@ def test_the_code_that_was_planted_wins_with_its_intervals_and_the_planted_neuro
     assert best["neuron_n"] == len(inside)
 
 
+@pytest.mark.parametrize(("pattern", "support"), [("[dD](er)", 1), ("a", 3), (r"\d", 2)])
+def test_held_out_codes_are_chosen_on_one_half_alone_and_measured_on_the_other(
+    truth: Truth, explorer: Explorer, pattern: str, support: int
+) -> None:
+    matching = np.array(brute_force(truth, pattern)[0])
+    halves = [matching[truth.half_of[matching] == half] for half in (0, 1)]
+    expected = []
+    for number, (site, size, _) in enumerate(SITES):
+        for code in range(size):
+            fires = np.unique(truth.fires(site, code))
+            own = [fires[truth.half_of[fires] == half] for half in (0, 1)]
+            hits = [len(np.intersect1d(own[half], halves[half])) for half in (0, 1)]
+            if hits[0] >= support:
+                f1 = 2 * hits[0] / (len(own[0]) + len(halves[0]))
+                expected.append((-f1, -hits[0], number, code, site, hits[1], len(own[1])))
+    expected.sort()
+    result = explorer.search(MODEL, pattern, min_support=support, limit=7, held_out=True)
+    assert result.candidates == len(expected) > 0
+    rows = result.codes.to_dict("records")
+    found = [(row["site"], row["code"], row["hits"], row["count"]) for row in rows]
+    assert found == [(site, code, hits, count) for *_, code, site, hits, count in expected][:7]
+    assert result.held_out is not None and result.held_out.ref == rows[0]["ref"]
+    for row in rows:
+        assert row["recall"] == pytest.approx(row["hits"] / len(halves[1]))
+        fires = truth.fires(row["site"], int(row["control"].rsplit("/", 1)[1]))
+        fires = fires[truth.half_of[fires] == 1]
+        hits = len(np.intersect1d(fires, halves[1]))
+        assert row["control_precision"] == pytest.approx(hits / len(fires) if len(fires) else np.nan, nan_ok=True)
+
+
 def test_the_random_code_control_is_another_live_code_of_the_same_codebook_and_the_same_each_time(
     truth: Truth, explorer: Explorer
 ) -> None:

@@ -17,12 +17,16 @@ from backend.machines import make_patches, next_state, sample_walks
 from backend.nn.insertion import CodebookTransformer
 from backend.nn.placement import Placement
 from backend.steering import LiveModel
-from backend.train.codebooks import Recipe, initialize, reset_dead_codes, train
-from backend.train.tokfsm import Shape, WalkBatches, train_base, train_codebooks
-from backend.types import CodeRef, Edit, ModelSpec
+from backend.train.batches import WalkBatches
+from backend.train.codebooks import Recipe, Run, initialize, reset_dead_codes, train
+from backend.train.runs import train_base, train_codebooks
+from backend.train.shapes import Shape
+from backend.types import CodeRef, Edit, ModelSpec, Sampling
 
 MACHINE = Machine(states=6, edges=2, base=3, seed=1, length=17)
 SHAPE = Shape(layers=2, dim=32, heads=2, mlp=64)
+CONFIG = SHAPE.config(MACHINE.vocabulary, MACHINE.length, MACHINE.bos)
+ON_CPU = Run(device="cpu")
 BASE = Recipe(steps=500, batch=32, lr=5e-3, save_every=0)
 
 
@@ -31,11 +35,13 @@ def data_dir(tmp_path_factory):
     """A data directory with a trained base and a model with codebooks."""
     folder = tmp_path_factory.mktemp("trained")
     torch.set_num_threads(1)
-    base = train_base(MACHINE, SHAPE, BASE, device="cpu")
+    base = train_base(CONFIG, WalkBatches(MACHINE), BASE, ON_CPU)
     save_checkpoint(base, folder / "checkpoints" / "toy-base", {})
     places = (Placement("attn", codes=24), Placement("mlp", codes=96))
     recipe = Recipe(steps=120, batch=32, lr=5e-4, commitment=0.25, distill=True, save_every=0)
-    coded = train_codebooks(folder / "checkpoints" / "toy-base", MACHINE, places, recipe, device="cpu")
+    coded = train_codebooks(
+        folder / "checkpoints" / "toy-base", WalkBatches(MACHINE), places, recipe, "kmeans", ON_CPU
+    )
     save_checkpoint(coded, folder / "checkpoints" / "toy", {})
     for name, under in (("toy-base", ""), ("toy", "toy-base")):
         write_spec(
@@ -109,7 +115,7 @@ def test_a_killed_run_resumes_to_exactly_the_same_weights(tmp_path):
 
     def run(state, resume, stop=None):
         torch.manual_seed(0)
-        model = CodebookTransformer(build_model(SHAPE.config(MACHINE), ()).model, (Placement("mlp", codes=8),))
+        model = CodebookTransformer(build_model(CONFIG, ()).model, (Placement("mlp", codes=8),))
 
         def batch(rows, generator, count=[0]):  # noqa: B006 - counts the calls
             count[0] += 1
@@ -117,7 +123,7 @@ def test_a_killed_run_resumes_to_exactly_the_same_weights(tmp_path):
                 raise KeyboardInterrupt
             return WalkBatches(MACHINE)(rows, generator)
 
-        train(model, batch, recipe, device="cpu", state=state, resume=resume)
+        train(model, batch, recipe, 0, Run(device="cpu", state=state, resume=resume))
         return model.state_dict()
 
     whole = run(tmp_path / "a.pt", resume=False)
@@ -126,9 +132,13 @@ def test_a_killed_run_resumes_to_exactly_the_same_weights(tmp_path):
     resumed = run(tmp_path / "b.pt", resume=True)
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
     with pytest.raises(CheckpointError, match="other settings"):
-        model = CodebookTransformer(build_model(SHAPE.config(MACHINE), ()).model, (Placement("mlp", codes=8),))
+        model = CodebookTransformer(build_model(CONFIG, ()).model, (Placement("mlp", codes=8),))
         train(
-            model, WalkBatches(MACHINE), Recipe(steps=31, batch=8), device="cpu", state=tmp_path / "b.pt", resume=True
+            model,
+            WalkBatches(MACHINE),
+            Recipe(steps=31, batch=8),
+            0,
+            Run(device="cpu", state=tmp_path / "b.pt", resume=True),
         )
     (tmp_path / "b.pt").write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(CheckpointError, match="Delete it"):
@@ -199,12 +209,12 @@ def test_lens_shows_codes_and_what_an_edit_changes(live):
 
 
 def test_comparing_counts_successes_in_the_new_text_alone(live):
-    found = live.compare("00", [Edit("L1.mlp", 3)], samples=30, max_new_tokens=6, success="^ ?[0-2]")
+    found = live.compare("00", [Edit("L1.mlp", 3)], Sampling(30, 6), success="^ ?[0-2]")
     assert found.unsteered.hits == 30 and found.unsteered.low > 0.85
     assert all(len(g.tokens) == g.prompt_length + 6 for g in found.steered.generated)
     assert found.control.edits[0].code != 3 and found.control.edits[0].site == "L1.mlp"
     assert np.isfinite(found.unsteered.perplexity) and found.unsteered.perplexity < found.steered.perplexity
-    assert live.compare("00", [], samples=3, max_new_tokens=4).steered.hits is None
+    assert live.compare("00", [], Sampling(3, 4)).steered.hits is None
 
 
 def test_believing_another_state_moves_the_next_state_and_controls_do_not(live):
@@ -235,13 +245,13 @@ def test_effect_of_a_code_that_is_always_chosen_is_nothing(live):
 
 def test_ten_people_at_once_see_only_their_own_edits(live):
     alone = {
-        code: live.generate("00", edits=[Edit("L1.mlp", code)], samples=2, max_new_tokens=8, seed=code)
+        code: live.generate("00", Sampling(2, 8, seed=code), edits=[Edit("L1.mlp", code)])
         for code in range(10)
     }
     together = {}
 
     def person(code):
-        together[code] = live.generate("00", edits=[Edit("L1.mlp", code)], samples=2, max_new_tokens=8, seed=code)
+        together[code] = live.generate("00", Sampling(2, 8, seed=code), edits=[Edit("L1.mlp", code)])
 
     threads = [threading.Thread(target=person, args=(code,)) for code in range(10)]
     for thread in threads:
@@ -264,7 +274,7 @@ def test_prompts_that_cannot_be_read_say_why(live, text, error):
 
 
 def test_a_model_of_something_else_has_no_states(tmp_path):
-    save_checkpoint(build_model(SHAPE.config(MACHINE), ()), tmp_path / "checkpoints" / "x", {})
+    save_checkpoint(build_model(CONFIG, ()), tmp_path / "checkpoints" / "x", {})
     spec = ModelSpec("x", "transformer", "text", "x", {"name": "tokens", "vocabulary": 4, "length": 9}, "checkpoints/x")
     family = open_family(spec, tmp_path)
     assert "states" not in family.capabilities
@@ -273,7 +283,7 @@ def test_a_model_of_something_else_has_no_states(tmp_path):
 
 
 def test_the_log_of_a_run_is_json_lines(tmp_path):
-    model = build_model(SHAPE.config(MACHINE), ())
-    train(model, WalkBatches(MACHINE), Recipe(steps=50, batch=4), device="cpu", log=tmp_path / "log.jsonl")
+    model = build_model(CONFIG, ())
+    train(model, WalkBatches(MACHINE), Recipe(steps=50, batch=4), 0, Run(device="cpu", log=tmp_path / "log.jsonl"))
     (row,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert row["step"] == 50 and row["loss"] > 0

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from backend.types import Edit
+from backend.types import Edit, Sampling
 
 Row = dict[str, Any]
 MODEL = "tokfsm-attn-mlp-k1"
@@ -38,7 +38,7 @@ def bench_generation(samples: int, *, rounds: int = 9, tokens: int = 100) -> lis
     for turn in range(rounds + 1):
         for kind, edits in kinds.items():
             started = time.perf_counter()
-            live.generate("17 42 03", edits=edits, samples=samples, max_new_tokens=tokens, seed=turn)
+            live.generate("17 42 03", Sampling(samples, tokens, seed=turn), edits=edits)
             if turn:  # the first one warms up
                 speeds[kind].append(samples * tokens / (time.perf_counter() - started))
     plain = statistics.median(speeds[""])

@@ -39,7 +39,7 @@ def make_store(data_dir: Path) -> None:
     """One build of a model that says it can be steered."""
     truth = tiny_store.make(data_dir, items=120)
     with duckdb.connect(str(truth.path)) as db:
-        db.execute("UPDATE facts SET value = '[\"encode\", \"steer\"]' WHERE key = 'capabilities'")
+        db.execute('UPDATE facts SET value = \'["encode", "logits", "steer"]\' WHERE key = \'capabilities\'')
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ from backend.data.fsm import Machine
 from backend.families.checkpoint import save_checkpoint
 from backend.nn.placement import Placement
 from backend.precompute import build
-from backend.train.codebooks import Recipe
-from backend.train.tokfsm import Shape, train_base, train_codebooks
+from backend.train.batches import WalkBatches
+from backend.train.codebooks import Recipe, Run
+from backend.train.runs import train_base, train_codebooks
+from backend.train.shapes import Shape
 
 MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
 CODED, PLAIN = "walk", "walk-base"
@@ -21,11 +23,13 @@ SITES = ["L0.attn.h0", "L0.attn.h1", "L0.mlp"]
 def make_models(data_dir: Path) -> Path:
     """`walk` (codebooks on attention, k = 1, and on the MLP, k = 2) and its base, both built."""
     shape = Shape(layers=1, dim=32, heads=2, mlp=64)
-    base = train_base(MACHINE, shape, Recipe(steps=150, batch=32, lr=5e-3, save_every=0), device="cpu")
+    config = shape.config(MACHINE.vocabulary, MACHINE.length, MACHINE.bos)
+    walks, run = WalkBatches(MACHINE), Run(device="cpu")
+    base = train_base(config, walks, Recipe(steps=150, batch=32, lr=5e-3, save_every=0), run)
     save_checkpoint(base, data_dir / "checkpoints" / PLAIN, {})
     places = (Placement("attn", codes=24, k=1), Placement("mlp", codes=32, k=2))
     recipe = Recipe(steps=20, batch=32, lr=5e-4, commitment=0.25, save_every=0)
-    coded = train_codebooks(data_dir / "checkpoints" / PLAIN, MACHINE, places, recipe, device="cpu")
+    coded = train_codebooks(data_dir / "checkpoints" / PLAIN, walks, places, recipe, "kmeans", run)
     save_checkpoint(coded, data_dir / "checkpoints" / CODED, {})
     (data_dir / "catalog").mkdir()
     settings = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in MACHINE.settings.items())

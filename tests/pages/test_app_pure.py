@@ -111,10 +111,18 @@ def test_the_map_marks_dead_codes_and_scales_positions():
             "y": [1.0, np.nan, 3.0],
         }
     )
-    grid = map_data(codes, "m", "s", layout="grid", labels={}, alt="a")
-    assert grid["level"][1] == -1 and grid["level"][0] == 1
-    flat = map_data(codes, "m", "s", layout="projection", labels={CodeRef("m", "s", 2): "two"}, alt="a")
-    assert flat["code"] == [0, 2] and flat["x"] == [0, 1] and "two" in flat["tip"][1]
+    grid = map_data(codes, "m", "s", layout="grid", labels={}, alt="a", positions=100)
+    assert grid["count"] == [10, 0, 1] and "code" not in grid
+    labels = {CodeRef("m", "s", 2): "two", CodeRef("m", "other", 0): "none of its"}
+    flat = map_data(codes, "m", "s", layout="projection", labels=labels, alt="a", positions=100)
+    assert flat["code"] == [0, 2] and flat["x"] == [0, 1] and flat["names"] == {"2": "two"}
+
+
+def test_vectors_over_a_map_are_scaled_with_its_codes():
+    codes = pd.DataFrame({"code": [0, 1], "count": [3, 2], "pca_x": [0.0, 1.0], "pca_y": [0.0, 4.0]})
+    over = pd.DataFrame({"pos": [7], "pca_x": [2.0], "pca_y": [1.0]})
+    data = map_data(codes, "m", "s", layout="pca", labels={}, alt="a", positions=5, outputs=over)
+    assert data["x"] == [0, 0.5] and data["over_x"] == [1] and data["over_y"] == [0.25]
 
 
 def test_a_token_for_the_browser_holds_nothing_invisible():

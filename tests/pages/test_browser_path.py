@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from backend.explorer import Explorer
-from backend.types import Edit
+from backend.types import Edit, Sampling
 from tests.pages.machine_models import CODED, MACHINE, machine_dir  # noqa: F401  (a fixture)
 from tests.pages.test_app_browser import start, wait
 
@@ -70,8 +70,8 @@ def test_from_search_to_a_code_to_steer_and_the_text_is_what_the_model_writes(pa
     page.wait_for_function("document.querySelector('textarea[aria-label^=Prompt]')?.value")
     prompt = page.get_by_label(re.compile("^Prompt")).input_value()
     live = Explorer(machine_dir).live(CODED)
-    expected = live.generate(prompt, edits=[Edit(site, code)], max_new_tokens=40)[0].text
-    plain = live.generate(prompt, max_new_tokens=40)[0].text
+    expected = live.generate(prompt, Sampling(max_new_tokens=40), edits=[Edit(site, code)])[0].text
+    plain = live.generate(prompt, Sampling(max_new_tokens=40))[0].text
     texts = page.locator(".cs .text").all_inner_texts()
     assert [t.strip() for t in texts] == [plain, expected]
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app import resources
+from app import lens, resources
+from app.tables import row
 from backend.answers import Token
 from backend.explorer import Explorer
 from backend.types import CodeGrid, CodeRef
@@ -99,6 +100,7 @@ class Live:
 def test_the_lens_reads_a_text_of_ones_own(open_page, monkeypatch):
     monkeypatch.setattr(Explorer, "live", lambda self, model: Live())
     page = open_page("lens", model=MODEL, text="a b c")
+    assert "1 to the model itself" in page.html
     assert "75.0 %" in page.html and "<script" not in page.html and "&lt;script" in page.html
 
 
@@ -156,6 +158,33 @@ def test_labels_notes_and_lists_are_shown_and_never_run(open_page, data_dir):
         html = open_page(name, model=MODEL, site="L0.mlp", code=11).html
         assert "&lt;script" in html and "<script" not in html and "<img" not in html
         assert "Ada" in html
+
+
+def test_labels_and_notes_are_withdrawn_after_being_asked_once_more(open_page, data_dir):
+    ref = CodeRef(MODEL, "L0.mlp", 11)
+    people = Explorer(data_dir).people
+    kept = people.add_label(ref, "keep me")
+    gone = people.add_label(ref, "take me back")
+    people.add_note(ref, "a note")
+    page = open_page("lists")
+    for what, entry, is_there in (("label", gone, people.labels), ("note", people.notes()[0], people.notes)):
+        before = len(is_there())
+        [b for b in page.test.selectbox if b.label == f"Withdraw a {what}"][0].set_value(entry).run()
+        assert len(is_there()) == before
+        [b for b in page.test.button if b.label == f"Withdraw the {what}"][0].click().run()
+        page.check()
+        assert len(is_there()) == before - 1
+    assert people.labels() == [kept] and people.notes() == []
+    assert "take me back" not in page.html and "keep me" in page.html
+
+
+def test_a_text_of_ones_own_is_offered_for_models_that_read_text(data_dir):
+    models = Explorer(data_dir).models()
+    own = row(models, "model", MODEL)
+    assert lens.reads_text(own)
+    assert not lens.reads_text(row(models.assign(kind="image"), "model", MODEL))
+    other = models.assign(capabilities=[["encode", "steer"]] * len(models))
+    assert not lens.reads_text(row(other, "model", MODEL))
 
 
 def test_the_foot_says_how_many_rows_were_read_and_repeats_the_view_in_python(open_page):

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 import streamlit as st
 
-from app import edit_list, resources, steer_panels, steering
+from app import edit_list, resources, steer_measure, steering
 from app.environment import DATA_DIR_VARIABLE
-from app.steering import Kept, Pair, Settings, Written
+from app.steering import Kept, Pair, Written
 from backend.explorer import Explorer
-from backend.types import CodeRef, Edit
+from backend.types import CodeRef, Edit, Sampling
 from tests.backend import tiny_store
 from tests.pages.conftest import MODEL, open_page  # noqa: F401  (a fixture)
 from tests.pages.machine_models import CODED, MACHINE, PLAIN, machine_dir  # noqa: F401  (a fixture)
 
 PROMPT = "01 02"
-SHORT = Settings(samples=2, max_new_tokens=12)
+SHORT = Sampling(samples=2, max_new_tokens=12)
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_changing_one_part_of_an_edit_leaves_the_others():
     assert edit_list.with_action(edit, "ban") == replace(edit, action="ban")
     blended = edit_list.with_action(edit, "blend")
     assert blended.action == "blend" and blended.strength == 0.8 and Edit.parse(str(blended)) == blended
-    assert edit_list.with_strength(blended, 1.0) == edit
-    assert edit_list.with_strength(edit_list.with_action(edit, "zero"), 0.5).action == "zero"
+    assert blended.with_strength(1.0) == edit
+    assert edit_list.with_action(edit, "zero").with_strength(0.5).action == "zero"
     assert (
         edit_list.with_place(edit, "2..4").where == (2, 3, 4) and edit_list.with_place(edit, "prompt").where == "prompt"
     )
@@ -86,7 +86,7 @@ def test_a_finished_text_has_the_edits_at_absolute_positions():
 
 def test_reading_a_generated_text_again_gives_the_codes_that_were_forced_while_writing_it(live):
     edits = [Edit("L0.attn.h0", 3, where="generated")]
-    made = live.generate(PROMPT, edits=edits, max_new_tokens=8, seed=1)[0]
+    made = live.generate(PROMPT, Sampling(max_new_tokens=8, seed=1), edits=edits)[0]
     own = steering.written(live, made)
     found = steering.footprint(live, own, edits)
     codes = found.grids["L0.attn.h0"].codes[:, 0]
@@ -103,7 +103,7 @@ def test_changed_tokens_are_those_of_the_new_text_that_differ():
 
 
 def test_steps_are_checked_against_the_machine_one_by_one(live):
-    made = live.generate(PROMPT, edits=[Edit("L0.mlp", 3)], samples=20, max_new_tokens=11, seed=3)
+    made = live.generate(PROMPT, Sampling(20, 11, seed=3), edits=[Edit("L0.mlp", 3)])
     valid = total = 0
     for one in made:
         digits = "".join(one.text.replace("<bos>", "").split())
@@ -131,9 +131,8 @@ def test_the_two_sides_are_what_the_model_writes_with_and_without_the_edits(live
     edits = [Edit("L0.mlp", 3, "blend", 0.7)]
     steps = list(steering.stream_pair(live, PROMPT, edits, SHORT))
     assert len(steps) == 12 and all(len(s.plain) == len(s.steered) == 2 for s in steps)
-    given = {"samples": 2, "max_new_tokens": 12}
-    assert [w.ids for w in steps[-1].plain] == [g.tokens for g in live.generate(PROMPT, **given)]
-    assert [w.ids for w in steps[-1].steered] == [g.tokens for g in live.generate(PROMPT, edits=edits, **given)]
+    assert [w.ids for w in steps[-1].plain] == [g.tokens for g in live.generate(PROMPT, SHORT)]
+    assert [w.ids for w in steps[-1].steered] == [g.tokens for g in live.generate(PROMPT, SHORT, edits=edits)]
     assert "".join(gap + token for gap, token in steps[-1].plain[0].texts) == steps[-1].plain[0].text
 
 
@@ -165,8 +164,8 @@ def test_what_is_kept_is_bounded():
 def test_the_page_shows_both_texts_and_counts_valid_steps(open_page):  # noqa: F811
     page = open_page("steer", model=CODED, edit="L0.mlp:3", prompt=PROMPT, samples=2, new=12)
     live = resources.explorer().live(CODED)
-    plain = live.generate(PROMPT, samples=2, max_new_tokens=12)
-    steered = live.generate(PROMPT, edits=[Edit("L0.mlp", 3)], samples=2, max_new_tokens=12)
+    plain = live.generate(PROMPT, SHORT)
+    steered = live.generate(PROMPT, SHORT, edits=[Edit("L0.mlp", 3)])
     for made in (plain, steered):
         valid, total = steering.valid_share(MACHINE, made)
         assert f"{valid:,} of {total:,} new transitions" in page.html
@@ -198,9 +197,9 @@ def test_strength_action_and_place_are_changed_in_the_address(open_page):  # noq
     [s for s in page.test.selectbox if s.label == "Where"][0].set_value("positions").run()
     assert edits_of(page) == ["L0.mlp:3:0.4@-1"]
     [s for s in page.test.text_input if s.label == "Positions"][0].set_value("1..3").run()
-    assert edits_of(page) == ["L0.mlp:3:0.4@1,2,3"]
+    assert edits_of(page) == ["L0.mlp:3:0.4@1..3"]
     [s for s in page.test.selectbox if s.label == "Action"][0].set_value("ban").run()
-    assert edits_of(page) == ["L0.mlp:3:ban@1,2,3"]
+    assert edits_of(page) == ["L0.mlp:3:ban@1..3"]
 
 
 def test_one_slider_changes_the_strength_of_all_edits(open_page):  # noqa: F811
@@ -212,13 +211,11 @@ def test_one_slider_changes_the_strength_of_all_edits(open_page):  # noqa: F811
 def test_measuring_shows_all_three_conditions_with_counts(open_page):  # noqa: F811
     asked = {"edit": "L0.mlp:3", "prompt": PROMPT, "new": 8, "n": 10, "success": "0", "measure": 1}
     page = open_page("steer", model=CODED, **asked)
-    found = (
-        resources.explorer().live(CODED).compare(PROMPT, [Edit("L0.mlp", 3)], samples=10, max_new_tokens=8, success="0")
-    )
+    found = resources.explorer().live(CODED).compare(PROMPT, [Edit("L0.mlp", 3)], Sampling(10, 8), success="0")
     for arm in (found.unsteered, found.steered, found.control):
         assert f"{arm.hits} of 10" in page.html and f"{arm.perplexity:.3f}" in page.html
     assert "random codes (control)" in page.html and "95 % interval" in page.html
-    table = steer_panels.arm_table(found, MACHINE)
+    table = steer_measure.arm_table([found.unsteered, found.steered, found.control], MACHINE)
     assert list(table["n"]) == [10, 10, 10] and (table["steps"] == 10 * 4).all()
 
 

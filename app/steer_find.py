@@ -1,0 +1,200 @@
+"""The Steer page's search for codes: which of them stand for something, and which edits bring it about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from markupsafe import Markup
+
+from app import html, state, widgets
+from app.steer_panels import question
+from app.steering import Kept
+from app.tables import records
+from app.timing import Pace
+from backend.data.judging import judged
+from backend.explorer import MAX_PATTERN, Explorer
+from backend.types import CodeRef
+
+MAX_TRIES = 200
+PLACES = {"all": "everywhere", "-1": "once, at the prompt's last token"}
+TRUTHS = {"now": "where it is true", "next": "right before it becomes true"}
+
+
+def choices(explorer: Explorer, model: str, dataset: str) -> dict[str, list[str]]:
+    """Field -> values that codes can be looked for by: what new text can be judged for, then the data's labels."""
+    found = {field: list(values) for field, values in judged(dataset).items()}
+    for field in explorer.label_fields(model)["field"]:
+        values = explorer.label_values(model, field)["value"]
+        found[field] = list(dict.fromkeys([*found.get(field, []), *values]))
+    return found
+
+
+def find_panel(
+    explorer: Explorer, model: str, dataset: str, labels: Mapping[CodeRef, str]
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Choose what to bring about, find the codes, and put them into the list; returns tables and Python."""
+    fields = choices(explorer, model, dataset)
+    if not fields:
+        return {}, []
+    with st.expander("Find codes for something", expanded=state.flag("find") or not state.edits()):
+        first, second, third, fourth, fifth = st.columns(
+            [1.2, 1.4, 2.2, 1, 1], vertical_alignment="bottom", gap="small"
+        )
+        with first:
+            field = state.choice("field", list(fields), next(iter(fields)))
+            st.selectbox("Field", list(fields), **state.bound("field", field, clears=["value", "find"]))
+        with second:
+            value = state.choice("value", fields[field], fields[field][0])
+            st.selectbox("Value", fields[field], **state.bound("value", value, clears=["find"]))
+        by_itself = value in judged(dataset).get(field, ())
+        with third:
+            pattern = state.text("wanted", "", 10 * MAX_PATTERN)
+            st.text_input(
+                "Success: a pattern (RE2) in the new text",
+                placeholder="the data's own truth" if by_itself else "needed: new text cannot be judged for this",
+                **state.bound("wanted", pattern, clears=["find"]),
+            )
+        with fourth:
+            tries = state.integer("tries", 32, 4, MAX_TRIES)
+            help_text = "Every candidate writes so many texts, from prompts that are used for nothing else."
+            st.number_input(
+                "Samples of each", 4, MAX_TRIES, help=help_text, **state.bound("tries", tries, 32, clears=["find"])
+            )
+        with fifth:
+            ready = bool(pattern) or by_itself
+            st.button(
+                "Find codes",
+                on_click=state.write,
+                kwargs={"find": "1", "field": field, "value": value},
+                disabled=not ready,
+                width="stretch",
+            )
+        if not (state.flag("find") and ready):
+            return {}, []
+        with widgets.guarded():
+            found = _found(explorer, model, field, value, pattern, tries)
+            widgets.draw(sites_html(found, model, labels))
+            _chooser(found, f"{field}={value}" if by_itself and not pattern else "", pattern)
+            again = f"found = explorer.live({model!r}).find_codes({field!r}, {value!r}, success={pattern!r}, samples={tries})"
+            return {"codes": sites_table(found, model), "candidates": found.tried}, [again]
+    return {}, []
+
+
+def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str, tries: int) -> Any:
+    """What was found; while it is looked for, a bar that can be stopped."""
+    key = question("found", explorer, model, field, value, pattern, tries)
+    found = Kept.shared().get(key)
+    if found is None:
+        area = st.empty()
+        bar, stop = area.container().columns([6, 1], vertical_alignment="center")
+        with stop:
+            st.button("Stop", key="stop.find", on_click=state.write, kwargs={"find": None}, width="stretch")
+        with bar:
+            shown = st.progress(0.0, "Loading the model ...")
+
+        def progress(what: str, done: int, total: int) -> None:
+            part = f": {done} of {total}" if total else " ..."
+            shown.progress(done / total if total else 0.0, f"{what.capitalize()}{part}{_left(pace, done, total)}")
+
+        pace = Pace.of(f"{model} finds {tries}")
+        live = explorer.live(model)
+        with pace.timed(1.0):
+            found = live.find_codes(field, value, success=pattern, samples=tries, progress=progress)
+        Kept.shared().put(key, found)
+        area.empty()
+    return found
+
+
+def _left(pace: Pace, done: int, total: int) -> str:
+    likely = pace.seconds(1.0) * (1 - done / total) if total else 0.0
+    return f" (about {likely:.0f} s left)" if likely >= 1 else ""
+
+
+def _chooser(found: Any, judge: str, pattern: str) -> None:
+    """The candidates that were tried, and the button that puts one of them into the list of edits."""
+    widgets.draw(tried_html(found))
+    best = int(found.tried["worth"].to_numpy().argmax())
+    left, right, _ = st.columns([3, 1.6, 3], vertical_alignment="bottom", gap="small")
+    with left:
+        chosen = st.selectbox(
+            "Candidate",
+            range(len(found.tried)),
+            index=best,
+            format_func=lambda i: candidate_text(found.tried.iloc[i]) + (" (best)" if i == best else ""),
+        )
+    edits = list(found.tried["edits"].iloc[chosen])
+    with right:
+        kwargs = {"edit": edits, "judge": judge or None, "success": pattern or None, "measure": None, "run": None}
+        st.button(f"Use its {len(edits)} edits", type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
+
+
+def candidate_text(row: Any) -> str:
+    """One candidate in words."""
+    many = f"{row['sites']} codebook{'s' if row['sites'] > 1 else ''}"
+    return f"{many}, {PLACES.get(row['where'], row['where'])}: {html.share(row['success'])}"
+
+
+def sites_table(found: Any, model: str) -> pd.DataFrame:
+    """The ranking for download: `site, code, rank, worth, precision, recall`."""
+    rows = [
+        (s.site, code, CodeRef(model, s.site, code), rank, s.worth, s.precision, s.recall)
+        for s in found.sites
+        for rank, code in enumerate(s.codes)
+    ]
+    return pd.DataFrame(rows, columns=["site", "code", "ref", "rank", "worth", "precision", "recall"])
+
+
+def sites_html(found: Any, model: str, labels: Mapping[CodeRef, str], most: int = 12) -> Markup:
+    """The best codebooks with their best codes."""
+    rows: list[Sequence[Any]] = [
+        [
+            s.site,
+            html.chips(widgets.chip(CodeRef(model, s.site, code), None, labels) for code in s.codes),
+            f"{s.worth:.3f}",
+            html.bar(s.precision),
+            html.bar(s.recall),
+        ]
+        for s in found.sites[:most]
+    ]
+    more = len(found.sites) - most
+    note = (
+        f"Worth: what the codes add, in nats, to the divergence between where it is true and anywhere, over {found.items:,} "
+        "items. Precision and recall: of one of them firing." + (f" {more} more in the download." if more > 0 else "")
+    )
+    heads = ["Codebook", "Codes, best first", "Worth", "Precision", "Recall"]
+    return html.table(heads, rows, right=(2,), caption="codes by codebook") + Markup('<p class="faint">{}</p>').format(
+        note
+    )
+
+
+def tried_html(found: Any) -> Markup:
+    """What each candidate brought about."""
+    fluent = bool(found.tried["perplexity_ratio"].notna().any())
+    rows = [
+        [
+            f"{r.sites}",
+            PLACES.get(r.where, r.where),
+            TRUTHS[r.truth],
+            html.bar(r.success),
+            *([f"{r.perplexity_ratio:,.2f} x"] if fluent else []),
+            f"{len(r.edits)}",
+        ]
+        for r in records(found.tried)
+    ]
+    heads = [
+        "Codebooks",
+        "Forced",
+        "Codes of",
+        f"Success of {found.samples}",
+        *(["Perplexity"] if fluent else []),
+        "Edits",
+    ]
+    note = "Written from prompts that should not be measured on: " + ", ".join(
+        f"“{html.visible_text(p)}”" for p in found.prompts
+    )
+    return html.table(heads, rows, caption="candidates that were tried") + Markup('<p class="faint">{}</p>').format(
+        note
+    )

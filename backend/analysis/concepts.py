@@ -1,0 +1,164 @@
+"""How well single codes stand for concepts, beside single neurons: the paper's comparison, held out.
+
+For every concept, a set of positions:
+1. On half 0 choose the code with the best F1 over all codes of all codebooks.
+2. On half 1 count its precision and recall.
+3. The rival: of all neurons, either sign, the one that is most precise on half 0 at the code's recall there; on half 1
+   its threshold is set to reach the code's recall.
+4. The controls: a random live code of the same codebook, and the code of another concept (the codes shuffled among them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.types import CodebookInfo, CodeGrid
+
+
+@dataclass(frozen=True)
+class ConceptCode:
+    """The best code of one concept. All shares are of half 1.
+
+    Attributes:
+        name: the concept.
+        site, code: the code chosen on half 0; empty and -1 where none fires on it.
+        matches: positions of the concept on half 1.
+        precision, recall: of the code.
+        neuron: name of the best neuron, `site/number`, with `-` in front where low activations count.
+        neuron_precision: of it, at the code's recall.
+        random_precision, shuffled_precision: of the controls.
+    """
+
+    name: str
+    site: str
+    code: int
+    matches: int
+    precision: float
+    recall: float
+    neuron: str
+    neuron_precision: float
+    random_precision: float
+    shuffled_precision: float
+
+
+def concept_codes(
+    grids: Mapping[str, CodeGrid],
+    infos: Sequence[CodebookInfo],
+    neurons: Mapping[str, np.ndarray],
+    concepts: Mapping[str, np.ndarray],
+    half: np.ndarray,
+    seed: int,
+) -> list[ConceptCode]:
+    """The best code of every concept, chosen on half 0 and measured on half 1.
+
+    Args:
+        grids: site -> grid over P positions.
+        infos: the codebooks.
+        neurons: site -> float32 `[P, width]`.
+        concepts: name -> ascending positions int64.
+        half: int `[P]`, 0 or 1.
+        seed: of the controls.
+    """
+    rng = np.random.default_rng((seed, 23))
+    sizes = np.array([info.num_codes for info in infos])
+    first = np.concatenate(([0], np.cumsum(sizes)))
+    numbered = np.concatenate(
+        [_numbered(grids[info.site].codes, start, first[-1]) for info, start in zip(infos, first, strict=False)], axis=1
+    )  # [P, slots of all codebooks]: codes numbered through, the number behind the last for an empty slot
+    counts = [np.bincount(numbered[half == part].ravel(), minlength=first[-1] + 1)[:-1] for part in (0, 1)]
+    alive = np.flatnonzero(counts[0] > 0)
+    chosen, hits = [], []
+    for positions in concepts.values():
+        found = [
+            np.bincount(numbered[positions[half[positions] == part]].ravel(), minlength=first[-1] + 1)[:-1]
+            for part in (0, 1)
+        ]
+        matches = int((half[positions] == 0).sum())
+        f1 = 2 * found[0] / np.maximum(counts[0] + matches, 1)
+        chosen.append(int(f1.argmax()) if f1.max() > 0 else -1)
+        hits.append(found)
+    recalls = [
+        [
+            h[part][code] / max(1, int((half[positions] == part).sum())) if code >= 0 else 0.0
+            for code, h, positions in zip(chosen, hits, concepts.values(), strict=True)
+        ]
+        for part in (0, 1)
+    ]
+    rivals, rival_names = _neurons(neurons, list(concepts.values()), half, recalls)
+    shuffled = np.roll(np.array(chosen), 1) if len(chosen) > 1 else np.array([-1])
+    results = []
+    for i, (name, positions) in enumerate(concepts.items()):
+        code, found = chosen[i], hits[i][1]
+        site = int(np.searchsorted(first, code, side="right")) - 1 if code >= 0 else -1
+        same = alive[(alive >= first[site]) & (alive < first[site + 1])] if code >= 0 else alive[:0]
+        random = int(rng.choice(same)) if len(same) else -1
+        results.append(
+            ConceptCode(
+                name=name,
+                site=infos[site].site if code >= 0 else "",
+                code=int(code - first[site]) if code >= 0 else -1,
+                matches=int((half[positions] == 1).sum()),
+                precision=_share(found, counts[1], code),
+                recall=float(recalls[1][i]),
+                neuron=rival_names[i],
+                neuron_precision=float(rivals[i]),
+                random_precision=_share(found, counts[1], random),
+                shuffled_precision=_share(found, counts[1], int(shuffled[i])),
+            )
+        )
+    return results
+
+
+def _numbered(codes: np.ndarray, start: int, empty: int) -> np.ndarray:
+    """Codes `[P, slots]` numbered through all codebooks; a code that fills several slots of a position counts once."""
+    codes = codes.astype(np.int64)
+    if codes.shape[1] > 1:
+        codes = np.sort(codes, axis=1)
+        codes[:, 1:][codes[:, 1:] == codes[:, :-1]] = -1
+    return np.where(codes >= 0, codes + start, empty)
+
+
+def _share(hits: np.ndarray, counts: np.ndarray, code: int) -> float:
+    return float(hits[code] / counts[code]) if code >= 0 and counts[code] else 0.0
+
+
+def _neurons(
+    neurons: Mapping[str, np.ndarray],
+    concepts: Sequence[np.ndarray],
+    half: np.ndarray,
+    recalls: Sequence[Sequence[float]],
+) -> tuple[np.ndarray, list[str]]:
+    """Precision on half 1 of each concept's best neuron, and its name; see step 3 of the module."""
+    best = np.zeros(len(concepts))  # precision on half 0 of the best so far
+    tested = np.zeros(len(concepts))
+    names = [""] * len(concepts)
+    places = [np.cumsum(half == part) - 1 for part in (0, 1)]  # of a position within its half
+    for site, values in neurons.items():
+        precision = np.zeros((2, len(concepts), 2 * values.shape[1]))
+        for part in (0, 1):
+            ranks = _ranks(values[half == part])  # [neuron of either sign, position of the half]: 0 is the highest
+            for i, positions in enumerate(concepts):
+                inside = places[part][positions[half[positions] == part]]
+                needed = int(np.ceil(recalls[part][i] * len(inside) - 1e-9))
+                if needed < 1:
+                    continue
+                last = np.partition(ranks[:, inside], needed - 1, axis=1)[:, needed - 1]
+                precision[part, i] = needed / (last + 1.0)
+        for i in range(len(concepts)):
+            top = int(precision[0, i].argmax())
+            if precision[0, i, top] > best[i]:
+                best[i], tested[i] = precision[0, i, top], precision[1, i, top]
+                sign, number = ("-", top - values.shape[1]) if top >= values.shape[1] else ("", top)
+                names[i] = f"{sign}{site}/{number}"
+    return tested, names
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """float `[P, neurons]` -> int32 `[2 * neurons, P]`, rank of every activation and of its negative, 0 the highest."""
+    order = np.argsort(-values.T, axis=1, kind="stable")
+    ranks = np.empty(order.shape, dtype=np.int32)
+    np.put_along_axis(ranks, order, np.arange(order.shape[1], dtype=np.int32)[None], axis=1)
+    return np.concatenate((ranks, order.shape[1] - 1 - ranks))

@@ -1,0 +1,93 @@
+"""Finding the codes that stand for something: `find-topic-codes`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from backend.commands.command import Answer, Command, Progress, counting, positive, table
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("field", metavar="FIELD", help="a tag or label of the data set, e.g. topic")
+    parser.add_argument("value", metavar="VALUE", help="its value, e.g. dragon")
+    parser.add_argument(
+        "--success",
+        default="",
+        metavar="REGEX",
+        help="RE2; a sample succeeds if its new text matches (the data's own truth, where it can judge text)",
+    )
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        default=[],
+        metavar="P",
+        help="text that candidates go on from; repeatable (prompts of the data set). Test on others",
+    )
+    parser.add_argument("--items", type=positive, default=400, metavar="N", help="items that codes are ranked on (400)")
+    parser.add_argument("--samples", type=positive, default=32, metavar="N", help="of each candidate (32)")
+    parser.add_argument("--new-tokens", type=positive, default=60, metavar="N", help="of each sample (60)")
+    parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the samples (0)")
+
+
+def _find(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend.explorer import Explorer
+
+    progress(f"loading {options.model}", 0, 0)
+    live = Explorer(options.data_dir).live(options.model)
+    found = live.find_codes(
+        options.field,
+        options.value,
+        success=options.success,
+        prompts=options.prompt,
+        items=options.items,
+        samples=options.samples,
+        new_tokens=options.new_tokens,
+        seed=options.seed,
+        progress=progress,
+    )
+    edits = [str(edit) for edit in found.edits]
+    judged = ["--success", options.success] if options.success else ["--topic", f"{options.field}={options.value}"]
+    words = ["python", "-m", "backend", "steer", options.model, "--prompt", "PROMPT"]
+    words += [word for edit in edits for word in ("--edit", edit)]
+    words += [*judged, "--samples", "200", "--max-new-tokens", str(options.new_tokens)]
+    data = {
+        "model": options.model,
+        "field": options.field,
+        "value": options.value,
+        "edits": edits,
+        "sites": [
+            {"site": s.site, "codes": s.codes, "worth": s.worth, "precision": s.precision, "recall": s.recall}
+            for s in found.sites
+        ],
+        "tried": found.tried.to_dict("records"),
+        "prompts": found.prompts,
+        "items": found.items,
+        "samples": found.samples,
+        "steer": shlex.join(words),
+    }
+    ranking = table(
+        ["codebook", "codes", "worth", "precision", "recall"],
+        [[s.site, " ".join(map(str, s.codes)), s.worth, s.precision, s.recall] for s in found.sites],
+    )
+    columns = ["sites", "where", "truth", "success", "perplexity_ratio", "worth"]
+    tried = table(columns, found.tried[columns].to_numpy(dtype=object).tolist())
+    return Answer(
+        data,
+        f"Codes of {options.field} = {options.value}, ranked on {found.items} items:\n{ranking}\n\n"
+        f"Candidates, {found.samples} samples each:\n{tried}\n\n"
+        f"The best: {len(edits)} edits. Test them on a prompt that they were not chosen on:\n{shlex.join(words)}",
+    )
+
+
+FIND = Command(
+    "find-topic-codes",
+    "find the codes that stand for something, and the edits that bring it about",
+    (
+        "find-topic-codes stories-attn-k8 topic dragon",
+        "find-topic-codes python-attn-k8 syntax comment --samples 64 --json",
+    ),
+    _options,
+    _find,
+)

@@ -1,0 +1,63 @@
+"""What the configuration file of a published image tokenizer claims: YAML or JSON, never anything that runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from backend.errors import BadInput, CheckpointError
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_LARGEST = 1 << 20  # bytes
+
+
+def read_claims(path: Path, base: Path | None, expect: str = "ddconfig") -> dict[str, Any]:
+    """Settings of a tokenizer in one flat table.
+
+    Args:
+        path: checkpoint or its folder: looked into where `base` is not given.
+        base: the file; or a folder with one.
+        expect: key by which a file in the checkpoint's folder is known for a configuration.
+
+    Returns:
+        All keys of the nested tables `model`, `params` and `ddconfig` and those above; empty where there is no file.
+
+    Raises:
+        BadInput: `base` is a folder with no or several configurations.
+        CheckpointError: the file is no YAML or JSON, or no table.
+    """
+    if base is not None:
+        files = [base] if base.is_file() else _files(base)
+        if len(files) != 1:
+            raise BadInput(f"{base} holds {len(files)} configurations where one was expected. Give the file itself.")
+        return _flat(_read(files[0]))
+    found = [flat for file in _files(path) if expect in (flat := _flat(_read(file)))] if path.is_dir() else []
+    return found[0] if len(found) == 1 else {}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise CheckpointError(f"{file} is larger than {_LARGEST} bytes, so it is no configuration.")
+        text = file.read_text(encoding="utf-8")
+        found = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise CheckpointError(f"{file} cannot be read as YAML or JSON: {str(error)[:300]}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file} holds no table of settings but {type(found).__name__}.")
+    return found
+
+
+def _flat(data: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    flat = dict(data)
+    for key in ("model", "params", "first_stage_config", "ddconfig"):
+        if isinstance(inner := data.get(key), dict) and depth < 6:
+            flat |= _flat(inner, depth + 1)
+    return flat

@@ -1,0 +1,30 @@
+"""Measured numbers, gathered over seeds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from backend.types import Metric
+
+
+class Measures:
+    """Values of one metric per seed, gathered into `Metric`s."""
+
+    def __init__(self) -> None:
+        """Start with nothing measured."""
+        self._values: dict[str, list[float]] = defaultdict(list)
+        self._about: dict[str, tuple[int, str]] = {}
+
+    def add(self, name: str, value: float, n: int, definition: str) -> None:
+        """Add the value of one seed."""
+        self._values[name].append(float(value))
+        self._about[name] = (int(n), definition)
+
+    def metrics(self) -> dict[str, Metric]:
+        """Mean, smallest and largest over the seeds."""
+        return {
+            name: Metric(float(np.mean(v)), min(v), max(v), self._about[name][0], len(v), self._about[name][1])
+            for name, v in self._values.items()
+        }

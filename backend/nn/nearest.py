@@ -1,0 +1,187 @@
+"""Exact nearest codes of one large table, in memory that does not grow with it.
+
+A matrix product orders codes by |z|^2 - 2 z.c + |c|^2, which loses digits where two codes are nearly as far; computing
+every (z - c)^2 is right and far too slow. So:
+
+1. For a chunk of rows and a panel of codes at a time, one matrix product gives z.c - |c|^2 / 2. Of every run of 16 to
+   64 codes only the maximum, the run's peak, is kept.
+2. The k best codes of a row lie in runs whose peak comes within the rounding error of its k-th highest peak: almost
+   always k runs.
+3. Inside these runs (z - c)^2 is summed outright. The smallest sums win, ties go to the lowest id.
+
+The ids are those of `((z[:, None] - table) ** 2).sum(-1).argmin(-1)`. `backend.nn.quantize` searches many small tables
+at once, as transformers need it; this module serves tables of which a chunk of similarities would not fit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from backend.errors import BadInput
+
+PANEL = 2048  # codes of one matrix product, a multiple of every run's length
+ROWS = 512  # rows of one: 4 MB of products
+EXACT_BYTES = 1 << 23  # of the vectors that are compared outright at once
+
+
+class Found(NamedTuple):
+    """The nearest codes of rows, best first.
+
+    Attributes:
+        ids: int64 `[row, topk]`.
+        distances: float32 `[row, topk]`, euclidean and not squared.
+    """
+
+    ids: Tensor
+    distances: Tensor
+
+    @property
+    def margins(self) -> Tensor:
+        """float32 `[row]`: how much farther the second code is than the first; needs `topk` of at least 2."""
+        return self.distances[:, 1] - self.distances[:, 0]
+
+
+@torch.no_grad()
+def nearest(z: Tensor, table: Tensor, topk: int = 1, *, rows: int = ROWS) -> Found:
+    """Find the nearest codes of every row.
+
+    Args:
+        z: float32 `[row, dim]`.
+        table: float32 `[code, dim]`. For cosine similarity normalise both first.
+        topk: how many codes a row, 1 to the number of codes.
+        rows: how many are looked at together; memory beyond the answer is some `rows x (PANEL + codes / 64) x 4` bytes.
+
+    Raises:
+        BadInput: the shapes do not fit, or `topk` is out of range.
+    """
+    z, table = _checked(z, table, topk)
+    bias = -0.5 * table.square().sum(-1)
+    slack = _slack(z, table)
+    parts = []
+    for start in range(0, len(z), rows):
+        block = z[start : start + rows]
+        peaks = _peaks(block, table, bias)
+        kept = min(topk, peaks.shape[1])
+        lowest = peaks.amax(-1) if kept == 1 else peaks.topk(kept, dim=-1).values[:, -1]
+        parts.append(_settle(block, table, peaks >= (lowest - slack[start : start + rows])[:, None], topk))
+    if not parts:
+        return Found(z.new_zeros((0, topk), dtype=torch.int64), z.new_zeros((0, topk)))
+    return Found(torch.cat([p.ids for p in parts]), torch.cat([p.distances for p in parts]))
+
+
+@torch.no_grad()
+def nearly_nearest(z: Tensor, table: Tensor, *, rows: int = ROWS) -> Tensor:
+    """Like `nearest` for one code a row, without the exact second look: what a training step needs.
+
+    Returns:
+        int64 `[row]`. Where two codes are as near but for rounding, either may be given.
+    """
+    z, table = _checked(z, table, 1)
+    bias = -0.5 * table.square().sum(-1)
+    found = []
+    for start in range(0, len(z), rows):
+        block = z[start : start + rows]
+        run = _peaks(block, table, bias).argmax(-1)
+        step = max(1, EXACT_BYTES // (_length(len(table)) * table.shape[1] * 4))
+        for part, chosen in zip(block.split(step), run.split(step), strict=True):
+            ids = _codes_of(chosen[:, None], len(table))  # [row, code of the run]
+            squares = _squares(part, table, ids)
+            found.append(ids.gather(1, squares.argmin(-1, keepdim=True))[:, 0])
+    return torch.cat(found) if found else z.new_zeros(0, dtype=torch.int64)
+
+
+def _checked(z: Tensor, table: Tensor, topk: int) -> tuple[Tensor, Tensor]:
+    if z.ndim != 2 or table.ndim != 2 or z.shape[1] != table.shape[1] or not len(table):
+        raise BadInput(
+            f"Rows {tuple(z.shape)} and a table {tuple(table.shape)} were given. Both must be [count, dim] with the "
+            "same dim, and the table must not be empty."
+        )
+    if not 1 <= topk <= len(table):
+        raise BadInput(f"The {topk} nearest of {len(table)} codes were asked for. Give 1 to {len(table)}.")
+    return z.detach().float().contiguous(), table.detach().float().contiguous()
+
+
+def _slack(z: Tensor, table: Tensor) -> Tensor:
+    """How far rounding can move the values of two codes against each other, float32 `[row]`.
+
+    Both the product form and the outright sum are off by at most about dim x 2^-24 x (|z| + max |c|)^2 a code; two
+    codes are compared in two forms, and half the squared distance is what counts.
+    """
+    dim = z.shape[1]
+    reach = z.norm(dim=-1) + table.norm(dim=-1).max()
+    return (dim + 8) * 2.0**-23 * reach.square()
+
+
+def _peaks(z: Tensor, table: Tensor, bias: Tensor) -> Tensor:
+    """Highest value of every run of codes, float32 `[row, run]`."""
+    codes, length = len(table), _length(len(table))
+    peaks = z.new_empty((-(-codes // length), len(z)))
+    width = min(PANEL, len(peaks) * length)
+    room = z.new_empty(width * len(z))
+    for start in range(0, codes, width):
+        stop = min(start + width, codes)
+        whole = -(-(stop - start) // length) * length
+        values = room[: whole * len(z)].view(whole, len(z))  # [code, row]: the maximum below is twice as fast this way
+        values[stop - start :] = -torch.inf
+        torch.addmm(bias[start:stop, None], table[start:stop], z.T, out=values[: stop - start])
+        runs = peaks[start // length : (start + whole) // length]
+        torch.amax(values.view(-1, length, len(z)), dim=1, out=runs)
+    return peaks.T.contiguous()
+
+
+def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> Found:
+    """The nearest codes among the runs that are marked, bool `[row, run]`, by their outright distances."""
+    counts = maybe.sum(-1)
+    ids = z.new_empty((len(z), topk), dtype=torch.int64)
+    squares = z.new_empty((len(z), topk))
+    for count in counts.unique().tolist():
+        which = (counts == count).nonzero()[:, 0]
+        runs = maybe[which].nonzero()[:, 1].view(-1, count)  # in order of the codes
+        step = max(1, EXACT_BYTES // (count * _length(len(table)) * table.shape[1] * 4))
+        for rows, some in zip(which.split(step), runs.split(step), strict=True):
+            ids[rows], squares[rows] = _outright(z[rows], table, some, topk)
+    return Found(ids, squares.sqrt())
+
+
+def _outright(z: Tensor, table: Tensor, runs: Tensor, topk: int) -> tuple[Tensor, Tensor]:
+    """Ids and squared distances `[row, topk]` of the nearest codes of the runs `[row, run]`; ties by the lowest id."""
+    step = max(1, EXACT_BYTES // (len(z) * _length(len(table)) * table.shape[1] * 4))
+    best = z.new_zeros((len(z), 0), dtype=torch.int64), z.new_zeros((len(z), 0))
+    for some in runs.split(step, dim=1):
+        ids = _codes_of(some, len(table))
+        squares = _squares(z, table, ids)
+        ids, squares = torch.cat((best[0], ids), dim=1), torch.cat((best[1], squares), dim=1)
+        order = _lowest(squares, topk)
+        best = ids.gather(1, order), squares.gather(1, order)
+    return best
+
+
+def _lowest(values: Tensor, count: int) -> Tensor:
+    """Columns of the lowest values of every row, the first of equal ones first: int64 `[row, count]`."""
+    if count > 4:
+        return values.sort(dim=-1, stable=True).indices[:, :count]
+    left, found = values, [values.argmin(-1, keepdim=True)]
+    while len(found) < min(count, values.shape[1]):
+        left = left.scatter(1, found[-1], torch.inf)
+        found.append(left.argmin(-1, keepdim=True))
+    return torch.cat(found, dim=1)
+
+
+def _codes_of(runs: Tensor, codes: int) -> Tensor:
+    """Ids `[row, run x length]` of the codes of runs `[row, run]`; those of the last run may pass the table's end."""
+    length = _length(codes)
+    return (runs[..., None] * length + torch.arange(length, device=runs.device)).flatten(1)
+
+
+def _squares(z: Tensor, table: Tensor, ids: Tensor) -> Tensor:
+    """Squared distances to given codes, float32 `[row, code]`; infinite past the table's end."""
+    squares = (z[:, None] - table[ids.clamp(max=len(table) - 1)]).square_().sum(-1)
+    return squares.masked_fill_(ids >= len(table), torch.inf)
+
+
+def _length(codes: int) -> int:
+    """Codes of a run: long ones cost more to look into, short ones more to find."""
+    return 16 if codes <= 4096 else 32 if codes <= 32_768 else 64

@@ -1,0 +1,55 @@
+"""Taking turns on one model, first come, first served.
+
+A plain lock lets whoever gives it up take it again before those who wait have woken; then one person who asks for many
+forward passes keeps everybody else out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Turns:
+    """At most one thread at a time is inside `with turns.taken():`; those who wait come in in order of arrival."""
+
+    def __init__(self) -> None:
+        """Nobody has the turn."""
+        self._guard = threading.Lock()
+        self._owner: int | None = None
+        self._waiting: deque[tuple[int, threading.Event]] = deque()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for the turn, have it inside the `with`, and hand it on.
+
+        Raises:
+            RuntimeError: this thread has the turn already.
+        """
+        own, woken = threading.get_ident(), threading.Event()
+        with self._guard:
+            if self._owner == own:
+                raise RuntimeError("This thread has the turn already: turns do not nest.")
+            if self._owner is None:
+                self._owner = own
+            else:
+                self._waiting.append((own, woken))
+        try:
+            if self._owner != own:
+                woken.wait()
+            yield
+        finally:
+            self._leave(own, woken)
+
+    def _leave(self, own: int, woken: threading.Event) -> None:
+        """Hand the turn on, or stop waiting for it where the wait was broken off."""
+        with self._guard:
+            if self._owner != own:
+                self._waiting.remove((own, woken))
+            elif self._waiting:
+                self._owner, following = self._waiting.popleft()
+                following.set()
+            else:
+                self._owner = None

@@ -1,0 +1,102 @@
+"""Measured steering: how often a behaviour comes about, unsteered, steered, and with random codes in the codes' place.
+
+Codes are found on training items and on prompts of their own (`backend.finding`); the arms below write from other prompts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import numpy as np
+
+from backend.conditions import Goal, new_text, sample
+from backend.data.judging import trial_of
+from backend.finding import find_edits
+from backend.measures import Measures
+from backend.steering import LiveModel
+from backend.types import Edit, Progress
+
+SAMPLES = 200
+
+
+class SteeringMeasures:
+    """The edits that were found for every behaviour of a data set, and what they do, seed by seed."""
+
+    def __init__(self, live: LiveModel, progress: Progress | None = None) -> None:
+        """Find the edits."""
+        self.live = live
+        trial = trial_of(str(live.spec.dataset["name"]))
+        assert trial is not None
+        self.trial = trial
+        goals = {behaviour: Goal(topic=behaviour.truth) for behaviour in trial.behaviours}
+        self.tests = {behaviour: goal.test(str(live.spec.dataset["name"])) for behaviour, goal in goals.items()}
+        self.edits: dict[object, tuple[Edit, ...]] = {}
+        for behaviour, goal in goals.items():
+            found = find_edits(live, goal, prompts=trial.choosing, new_tokens=trial.new_tokens, progress=progress)
+            self.edits[behaviour] = found.edits
+
+    def measure(self, into: Measures, seed: int, progress: Progress | None = None) -> None:
+        """One seed of every measure."""
+        trial, live = self.trial, self.live
+
+        def write(edits: tuple[Edit, ...], number: int) -> tuple[list[str], float, float]:
+            began = time.perf_counter()
+            made = sample(live, trial.testing, SAMPLES, trial.new_tokens, 7_000 + 100 * seed + number, edits)
+            spent = time.perf_counter() - began
+            tokens = sum(len(g.tokens) - g.prompt_length for g in made)
+            return [new_text(live, g) for g in made], live.perplexity(made), tokens / spent
+
+        plain, usual, speed = write((), 99)
+        rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        ratios, speeds = [], []
+        for number, behaviour in enumerate(trial.behaviours):
+            succeeds, edits = self.tests[behaviour], self.edits[behaviour]
+            steered, perplexity, steered_speed = write(edits, number)
+            random, _, _ = write(tuple(live.random_edits(edits, seed * 100 + number)), number)
+            row = rates[behaviour.field]
+            for name, texts in (("unsteered", plain), ("steered", steered), ("random_code", random)):
+                row[name].append(float(np.mean([succeeds(text) for text in texts])))
+            about = f"share of {SAMPLES} samples of {trial.new_tokens} new tokens"
+            into.add(
+                f"{behaviour.field}_steered.{behaviour.value}",
+                row["steered"][-1],
+                SAMPLES,
+                f"{about} that are {behaviour.value} by the data's own truth; {len(edits)} edits",
+            )
+            into.add(
+                f"{behaviour.field}_unsteered.{behaviour.value}",
+                row["unsteered"][-1],
+                SAMPLES,
+                f"{about} that are {behaviour.value} without edits",
+            )
+            ratios.append(perplexity / usual)
+            speeds.append(steered_speed / speed)
+            if progress:
+                progress(f"steering, seed {seed}", number + 1, len(trial.behaviours))
+        for field, row in rates.items():
+            count = len(row["steered"])
+            about = (
+                f"mean over {count} values of {field} of the share of {SAMPLES} samples that have it by the data's own "
+                "truth; prompts that no code was chosen on"
+            )
+            into.add(f"{field}_steered", float(np.mean(row["steered"])), SAMPLES * count, f"codes forced: {about}")
+            into.add(f"{field}_unsteered", float(np.mean(row["unsteered"])), SAMPLES, f"no edits: {about}")
+            into.add(
+                f"{field}_random_code",
+                float(np.mean(row["random_code"])),
+                SAMPLES * count,
+                f"control, random live codes of the same codebooks forced: {about}",
+            )
+        into.add(
+            "steered_perplexity_ratio",
+            float(np.mean(ratios)),
+            SAMPLES * len(ratios),
+            "perplexity of steered text under the base over that of unsteered text, mean over behaviours",
+        )
+        into.add(
+            "steered_speed_ratio",
+            float(np.mean(speeds)),
+            SAMPLES * len(speeds),
+            "tokens per second with edits over those without, same batch, mean over behaviours",
+        )

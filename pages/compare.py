@@ -1,0 +1,91 @@
+"""What do several image tokenizers make of the same pictures?"""
+
+import numpy as np
+import streamlit as st
+
+from app import compare, drawing, html, resources, state, widgets
+from app.components.wipe import wipe, wipe_data
+from app.tables import row
+from backend.image_compare import common_size, picture_table, table
+
+explorer = resources.explorer()
+models = explorer.models()
+models = models[(models["kind"] == "image") & models["checkpoint"]]
+widgets.draw(html.page_title("Compare", "What do several image tokenizers make of the same pictures?"))
+if models.empty:
+    widgets.empty("There is no image tokenizer here yet.", "Train one (python -m backend train --help) or import one.")
+    widgets.footer(explorer)
+    st.stop()
+names = list(models["model"])
+ready = list(models.loc[models["built"] != "", "model"]) or names
+asked = state.many("tokenizer", names, limit=compare.MOST)
+chosen = asked or ready[:2]
+left, right = st.columns([4, 1], vertical_alignment="bottom")
+with left:
+    st.multiselect(
+        "Tokenizers, up to four", names, max_selections=compare.MOST, **state.bound("tokenizer", chosen, ready[:2])
+    )
+if not chosen:
+    st.stop()
+lives = [explorer.live(name) for name in chosen]
+about = row(models, "model", chosen[0])
+built = about.built != ""
+seed = int(explorer.facts(chosen[0])["seed"]) if built else 0
+sizes = [size for size in (32, 64, 128, 256, 512) if size >= max(live.cell for live in lives)]
+wished = int(state.choice("size", list(map(str, sizes)), "128"))
+with right:
+    st.selectbox("Pixels a side, own pictures", sizes, **state.bound("size", wished, 128))
+pictures = compare.chosen_pictures(lives, built, int(about.items), seed, common_size(lives, wished))
+if not pictures:
+    widgets.empty("No picture is chosen.", "Choose some of your own, or held-out ones.")
+    widgets.footer(explorer)
+    st.stop()
+
+with st.spinner("Encoding and decoding ..."):
+    pixels = np.stack([picture.pixels for picture in pictures])
+    found = compare.measured(str(resources.data_dir()), tuple(chosen), pixels, lives)
+frame, single = table(found), picture_table(found, [picture.name for picture in pictures])
+height, width = pixels.shape[2:]
+widgets.section(
+    "Figures",
+    f"over the same {len(pictures)} pictures of {width} x {height} pixels; ± one standard deviation; lowest to highest",
+)
+widgets.draw(compare.figures_table(found, {name: explorer.published(name) for name in chosen}))
+with st.popover("What the figures mean"):
+    widgets.draw(compare.definitions())
+
+view = state.choice("view", list(compare.VIEWS), "wipe")
+how = state.choice("order", list(compare.ORDERS), "disagreement")
+widgets.section("Pictures", f"by {compare.ORDERS[how]}; a title opens the picture's tokens")
+first, second, _ = st.columns([2, 1.4, 3], vertical_alignment="bottom")
+with first:
+    st.segmented_control(
+        "Shown",
+        list(compare.VIEWS),
+        format_func=compare.VIEWS.__getitem__,
+        required=True,
+        **state.bound("view", view, "wipe"),
+    )
+with second:
+    st.selectbox(
+        "Order",
+        list(compare.ORDERS),
+        format_func=compare.ORDERS.__getitem__,
+        **state.bound("order", how, "disagreement"),
+    )
+rows, note = compare.lines(found, pictures, lives, single, view, how)
+wipe(wipe_data(compare.headings(found), rows, note=note), key="wipe")
+
+score = state.choice("score", ["psnr", "ssim", "feature_distance"], "psnr")
+first, second = st.columns([4, 1], vertical_alignment="bottom")
+with first:
+    widgets.section(
+        "Rate and distortion", "bits as if all codes cost the same (nominal), and by their entropy on these pictures"
+    )
+with second:
+    st.selectbox("Score", ["psnr", "ssim", "feature_distance"], **state.bound("score", score, "psnr"))
+drawing.draw(compare.rate_distortion, frame, score, alt=f"Bits per pixel against {score} of {', '.join(chosen)}")
+own = any(picture.name.startswith("own.") for picture in pictures)
+where = "--images YOUR-PICTURES" if own else f"--held-out {len(pictures)}"
+again = [f"# python -m backend compare {' '.join(chosen)} {where} --json"]
+widgets.footer(explorer, {"tokenizers": frame, "pictures": single}, again)

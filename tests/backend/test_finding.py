@@ -1,0 +1,246 @@
+"""Finding codes: rankings against plain counting, prompts in one batch as one by one, and the command's answer."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend import __main__ as cli
+from backend.conditions import Goal, best_neurons, sample, true_positions
+from backend.data.fsm import Machine
+from backend.data.judging import behaviour_of, judge_story, judged, trial_of
+from backend.edits import HeldNeuron
+from backend.errors import BadInput, Unsupported
+from backend.families.checkpoint import build_model, save_checkpoint
+from backend.finding import choosing_prompts, edits_of, find_edits, rank_sites
+from backend.nn.placement import Placement
+from backend.steering import LiveModel
+from backend.train.batches import WalkBatches
+from backend.train.codebooks import initialize
+from backend.train.shapes import Shape
+from backend.types import CodebookInfo, CodeGrid, Edit, Item, ModelSpec, Sampling
+from tests.backend.commands import answer
+
+MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
+SETTINGS = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in MACHINE.settings.items())
+
+
+def make(data: Path, backbone: str) -> ModelSpec:
+    """A model with random weights, its base, and both in the catalog."""
+    torch.manual_seed(0)
+    config = Shape(backbone, 2, 32, 2, 64).config(MACHINE.vocabulary, 33, MACHINE.bos)
+    (data / "catalog").mkdir(exist_ok=True)
+    places = (Placement("attn", codes=24, k=2), Placement("mlp", codes=32, k=2))
+    for name, own in ((backbone, places), (f"{backbone}-base", ())):
+        model = build_model(config, own)
+        if own:
+            initialize(model, WalkBatches(MACHINE), "data", rows=2000)
+        save_checkpoint(model, data / "checkpoints" / name, {})
+        (data / "catalog" / f"{name}.toml").write_text(
+            f'name = "{name}"\nfamily = "transformer"\nkind = "text"\ntitle = "x"\ncheckpoint = "checkpoints/{name}"\n'
+            f'base = "{f"{backbone}-base" if own else ""}"\n\n[dataset]\n{SETTINGS}\n'
+        )
+    return ModelSpec(
+        backbone, "transformer", "text", "x", MACHINE.settings, f"checkpoints/{backbone}", base=f"{backbone}-base"
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("finding")
+
+
+@pytest.fixture(scope="module")
+def live(data: Path) -> LiveModel:
+    return LiveModel(make(data, "gpt2"), data)
+
+
+# ---- what is true, and which codes say so
+
+
+def item(index: int, labels: list[str], tag: str) -> Item:
+    return Item(index, (len(labels),), np.arange(len(labels)), "", None, {"kind": labels}, {"topic": tag})
+
+
+def test_what_is_true_are_tags_of_items_else_labels_of_positions() -> None:
+    items = [item(0, ["a", ""], "sea"), item(1, ["b", "a", "a"], "kitchen")]
+    assert true_positions(items, "topic", "kitchen").tolist() == [False, False, True, True, True]
+    assert true_positions(items, "kind", "a").tolist() == [True, False, False, True, True]
+    with pytest.raises(BadInput, match="Known fields: kind, topic"):
+        true_positions(items, "colour", "red")
+
+
+def test_codes_are_ranked_by_what_they_add_to_the_divergence() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(500) < 0.3
+    codes = rng.integers(0, 6, (500, 2))
+    codes[truth & (rng.random(500) < 0.7), 0] = 5
+    weak = rng.integers(0, 6, (500, 2))
+    empty = np.zeros((500, 2), np.float32)
+    grids = {
+        n: CodeGrid(n, c.astype(np.int32), empty, codes[:, 0], empty[:, 0]) for n, c in (("a", weak), ("b", codes))
+    }
+    ranked = rank_sites(grids, [CodebookInfo(n, 6, 4, 2) for n in grids], truth)
+    assert [s.site for s in ranked] == ["b", "a"] and ranked[0].codes[0] == 5
+    p = sum((codes[i] == 5).sum() for i in range(500) if truth[i]) / truth.sum()
+    q = sum((codes[i] == 5).sum() for i in range(500)) / 500
+    gains = {5: p * np.log(p / q)}
+    assert ranked[0].worth >= gains[5] > 0.5 * ranked[0].worth
+    fires = [bool({*codes[i]} & {*ranked[0].codes}) for i in range(500)]
+    hits = sum(f and t for f, t in zip(fires, truth, strict=True))
+    assert ranked[0].precision == pytest.approx(hits / sum(fires)) and ranked[0].recall == pytest.approx(
+        hits / truth.sum()
+    )
+
+
+def test_every_slot_is_forced_to_the_codes_in_turn() -> None:
+    ranked = rank_sites(
+        {"a": CodeGrid("a", np.array([[1, 2, 3], [4, 5, 6]], np.int32), *[np.zeros(1, np.float32)] * 3)},  # type: ignore[arg-type]
+        [CodebookInfo("a", 8, 4, 3)],
+        np.array([True, False]),
+    )
+    assert [str(e) for e in edits_of(ranked, {"a": 3}, (-1,))] == ["a:1@-1#0", "a:2@-1#1", "a:3@-1#2"]
+
+
+def test_prompts_for_choosing_and_for_testing_never_meet() -> None:
+    for dataset in ("stories", "python-source"):
+        trial = trial_of(dataset)
+        assert trial is not None and not {*trial.choosing} & {*trial.testing}
+    assert trial_of("tokfsm") is None
+
+
+def test_what_can_be_judged_is_found_by_its_name_and_by_its_truth() -> None:
+    assert behaviour_of("python-source", "keyword", "class") == behaviour_of("python-source", "syntax", "class")
+    assert behaviour_of("stories", "month", "June") is None and behaviour_of("tokfsm", "state", "1") is None
+    for field, values in judged("stories").items():
+        assert field in judge_story("") and all(behaviour_of("stories", field, value) for value in values)
+
+
+def test_a_goal_that_nobody_can_judge_says_what_can_be_judged() -> None:
+    with pytest.raises(BadInput, match="gender=female"):
+        Goal(topic=("month", "June")).test("stories")
+    with pytest.raises(BadInput, match="--success"):
+        Goal(topic=("state", "01")).test("tokfsm")
+    assert Goal("b+").test("tokfsm")("abba") and not Goal("b+").test("tokfsm")("aa")
+
+
+# ---- the model
+
+
+@pytest.mark.parametrize("backbone", ["gpt2", "gpt_neox", "llama"])
+def test_prompts_of_several_lengths_in_one_batch_write_what_they_write_alone(backbone: str, data: Path) -> None:
+    live = LiveModel(make(data, backbone), data)
+    prompts = ("01", "01 22 10", "12 0")
+    edits = [Edit("L0.mlp", 3, where=(-1,)), Edit("L1.attn.h0", 5, where="generated", slot=1), Edit("L1.mlp", 2, "ban")]
+    for used in ((), edits):
+        together = sample(live, prompts, 5, 9, 0, used, temperature=0)
+        alone = [live.generate(p, Sampling(1, 9, temperature=0), edits=used)[0] for p in prompts]
+        assert together == [alone[0], alone[0], alone[1], alone[1], alone[2]]
+
+
+def test_a_held_neuron_is_where_it_is_told_to_be_and_nobody_else_sees_it(live: LiveModel) -> None:
+    seen: list[torch.Tensor] = []
+    layer = live.family.model.model.transformer.h[1]
+    handle = layer.mlp.register_forward_hook(lambda _m, _a, out: seen.append(out.detach().clone()), always_call=True)
+    plain = live.generate("01", Sampling(1, 3, temperature=0))
+    before = list(seen)
+    list(live.stream("01", Sampling(1, 3, temperature=0), neurons=[HeldNeuron("L1.mlp", 4, 9.0, 0.5, "prompt")]))
+    handle.remove()
+    assert live.generate("01", Sampling(1, 3, temperature=0)) == plain
+    hooks = layer.mlp._forward_hooks
+    assert len(before) == 3 and len(seen) == 6 and len(hooks) == 1  # the codebook's own is all that is left
+
+
+def test_the_best_neurons_are_those_whose_mean_is_farthest_away(live: LiveModel) -> None:
+    goal, edits = (
+        Goal(topic=("state read", "01")),
+        [Edit("L0.mlp", 3, where="prompt"), Edit("L0.mlp", 4, where="prompt")],
+    )
+    field = next(iter(live.family.items(0, 1, 0)[0].labels))
+    goal = Goal(topic=(field, "01"))
+    found = best_neurons(live, goal, edits)
+    assert len(found) == 2 and {n.where for n in found} == {"prompt"}
+    items = live.family.items(0, 200, 0)
+    truth = true_positions(items, field, "01")
+    values = live.family.encode(items, neurons=True).neurons
+    top = max(
+        (abs(v[truth, i].mean() - v[:, i].mean()) / v[:, i].std(), site, i)
+        for site, v in values.items()
+        for i in range(v.shape[1])
+    )
+    assert (found[0].site, found[0].number) == top[1:]
+    assert found[0].value == pytest.approx(values[top[1]][truth, top[2]].mean(), rel=1e-4)
+    assert best_neurons(live, Goal("no such text"), edits) == []
+
+
+def test_every_candidate_is_tried_and_the_best_is_taken(live: LiveModel) -> None:
+    field = next(iter(live.family.items(0, 1, 0)[0].labels))
+    said = []
+    found = find_edits(
+        live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6, progress=lambda *now: said.append(now)
+    )
+    assert {*found.tried["where"]} == {"all", "-1"} and {*found.tried["truth"]} == {"now", "next"}
+    best = found.tried.loc[found.tried["worth"].idxmax()]
+    assert tuple(map(str, found.edits)) == best["edits"]
+    prompts = choosing_prompts(live, 40, 0)
+    made = sample(live, prompts, 6, 6, 0, found.edits)
+    new = [g.text[len(live.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
+    assert best["success"] == pytest.approx(np.mean(["1" in text for text in new]))
+    assert said[-1][1:] == (len(found.tried), len(found.tried)) and found.prompts == prompts
+
+
+def test_prompts_of_a_data_set_without_its_own_can_be_read_back(live: LiveModel) -> None:
+    prompts = choosing_prompts(live, 40, 0)
+    first = live.family.items(40, 41, 0)[0].payload
+    assert len(prompts) == 4 and (live.parse(prompts[0]) == first[: len(live.parse(prompts[0]))]).all()
+
+
+def test_a_model_without_codebooks_has_no_codes_to_find(live: LiveModel, data: Path) -> None:
+    base = LiveModel(ModelSpec("b", "transformer", "text", "x", MACHINE.settings, "checkpoints/gpt2-base"), data)
+    with pytest.raises(Unsupported, match="no codebooks"):
+        find_edits(base, Goal("1", ("state", "01")))
+
+
+# ---- the commands
+
+
+def test_the_command_gives_edits_and_the_line_that_steers_with_them(
+    live: LiveModel, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    field = next(iter(live.family.items(0, 1, 0)[0].labels))
+    arguments = ("find-topic-codes", "gpt2", field, "01", "--success", "1", "--items", "30", "--samples", "4")
+    found = answer(capsys, *arguments, "--new-tokens", "4", data=data)
+    assert {"model", "field", "value", "edits", "sites", "tried", "steer"} <= found.keys()
+    assert {"site", "codes", "worth", "precision", "recall"} == found["sites"][0].keys()
+    line = shlex.split(found["steer"].replace("PROMPT", "'01 22'"))[3:]
+    line[line.index("--samples") + 1] = "6"
+    steered = answer(capsys, *line, "--dose", "0,1", "--dose-samples", "6", data=data)
+    assert steered["steered"]["edits"] == found["edits"] and [d["strength"] for d in steered["dose"]] == [0, 1]
+    assert steered["dose"][1]["texts"] == steered["steered"]["texts"]
+    assert steered["dose"][0]["texts"] == steered["unsteered"]["texts"]
+    assert steered["neuron"] is None or steered["neuron"]["neurons"]
+    assert cli.main([*arguments, "--new-tokens", "4", "--data-dir", str(data)]) == 0
+    assert "Candidates, 4 samples each" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("find-topic-codes", "gpt2", "colour", "red", "--success", "1"), "Known fields"),
+        (("find-topic-codes", "gpt2", "colour", "red"), "--success"),
+        (("find-topic-codes", "gpt2-base", "colour", "red", "--success", "1"), "no codebooks"),
+        (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--topic", "dragon"), "FIELD=VALUE"),
+        (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--topic", "a=b"), "cannot be judged"),
+        (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--dose", "0,9"), "strengths"),
+    ],
+)
+def test_what_cannot_be_found_or_judged_is_refused_in_a_sentence(
+    wrong: tuple[str, ...], said: str, live: LiveModel, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert cli.main([*wrong, "--data-dir", str(data)]) != 0
+    assert said in capsys.readouterr().err

@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from backend.catalog import find
+from backend.errors import BadInput, CheckpointError
+from backend.families import open_family
+from backend.formats.image_weights import ImportedTokenizer
+from backend.importing import FORMATS, import_checkpoint, tokenizer_of
+from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
+from tests.backend.commands import answer, refused
+from tests.backend.published_tokenizers import (
+    DEEP,
+    SMALL,
+    VQ16,
+    llamagen_state,
+    random_weights,
+    save_diffusers,
+    taming_state,
+    taming_yaml,
+)
+from tests.backend.wrapped_models import Reference, config, settings
+
+GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
+CASES = [
+    ("llamagen", "llamagen_vq", "vq_model.pt", "config.json"),
+    ("llamagen", "llamagen_vq", "", ""),
+    ("fvq", "fvq_vit", "fvq_last.pt", ""),
+    ("fvq", "fvq_vit", "fvq2vqgan.pt", "config.json"),
+    ("fvq", "fvq_dit", "fvq_last.pt", "config.json"),
+    ("fvq", "fvq_dit", "fvq2vqgan.pt", ""),
+    ("vqgan-lc", "vqgan_lc", "", "vq-tiny.yaml"),
+    ("vqgan-lc", "vqgan_lc", "vqgan-lc-tiny-f4-dim8.pth", "args.json"),
+    ("vqgan-lc", "vqgan_lc_mlp", "", ""),
+    ("taming", "taming_vqgan", "last.ckpt", "model.yaml"),
+    ("taming", "taming_vqgan_callbacks", "", ""),
+    ("diffusers", "diffusers_vq", "vqvae", ""),
+    ("diffusers", "diffusers_vq_nomidattn", "", ""),
+    ("diffusers", "diffusers_movq_spatial", "vqvae", ""),
+]
+
+
+class Ran:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.marker}",)
+
+
+def read(format: str, path: Path, base: Path | None = None) -> ImportedTokenizer:
+    found = FORMATS[format](path, base)
+    assert isinstance(found, ImportedTokenizer)
+    return found
+
+
+# -- parity with the original programs ---------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"there are no golden checkpoints in {GOLDEN}")
+@pytest.mark.parametrize(("format", "folder", "file", "base"), CASES, ids=["-".join(filter(None, c)) for c in CASES])
+def test_golden_tokens_are_identical_and_pixels_within_1e_4(format: str, folder: str, file: str, base: str) -> None:
+    where = GOLDEN / folder
+    arrays = {k: torch.from_numpy(v) for f in ("input.npz", "output.npz") for k, v in np.load(where / f).items()}
+    model = tokenizer_of(read(format, where / file, where / base if base else None))
+    latents = model.encoder(arrays["image"])
+    torch.testing.assert_close(latents, arrays["latents" if format == "diffusers" else "pre_quant"], atol=1e-4, rtol=0)
+    assert torch.equal(model.tokens(arrays["image"])[:, 0], arrays["indices"])
+    for ids, pixels in (("indices", "decoded_from_indices"), ("edited_indices", "decoded_edited")):
+        decoded = model.decode(model.lookup(arrays[ids][:, None]))
+        torch.testing.assert_close(decoded, arrays[pixels], atol=1e-4, rtol=0)
+    if "effective_codebook" in arrays:
+        torch.testing.assert_close(model.table(), arrays["effective_codebook"], atol=1e-5, rtol=0)
+
+
+# -- other sizes -------------------------------------------------------------------------------------------------------
+
+ASYMMETRIC = replace(SMALL, encoder=Half(32, (64, 32, 96), 3, (0, 2), False), decoder=Half(32, (32, 64, 32), 1, (1,)))
+ONE_LEVEL = VqganSettings(Half(32, (32,), 1, ()), Half(32, (32,), 2, ()), latent_channels=3, code_dim=2)
+
+
+def write(format: str, settings: VqganSettings, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    if format == "diffusers":
+        save_diffusers(folder, settings)
+        return folder
+    if format in ("llamagen", "fvq"):
+        torch.save({"model": llamagen_state(settings), "args": argparse.Namespace(lr=1)}, folder / "model.pt")
+        return folder / "model.pt"
+    state = taming_state(settings)
+    if format == "vqgan-lc":
+        state["tok_embeddings.weight"] = state.pop("quantize.embedding.weight")
+    torch.save({"state_dict": state}, folder / "last.ckpt")
+    return folder
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("settings", [SMALL, DEEP, ASYMMETRIC, ONE_LEVEL], ids=["small", "deep", "asymmetric", "one"])
+@pytest.mark.parametrize("format", ["llamagen", "fvq", "vqgan-lc", "taming", "diffusers"])
+def test_other_sizes_are_read_off_the_weights(format: str, settings: VqganSettings, tmp_path: Path) -> None:
+    if format == "diffusers":  # this format has the same middle and the same widths in both halves
+        widths = settings.encoder.channels
+        settings = replace(
+            settings,
+            encoder=replace(settings.encoder, stem=widths[0], mid_attention=False),
+            decoder=replace(settings.decoder, stem=widths[-1], channels=widths[::-1], mid_attention=False),
+            norm_groups=16,
+        )
+    found = read(format, write(format, settings, tmp_path / "a"))
+    assert found.settings == settings and found.normalized == (format == "llamagen")
+    expected = random_weights(settings)
+    assert found.weights.keys() == expected.keys()
+    assert all(torch.equal(found.weights[name], tensor) for name, tensor in expected.items())
+    model = tokenizer_of(found)
+    cell = settings.downsampling
+    assert model.tokens(torch.zeros(1, 3, 4 * cell, 2 * cell)).shape == (1, 1, 4, 2)
+    assert VqganSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+def test_the_moving_average_and_names_of_parallel_or_compiled_training_are_understood(tmp_path: Path) -> None:
+    state, average = llamagen_state(SMALL), llamagen_state(SMALL, seed=1)
+    wrapped = {f"module._orig_mod.{name}": tensor for name, tensor in average.items()}
+    torch.save({"model": state, "ema": wrapped, "steps": 3}, tmp_path / "a.pt")
+    assert torch.equal(read("llamagen", tmp_path).table, average["quantize.embedding.weight"])
+
+
+def test_half_precision_becomes_float32(tmp_path: Path) -> None:
+    torch.save({"model": {name: t.half() for name, t in llamagen_state(SMALL).items()}}, tmp_path / "a.pt")
+    found = read("llamagen", tmp_path / "a.pt")
+    assert {t.dtype for t in (found.table, *found.weights.values())} == {torch.float32}
+
+
+# -- what contradicts itself -------------------------------------------------------------------------------------------
+
+
+def set_in(*keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
+    def change(config: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            config = config[key]
+        config[keys[-1]] = to
+
+    return change
+
+
+DD = ("model", "params", "ddconfig")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (set_in("model", "params", "n_embed", to=1 << 40), "'n_embed' is 1099511627776, but the weights say 64"),
+        (set_in("model", "params", "embed_dim", to=7), "'embed_dim'"),
+        (set_in(*DD, "ch_mult", to=[1, 1]), "'ch_mult'"),
+        (set_in(*DD, "ch_mult", to="1,2"), "'ch_mult'"),
+        (set_in(*DD, "ch", to=64), "'ch'"),
+        (set_in(*DD, "num_res_blocks", to=2), "'num_res_blocks'"),
+        (set_in(*DD, "z_channels", to=None), ""),
+        (set_in(*DD, "attn_resolutions", to=[32, 16]), "'attn_resolutions'"),
+        (set_in(*DD, "attn_resolutions", to=[16, 4]), ""),
+        (set_in(*DD, "double_z", to=True), "'double_z'"),
+        (set_in("model", "target", to="taming.models.vqgan.GumbelVQ"), "Gumbel"),
+        (set_in("model", to=[1]), ""),
+    ],
+)
+def test_a_yaml_that_contradicts_the_weights_is_refused(change: Any, match: str, tmp_path: Path) -> None:
+    path = write("taming", SMALL, tmp_path / "a")
+    config = taming_yaml(SMALL)
+    change(config)
+    (path / "model.yaml").write_text(yaml.safe_dump(config))
+    for base in (path / "model.yaml", None):  # given, or found beside the checkpoint
+        if match:
+            with pytest.raises(CheckpointError, match=match):
+                read("taming", path, base)
+        else:
+            assert read("taming", path, base).settings == SMALL
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"_class_name": "AutoencoderKL"}, "AutoencoderKL"),
+        ({"norm_num_groups": 48}, "48 groups"),
+        ({"norm_num_groups": "32"}, "norm_num_groups"),
+        ({"norm_type": "layer"}, "norm_type"),
+        ({"norm_type": "spatial"}, "Missing"),
+        ({"act_fn": "gelu"}, "act_fn"),
+        ({"vq_embed_dim": 12}, "vq_embed_dim"),
+        ({"block_out_channels": [32, 32]}, "block_out_channels"),
+        ({"down_block_types": ["DownEncoderBlock2D"] * 2}, "down_block_types"),
+        ({"up_block_types": ["UpDecoderBlock2D"]}, "up_block_types"),
+        ({"mid_block_add_attention": False}, "mid_block_add_attention"),
+        ({"num_vq_embeddings": 1 << 31}, "num_vq_embeddings"),
+    ],
+)
+def test_a_diffusers_configuration_that_contradicts_the_weights_is_refused(
+    change: dict[str, Any], match: str, tmp_path: Path
+) -> None:
+    config = save_diffusers(tmp_path, SMALL)
+    assert read("diffusers", tmp_path).settings == SMALL
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(CheckpointError, match=match):
+        read("diffusers", tmp_path)
+
+
+def test_the_normalisation_of_llamagen_and_fvq_is_not_mixed_up(tmp_path: Path) -> None:
+    path = write("llamagen", SMALL, tmp_path)
+    base = tmp_path / "config.json"
+    for value, right, wrong in ((True, "llamagen", "fvq"), (False, "fvq", "llamagen")):
+        base.write_text(json.dumps({"codebook_size": 64, "codebook_l2_norm": value}))
+        assert read(right, path, base).normalized is value
+        with pytest.raises(CheckpointError, match=f"format {right}"):
+            read(wrong, tmp_path)
+    torch.save({"model": llamagen_state(replace(SMALL, code_dim=256))}, tmp_path / "wide.pt")
+    assert any("format fvq" in warning for warning in read("llamagen", tmp_path / "wide.pt").warnings)
+
+
+# -- what cannot be trusted --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"encoder.mid.0.conv1.weight": None}, "Missing: encoder.mid.0.conv1.weight"),
+        (
+            {"encoder.conv_blocks.1.res.0.nin_shortcut.bias": None},
+            "Missing: encoder.conv_blocks.1.res.0.nin_shortcut.bias",
+        ),
+        ({"decoder.conv_blocks.0.upsample.conv.weight": None}, "upsample.conv.weight"),
+        ({"decoder.conv_in.weight": None}, "decoder.conv_in.weight"),
+        ({"quant_conv.weight": None}, "quant_conv.weight"),
+        ({"quantize.embedding.weight": None}, "quantize.embedding.weight"),
+        ({"quantize.embedding.weight": torch.ones(64, 5)}, "codes have 6 values"),
+        ({"quantize.embedding.weight": torch.ones(6)}, "codebook has the shape"),
+        ({"quantize.embedding.weight": torch.ones(64, 6, dtype=torch.int64)}, "int64"),
+        ({"quantize.embedding.weight": torch.ones(1, 6).expand(1 << 40, 6)}, "more values than the file holds"),
+        ({"quantize.embedding.weight": torch.full((64, 6), torch.nan)}, "not finite"),
+        ({"encoder.conv_out.weight": torch.ones(16, 64, 5, 5)}, "encoder.conv_out.weight .16, 64, 5, 5."),
+        ({"encoder.conv_in.weight": torch.ones(32, 4, 3, 3)}, "4 channels"),
+        ({"encoder.conv_blocks.9999.res.0.conv2.weight": torch.ones(1, 1, 1, 1)}, "parts 0, 1, ..."),
+        ({"encoder.extra.weight": torch.ones(3)}, "Unknown: encoder.extra.weight"),
+        (
+            {"encoder.conv_blocks.0.downsample.conv.weight": torch.ones(32, 32, 3, 3).expand(9, 32, 32, 3, 3)},
+            "Wrong shape",
+        ),
+        ({"encoder.mid.0.norm1.weight": "text"}, "no tensor"),
+    ],
+)
+def test_weights_that_are_missing_unknown_or_wrong_are_named(change: Any, match: str, tmp_path: Path) -> None:
+    state = {name: tensor for name, tensor in (llamagen_state(SMALL) | change).items() if tensor is not None}
+    torch.save({"model": state}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=match):
+        read("llamagen", tmp_path)
+
+
+def bridge(width: int = 16, patch: int = 2, dim: int = 6) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    affine = {
+        "blocks.0.attn.qkv": (3 * width, width),
+        "blocks.0.attn.proj": (width, width),
+        "blocks.0.mlp.fc1": (2 * width, width),
+        "blocks.0.mlp.fc2": (width, 2 * width),
+        "final_layer.linear": (patch * patch * dim, width),
+    }
+    found = {f"{name}.weight": torch.randn(shape) for name, shape in affine.items()}
+    found |= {f"{name}.bias": torch.randn(shape[0]) for name, shape in affine.items()}
+    found |= {
+        "x_embedder.proj.weight": torch.randn(width, dim, patch, patch),
+        "x_embedder.proj.bias": torch.zeros(width),
+    }
+    return {f"quantize.qbridge.{name}": tensor for name, tensor in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("codes", "change", "match"),
+    [
+        (64, {}, ""),
+        (60, {}, "no square"),
+        (64, {"blocks.0.mlp.fc1.bias": None}, "no 'blocks.0.mlp.fc1.bias'"),
+        (64, {"blocks.0.attn.qkv.weight": torch.ones(40, 16)}, "cannot be computed"),
+        (64, {"blocks.0.adaLN_modulation.1.weight": torch.ones(96, 16)}, "no known part"),
+        (64, {"final_layer.linear.bias": torch.full((24,), torch.inf)}, "not finite"),
+    ],
+)
+def test_a_bridge_that_does_not_fit_is_refused(codes: int, change: Any, match: str, tmp_path: Path) -> None:
+    state = llamagen_state(SMALL, codes) | bridge() | {f"quantize.qbridge.{n}": t for n, t in change.items()}
+    torch.save({"model": {n: t for n, t in state.items() if t is not None}}, tmp_path / "a.pt")
+    if match:
+        with pytest.raises(CheckpointError, match=match):
+            read("fvq", tmp_path)
+        return
+    assert read("fvq", tmp_path).table.shape == (64, 6)
+    with pytest.raises(CheckpointError, match="format fvq"):
+        read("llamagen", tmp_path)
+
+
+def test_a_projector_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    state = taming_state(SMALL)
+    del state["quantize.embedding.weight"]
+    good = {"tok_embeddings.weight": torch.randn(50, 20), "codebook_projection.weight": torch.randn(6, 20)}
+    bias = {"codebook_projection.bias": torch.randn(6)}
+    cases: list[tuple[dict[str, Any], str]] = [
+        (good | bias, ""),
+        (good, "projector has"),
+        (good | bias | {"codebook_projection.weight": torch.randn(6, 21)}, "does not fit codes of 20"),
+        (good | bias | {"tok_embeddings.weight": torch.randn(50)}, "projector has"),
+        ({"tok_embeddings.weight": torch.randn(50, 6)}, ""),
+        ({"tok_embeddings.weight": torch.randn(50, 20)}, "codes have 6 values"),
+    ]
+    for codebook, match in cases:
+        torch.save({"state_dict": state | codebook}, tmp_path / "a.pth")
+        if match:
+            with pytest.raises(CheckpointError, match=match):
+                read("vqgan-lc", tmp_path)
+        else:
+            assert read("vqgan-lc", tmp_path).table.shape == (50, 6)
+
+
+@pytest.mark.parametrize("format", ["llamagen", "fvq", "vqgan-lc", "taming"])
+def test_a_pickle_with_code_is_refused_and_nothing_runs(format: str, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    path = tmp_path / "a.pt"
+    for content in ({"model": llamagen_state(SMALL), "x": Ran(marker)}, {"model": {"encoder.x": Ran(marker)}}):
+        torch.save(content, path)
+        with pytest.raises(CheckpointError, match="nothing was run"):
+            read(format, path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.999])
+@pytest.mark.parametrize("format", ["llamagen", "taming", "diffusers"])
+def test_a_file_that_was_cut_off_is_refused(format: str, kept: float, tmp_path: Path) -> None:
+    write(format, SMALL, tmp_path)
+    file = max(tmp_path.iterdir(), key=lambda f: f.stat().st_size)
+    file.write_bytes(file.read_bytes()[: int(kept * file.stat().st_size)])
+    with pytest.raises(CheckpointError):
+        read(format, tmp_path)
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    torch.save({"model": llamagen_state(SMALL)}, tmp_path / "plain.zip")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.zip") as old,
+        zipfile.ZipFile(tmp_path / "a.pt", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(CheckpointError, match="compressed"):
+        read("llamagen", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["!!python/object/apply:os.system ['touch ran']", "a: [", "- 1", "[" * 3_000, "\0", "x" * (1 << 21)]
+)
+def test_a_yaml_that_is_no_table_or_runs_something_is_refused(text: str, tmp_path: Path) -> None:
+    path = write("taming", SMALL, tmp_path / "a")
+    base = tmp_path / "model.yaml"
+    base.write_text(text)
+    with pytest.raises(CheckpointError, match="model.yaml"):
+        read("taming", path, base)
+
+
+def test_a_folder_must_hold_one_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="none"):
+        read("llamagen", tmp_path)
+    for name in ("a.pt", "b.ckpt"):
+        torch.save({"model": llamagen_state(SMALL)}, tmp_path / name)
+    with pytest.raises(BadInput, match="a.pt, b.ckpt"):
+        read("llamagen", tmp_path)
+
+
+# -- into a data directory ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["llamagen", "diffusers"])
+def test_import_adds_a_model_that_encodes_and_decodes_as_the_file_does(
+    format: str, tmp_path: Path, capsys: Any
+) -> None:
+    path, data = write(format, SMALL, tmp_path / "theirs"), tmp_path / "data"
+    found = answer(capsys, "import", format, str(path), "--name", "mine", data=data)
+    assert found["model"] == "mine" and found["codebooks"] == ["vq"] and "scenes of 64 pixels" in found["warnings"][-1]
+    assert "--overwrite" in refused(capsys, 2, "import", format, str(path), "--name", "mine", data=data)
+    family = open_family(find("mine", data), data)
+    info = family.codebooks()[0]
+    assert (info.num_codes, info.dim, family.grid(64, 64)) == (64, 6, (32, 32))
+    items = family.items(0, 2, 0)
+    codes = family.encode(items).grids["vq"].codes.reshape(2, 32, 32, 1)
+    model = tokenizer_of(read(format, path))
+    pixels = torch.from_numpy(np.stack([item.payload for item in items]))
+    np.testing.assert_array_equal(codes[..., 0], model.tokens(pixels)[:, 0].numpy())
+    with torch.no_grad():
+        decoded = model.decode(model.lookup(torch.from_numpy(codes[None, ..., 0]).long().movedim(0, 1)))
+    np.testing.assert_allclose(family.decode({"vq": codes}), decoded.numpy(), atol=1e-4)
+
+
+def test_a_tokenizer_is_shown_the_person_s_own_pictures(tmp_path: Path) -> None:
+    path, data, photos = write("fvq", SMALL, tmp_path / "theirs"), tmp_path / "data", tmp_path / "photos"
+    photos.mkdir()
+    with pytest.raises(BadInput, match="No image"):
+        import_checkpoint("fvq", path, data, images=photos)
+    assert not data.exists()
+    Image.new("RGB", (300, 280), "red").save(photos / "red.png")
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    report = import_checkpoint("fvq", path, data, images=photos)
+    assert report.model == "theirs-model" and "broken.jpg" in report.warnings[-1]
+    (item,) = open_family(find(report.model, data), data).items(0, 1, 0)
+    assert item.payload.shape == (3, 256, 256)
+    codebooks, base = Reference(config("gpt2"), settings("mlp")).save(tmp_path / "text")
+    with pytest.raises(BadInput, match="--images"):
+        import_checkpoint("codebook-features", codebooks, data, base=base, images=photos)
+    with pytest.raises(BadInput, match="no folder"):
+        import_checkpoint("diffusers", path, data, name="other")
+
+
+# -- full size ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_settings_of_vq_16_make_its_published_number_of_parameters() -> None:
+    """How long it takes to load and use is measured by `tests/benchmarks/bench_import.py`."""
+    with torch.device("meta"):
+        halves = VqganEncoder(VQ16), VqganDecoder(VQ16)
+    assert sum(p.numel() for half in halves for p in half.parameters()) + 16384 * 8 == 71_883_403
