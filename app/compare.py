@@ -203,12 +203,12 @@ def lines(
     lost = [np.abs(one.decoded - originals).mean(1) / 2 for one in compared]  # [picture, height, width] each
     top = max(float(np.quantile(np.stack(lost), 0.999)), 1 / 255)
     colours = _matched(compared, lives) if view == "tokens" else []
-    scores = frame.set_index(["picture", "model"])
+    scores = {(row.picture, row.model): row for row in records(frame)}
     made = []
     for i in order(frame, how):
         cells = [Shown(to_bytes(originals[i]), shown[i].title)]
         for number, one in enumerate(compared):
-            row = scores.loc[(i, one.model)]
+            row = scores[i, one.model]
             note = f"{row.psnr:.2f} dB · SSIM {row.ssim:.3f}"
             if view == "wipe":
                 cell = Shown(to_bytes(one.decoded[i]), f"{shown[i].title} by {one.model}", note, True)
@@ -219,7 +219,7 @@ def lines(
                     pictures.places_to_rgb(colours[number][i]), f"codes of {shown[i].title} by {one.model}", note, True
                 )
             cells.append(cell)
-        notes = [f"{scores.loc[(i, compared[0].model)].disagreement:.2f} dB apart"] if len(compared) > 1 else []
+        notes = [f"{scores[i, compared[0].model].disagreement:.2f} dB apart"] if len(compared) > 1 else []
         source, _, index = shown[i].name.partition(".")
         place = {"own": index} if source == "own" else {"item": index}
         href = html.address("image_tokens", model=compared[0].model, source=source, **place)

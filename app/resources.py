@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import json
 import os
 import threading
@@ -27,12 +28,12 @@ from backend.types import CodeRef
 
 CACHED = frozenset(
     (
-        "facts metrics published codebooks codes code examples tokens_of labels_of neighbours together alike search "
+        "facts metrics codebooks codes code examples tokens_of labels_of neighbours together alike search "
         "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
         "beside describe descriptions concepts passage_codes covered_passages next_topic"
     ).split()
 )
-OF_ALL = frozenset(("models", "comparisons"))  # of no one build: looked at again every few seconds
+OF_ALL = frozenset(("models", "comparisons", "published"))  # of no one build: looked at again every few seconds
 LIVE = frozenset("lens steer stream generate compare arms find_codes effect believe encode decode".split())
 REFRESH_SECONDS = 3
 WARM_UP_SECONDS = 1.5  # after the first page
@@ -69,7 +70,9 @@ class _Cached:
 
     def live(self, model: str) -> Any:
         """The model itself, with its questions counted in the trace."""
-        return _Counted(self._explorer.live(model))
+        found = self._explorer.live(model)
+        _loaded(model)
+        return _Counted(found)
 
     def _read(self, name: str, *args: Any, **kwargs: Any) -> Any:
         first = args[0] if args else next(iter(kwargs.values()))
@@ -86,6 +89,16 @@ class _Cached:
             seconds = time.perf_counter() - started if cached else call.seconds
             state.trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
         return answer
+
+
+@st.cache_resource(show_spinner=False)
+def _loaded(model: str) -> None:
+    """Once a model: leave what is loaded for good out of the garbage collection that Streamlit does after every run.
+
+    Looking through all of it takes a quarter of a second, in which a click would wait.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class _Counted:

@@ -164,7 +164,8 @@ class SearchResult:
         matches: positions that match (each counts once); `matches_held_out`: those in half 1.
         unplaced: matches whose first character lies between two tokens, or whose group is empty; they count nowhere.
         positions: positions of the build.
-        candidates: codes with at least `min_support` hits (of half 0 where `held_out` was asked for); `codes` holds the first `limit` of them.
+        candidates: codes with at least `min_support` hits (of half 0 where `held_out` was asked for); `codes` holds the
+            first `limit` of them.
         codes: one row a code, best first: `ref, site, code, precision, recall, f1, hits, count, precision_low,
             precision_high, recall_low, recall_high` (Wilson 95 % intervals), `held_out_precision, held_out_recall,
             held_out_hits, held_out_count` (the same on half 1; NaN where nothing is to be divided by), `control`

@@ -16,6 +16,7 @@ from backend.concepts import measure_concepts, text_floor
 from backend.data.corpus import HELD_OUT_SEED
 from backend.data.judging import trial_of
 from backend.errors import Unsupported
+from backend.evaluate_images import measure_images
 from backend.families import open_family
 from backend.families.transformer import TransformerFamily
 from backend.machine_measures import measure_state_codes, measure_transitions
@@ -56,9 +57,15 @@ def evaluate(
     base = (
         open_family(catalog.find(spec.base, data_dir), data_dir, device) if spec.base and spec.base != model else None
     )
+    measures = Measures()
+    if "decode" in family.capabilities:
+        for seed in range(seeds):
+            if progress:
+                progress(f"evaluating {model}, seed {seed}", seed, seeds)
+            measure_images(family, measures, seed, items)
+        return measures.metrics()
     if "logits" not in family.capabilities:
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
-    measures = Measures()
     steering = None
     if "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
         steering = SteeringMeasures(LiveModel(spec, data_dir, device), progress)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from backend.analysis.likeness import psnr, ssim
-from backend.data.images import ImageDataset
 from backend.data.image_settings import HELD_OUT_SEED
+from backend.data.images import ImageDataset
 from backend.families.image_tokenizer import ImageTokenizerFamily, load_producer
 from backend.measures import Measures
 from backend.nn.image_tokenizer import rows_of_cells
@@ -48,18 +48,19 @@ def measure_images(family: ImageTokenizerFamily, into: Measures, seed: int, coun
     effective = sum(_entropy(found) for found in counts.values()) / math.log(2) / family.model.downsampling**2
     into.add("bits_per_pixel", bits, pictures * cells, "log2 of the number of codes, summed over tables, a pixel")
     into.add(
-        "bits_per_pixel_effective", effective, pictures * cells, "entropy of the codes in bits, summed over tables, a pixel"
+        "bits_per_pixel_effective",
+        effective,
+        pictures * cells,
+        "entropy of the codes in bits, summed over tables, a pixel",
     )
     _fold(family, dataset.pixels(0, min(pictures, BATCH), held_out), into)
 
 
-def _count(
-    family: ImageTokenizerFamily, dataset: ImageDataset, seed: int, pictures: int
-) -> dict[str, np.ndarray]:
+def _count(family: ImageTokenizerFamily, dataset: ImageDataset, seed: int, pictures: int) -> dict[str, np.ndarray]:
     """site -> how often each code was chosen, int64 `[code]`."""
     counts = {info.site: np.zeros(info.num_codes, np.int64) for info in family.codebooks()}
     for start in range(0, pictures, BATCH):
-        encoded = family.encode_pixels(dataset.pixels(start, min(start + BATCH, pictures), seed))
+        encoded = family.encode_pixels(list(dataset.pixels(start, min(start + BATCH, pictures), seed)))
         for site, found in counts.items():
             found += np.bincount(encoded.grids[site].codes[:, 0], minlength=len(found))
     return counts
@@ -93,13 +94,18 @@ def _likeness(family: ImageTokenizerFamily, originals: np.ndarray, into: Measure
     made = []
     side = originals.shape[2] // family.model.downsampling
     for start in range(0, len(originals), BATCH):
-        encoded = family.encode_pixels(originals[start : start + BATCH])
+        encoded = family.encode_pixels(list(originals[start : start + BATCH]))
         maps = {site: grid.codes.reshape(-1, side, side, 1) for site, grid in encoded.grids.items()}
         made.append(family.decode(maps))
     rebuilt = np.concatenate(made)
     n = len(originals)
     into.add("psnr", float(psnr(originals, rebuilt).mean()), n, "dB over RGB at 8 bits, mean over held-out pictures")
-    into.add("ssim", float(ssim(originals, rebuilt).mean()), n, "gaussian window of 11, mean over colours and held-out pictures")
+    into.add(
+        "ssim",
+        float(ssim(originals, rebuilt).mean()),
+        n,
+        "gaussian window of 11, mean over colours and held-out pictures",
+    )
     into.add(
         "feature_distance",
         float(feature_distance(originals, rebuilt).mean()),

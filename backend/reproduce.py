@@ -142,15 +142,17 @@ SMALL = Table(
 
 def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
     """Plain base, attention k = 8, attention + MLP, MLP k = 64 on one kind of text."""
-    tuned = dataclasses.replace(FINE_TUNE, steps=600, lr=1e-3)
+    tuned = dataclasses.replace(
+        FINE_TUNE, steps=400, batch=8, lr=1e-3, decay=0.8, autoencoding=0.1, commitment=0.02, save_every=100
+    )
 
     def paper(row: str, loss: float, accuracy: float) -> dict[str, Any]:
         return {"source": f"Tamkin et al., Table 2, {source}: {row}", "lm_loss": loss, "lm_accuracy": accuracy}
 
     stories = name == "stories"
     short = name.removesuffix("-source")
-    attention = Placement("attn", codes=512, k=8)
-    mlp = Placement("mlp", codes=2048, k=64)
+    attention = Placement("attn", codes=512, k=8, similarity="cosine")
+    mlp = Placement("mlp", codes=2048, k=64, similarity="cosine")
     return Table(
         {"name": name, "length": 256},
         Shape("gpt_neox", layers=3, dim=192, heads=6, mlp=768),
@@ -230,7 +232,7 @@ def reproduce(
     The trained models join the catalog of the data directory, a fast run's under names that end in `-quick`.
 
     Args:
-        name: key of `TABLES`.
+        name: key of `TABLES`, or `utilization` (`backend.reproduce_images`).
         data_dir: where models, training states and the record go.
         fast: see `quick`; the record says so and is called `NAME-quick`.
         seeds: of the evaluation.
@@ -241,8 +243,15 @@ def reproduce(
     Raises:
         UsageError: there is no such table.
     """
+    if name == "utilization":
+        from backend.reproduce_images import reproduce_utilization
+
+        record = reproduce_utilization(data_dir, fast=fast, seeds=seeds, device=device, progress=progress)
+        record = {"commit": _commit()} | record
+        write_record(record, data_dir)
+        return record
     if name not in TABLES:
-        raise UsageError(f"There is no table {name[:60]!r}. Known: {', '.join(TABLES)}.")
+        raise UsageError(f"There is no table {name[:60]!r}. Known: {', '.join(TABLES)}, utilization.")
     table = quick(TABLES[name]) if fast else TABLES[name]
     suffix = "-quick" if fast else ""
     base = table.rows[0].model + suffix

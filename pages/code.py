@@ -86,8 +86,11 @@ for column, title, note, found in zip(
         widgets.draw(widgets.chip_table(found, cells, labels, title))
 first, second, third = st.columns(3, gap="medium")
 with first:
-    widgets.section("Nearest vectors", "same codebook, by cosine")
-    widgets.draw(widgets.chip_table(near, {"Cosine": lambda r: html.number(r.cosine)}, labels, "nearest vectors"))
+    widgets.section(
+        "Nearest vectors", f"same codebook, by {'distance' if stats.info.similarity == 'euclidean' else 'cosine'}"
+    )
+    cells = {"Distance": lambda r: html.number(r.distance), "Cosine": lambda r: html.number(r.cosine)}
+    widgets.draw(widgets.chip_table(near, cells, labels, "nearest vectors"))
 with second:
     widgets.section("Alike in other codebooks", "overlap (Jaccard) of the positions")
     widgets.draw(widgets.chip_table(alike, {"Overlap": lambda r: html.bar(r.jaccard)}, labels, "alike codes"))

@@ -1,4 +1,4 @@
-const PATCH = 60;
+const PATCH = 60, PAUSE = 600;  // pixels; milliseconds
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   let root = parentElement.querySelector(".root");
@@ -64,7 +64,7 @@ export default function (component) {
       if (part.image) cut(part.image);
       if (own.overlay && pane.overlay) { pen.globalAlpha = data.opacity; cut(own.overlay); pen.globalAlpha = 1; }
       const step = side * own.zoom / cols;
-      if (data.lines && step > 5) {
+      if (data.lines && step > 5 && pane.id !== "error" && pane.id !== "footprint") {
         pen.lineWidth = 1; pen.strokeStyle = "rgba(128,128,128,0.45)"; pen.beginPath();
         for (let c = 0; c <= cols; c++) { const x = Math.round(place(0, c, side, high)[0]) + 0.5; pen.moveTo(x, 0); pen.lineTo(x, high); }
         for (let r = 0; r <= rows; r++) { const y = Math.round(place(r, 0, side, high)[1]) + 0.5; pen.moveTo(0, y); pen.lineTo(side, y); }
@@ -119,6 +119,7 @@ export default function (component) {
     return r * cols + c;
   };
   const report = (pane, a, b) => {
+    clearTimeout(own.pause);  // while somebody goes on painting, only the map follows
     own.sent = performance.now(); root.dataset.shown = "";
     setTriggerValue("picked", { pane, box: box(a, b) });
   };
@@ -131,6 +132,16 @@ export default function (component) {
     own.zoom = Math.max(1, Math.min(Math.max(1, Math.max(rows, cols) / 3), own.zoom * factor));
     if (x !== undefined) { own.x += (x - 0.5) * (before - span()); own.y += (y - 0.5) * (before - span()); }
     draw();
+  };
+  const settle = () => {  // what was chosen is seen now: note how long it took, and let the page do the rest
+    if (!own.sent || own.version === data.version) return;
+    const began = own.sent;
+    own.sent = 0;
+    own.version = data.version;
+    requestAnimationFrame(() => {
+      root.dataset.shown = String(Math.round(performance.now() - began));
+      own.pause = setTimeout(() => document.dispatchEvent(new CustomEvent("codescope-settled")), PAUSE);
+    });
   };
   own.buttons[0].onclick = () => zoom(1.6);
   own.buttons[1].onclick = () => zoom(1 / 1.6);
@@ -145,10 +156,7 @@ export default function (component) {
       image.onload = () => {
         if (part.url !== image.src) return;
         part.image = image; draw(); tell(own.hover >= 0 ? own.hover : data.selected, null);
-        if (own.sent && pane.id === data.answer) {  // how long a change took until it was seen
-          const began = own.sent; own.sent = 0;
-          requestAnimationFrame(() => { root.dataset.shown = String(Math.round(performance.now() - began)); });
-        }
+        if (pane.id === data.answer) settle();
       };
       image.src = pane.url;
     }
@@ -206,6 +214,9 @@ export default function (component) {
   }
   tell(own.hover >= 0 ? own.hover : data.selected, null);
   draw();
+  const waits = panes.some((pane, index) => pane.id === data.answer && !(parts[index].image && parts[index].image.src === pane.url));
+  if (!waits) settle();
+  if (!own.sent) own.version = data.version;
   const watch = new ResizeObserver(() => draw());
   watch.observe(root);
   return () => watch.disconnect();

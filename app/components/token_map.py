@@ -80,6 +80,7 @@ def map_data(
     look: Mapping[str, bool] | None = None,
     region: Sequence[int] | None = None,
     answer: str = "",
+    version: str = "",
     hint: str = "",
     side: int = 420,
 ) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def map_data(
         look: `lines` and `ids`: draw the grid, write the codes.
         region: top, left, bottom, right: framed on the pane `other`.
         answer: the pane in which a change is seen; the time until then is measured.
+        version: changes whenever a click has changed something.
         hint: what stands below while nothing is pointed at.
         side: longest side of a pane in pixels.
     """
@@ -139,6 +141,7 @@ def map_data(
         "href": html.address("code", model=model, site=cells.site) + "&code=",
         "tool": tool,
         "answer": answer,
+        "version": version,
         "hint": hint,
         "side": side,
     }
@@ -161,3 +164,22 @@ def token_map(data: dict[str, Any], *, key: str, on_pick: Callable[[], None]) ->
             `{"pane", "box"}`, the box as top, left, bottom, right.
     """
     _component()(key=key, data=data, on_picked_change=on_pick)
+
+
+_SETTLED = """
+export default function (component) {
+  const settled = () => component.setTriggerValue("settled", true);
+  document.addEventListener("codescope-settled", settled);
+  return () => document.removeEventListener("codescope-settled", settled);
+}
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def _watch() -> Any:
+    return st.components.v2.component("codescope.settled", js=_SETTLED)
+
+
+def runs_when_settled(key: str) -> None:
+    """Run the fragment that calls this again when the answer to the last choice has been in sight for a moment."""
+    _watch()(key=key, height=1, on_settled_change=lambda: None)

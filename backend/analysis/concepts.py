@@ -72,14 +72,14 @@ def concept_codes(
     alive = np.flatnonzero(counts[0] > 0)
     chosen, hits = [], []
     for positions in concepts.values():
-        found = [
+        tally = [
             np.bincount(numbered[positions[half[positions] == part]].ravel(), minlength=first[-1] + 1)[:-1]
             for part in (0, 1)
         ]
         matches = int((half[positions] == 0).sum())
-        f1 = 2 * found[0] / np.maximum(counts[0] + matches, 1)
+        f1 = 2 * tally[0] / np.maximum(counts[0] + matches, 1)
         chosen.append(int(f1.argmax()) if f1.max() > 0 else -1)
-        hits.append(found)
+        hits.append(tally)
     recalls = [
         [
             h[part][code] / max(1, int((half[positions] == part).sum())) if code >= 0 else 0.0

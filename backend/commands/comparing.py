@@ -7,8 +7,8 @@ import argparse
 from backend.commands.command import Answer, Command, Progress, positive, table
 
 COLUMNS = (
-    "model psnr psnr_std ssim feature_distance utilization ceiling perplexity tokens_counted bits_per_pixel bits_per_pixel_effective "
-    "encode_ms decode_ms"
+    "model psnr psnr_std ssim feature_distance utilization ceiling perplexity tokens_counted bits_per_pixel "
+    "bits_per_pixel_effective encode_ms decode_ms"
 ).split()
 
 

@@ -16,7 +16,9 @@ from backend.commands.command import Answer, Command, Progress, counting, metric
 from backend.engines import ENGINES
 
 BENCHMARKS = "tests/benchmarks"
-HEADLINES = ("lm_loss", "lm_accuracy", "transition_accuracy", "state_code_precision", "jsd_all_mlp_normalized")
+HEADLINES = (
+    "lm_loss lm_accuracy transition_accuracy state_code_precision jsd_all_mlp_normalized utilization utilization_ceiling psnr"
+).split()
 _IN_A_FRESH_PROCESS = (
     "import importlib, json, sys; module = importlib.import_module(sys.argv[1]); "
     "print(json.dumps(module.BENCHMARKS[sys.argv[2]](sys.argv[3] == 'quick')))"
@@ -115,7 +117,7 @@ def _write_card(model: str, data_dir: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="which comparison: tokfsm or tokfsm-small")
+    parser.add_argument("table", metavar="TABLE", help="which comparison: tokfsm, tokfsm-small, ..., utilization")
     parser.add_argument("--quick", action="store_true", help="few steps and small batches, to see that it works")
 
 

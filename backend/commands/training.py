@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backend.commands import training_images
 from backend.commands.command import Answer, Command, Progress, counting, everywhere, metric_table, positive
 from backend.commands.plans import KINDS, Kind, Plan, make_plan
 
@@ -48,6 +49,16 @@ def _options(parser: argparse.ArgumentParser) -> None:
             _machine_options(sub)
         else:
             _text_options(sub, name)
+    for name, about in training_images.RECIPES.items():
+        sub = recipes.add_parser(
+            name,
+            help=f"an image tokenizer on {about}",
+            description=f"Train an image tokenizer on {about}.",
+            parents=[everywhere(False)],
+            allow_abbrev=False,
+        )
+        sub.set_defaults(run=training_images.run)
+        training_images.add_options(sub)
 
 
 def _model_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
@@ -344,6 +355,8 @@ TRAIN = Command(
         "train stories --places attn --k 8",
         "train text --text my-novel.txt --places attn --k 8 --name mine",
         "train text --text my-novel.txt --from a-model-i-imported --places mlp --k 64 --name theirs-mlp",
+        "train scenes --method fvq --codes 4096",
+        "train folder --images my-pictures --method lc --codes 1024 --size 64 --name mine",
     ),
     _options,
     _run,

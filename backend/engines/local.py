@@ -1,5 +1,8 @@
-"""Makes shards in this process: forward passes in this thread; meanwhile a second one makes the next batch's items, and
-a third one writes files."""
+"""Makes shards in this process: forward passes here, beside them the next batch's items and the writing of files.
+
+1. A thread makes the items of the next batch while this one encodes; the order of batches stays as it is.
+2. Another writes a finished shard's files while the next shard is encoded.
+"""
 
 from __future__ import annotations
 

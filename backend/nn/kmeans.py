@@ -1,11 +1,15 @@
-"""Starting values for code tables: random activations, or the centres of Lloyd's k-means on them, all groups at once."""
+"""Starting values for code tables: random activations, or the centres of Lloyd's k-means on them, all groups at once.
+
+Where k > 1 codes stand together for an activation, the mean of the k nearest centres is a blur of it; `refine` moves the
+centres until the mean (or the sum) of the chosen ones is near.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from backend.nn.quantize import nearest, score
+from backend.nn.quantize import Similarity, nearest, rows_of, score
 
 
 def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
@@ -49,3 +53,49 @@ def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iteration
                 worst = fit[group].argsort()[: len(empty)]
                 table[group, empty] = rows[group, worst]
     return table
+
+
+def refine(
+    rows: Tensor,
+    table: Tensor,
+    k: int,
+    similarity: Similarity,
+    combine: str,
+    generator: torch.Generator,
+    *,
+    steps: int = 200,
+    batch: int = 1024,
+    rate: float = 0.4,
+) -> Tensor:
+    """Adam on the squared distance of activations to their k chosen codes together.
+
+    Args:
+        rows: float `[group, row, dim]`.
+        table: float `[group, code, dim]`, where it starts.
+        k: how many codes stand for an activation.
+        similarity: how they are chosen.
+        combine: how they are put together: `mean` or `sum`.
+        generator: CPU generator of the batches.
+        steps: of Adam.
+        batch: rows a step.
+        rate: learning rate at the start, in root mean squares of the activations; falls linearly to 0.
+
+    Returns:
+        float `[group, code, dim]`.
+    """
+    scale = rows.square().mean().sqrt().item()
+    if combine == "sum":
+        table, rate = table / k, rate / k
+    table = table.clone()
+    with torch.enable_grad():
+        table.requires_grad_(True)
+        optimizer = torch.optim.Adam([table], lr=rate * scale)
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = rate * scale * (1 - step / steps)
+            some = rows[:, torch.randint(rows.shape[1], (batch,), generator=generator).to(rows.device)]
+            codes = rows_of(table, nearest(some, table.detach(), k, similarity).ids)
+            together = codes.mean(-2) if combine == "mean" else codes.sum(-2)
+            optimizer.zero_grad()
+            (together - some).square().sum(-1).mean().backward()
+            optimizer.step()
+    return table.detach()

@@ -28,7 +28,8 @@ def feature_distance(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
 
     Args:
-        originals, others: float32 `[n, 3, height, width]` in [-1, 1], at least 8 pixels a side.
+        originals: float32 `[n, 3, height, width]` in [-1, 1], at least 8 pixels a side.
+        others: the same.
     """
     step = max(1, _PIXELS // max(1, originals.shape[2] * originals.shape[3]))
     found = [
@@ -59,7 +60,7 @@ def _features(images: Tensor) -> list[Tensor]:
 def _weights() -> list[Tensor]:
     """Filters without a constant part in the first layer, so that brightness alone does not set the features."""
     draw = np.random.default_rng(SEED)
-    made = []
+    made: list[Tensor] = []
     for inner, outer in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
         weight = draw.standard_normal((outer, inner, 3, 3)) * np.sqrt(2 / (9 * inner))
         if not made:

@@ -1,3 +1,3 @@
 """The store: one DuckDB file per model and build, and one SQLite file for what people write."""
 
-SCHEMA_VERSION = 1  # of schema.sql; a reader refuses any other
+SCHEMA_VERSION = 2  # of schema.sql; a reader refuses any other

@@ -14,7 +14,6 @@ import math
 import os
 import pickle
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +25,9 @@ from torch import Tensor, nn
 from backend.errors import CheckpointError, TrainingError
 from backend.nn.bottleneck import CodebookLayer
 from backend.nn.insertion import CodebookTransformer
-from backend.nn.kmeans import data_codes, kmeans_codes
+from backend.nn.kmeans import data_codes, kmeans_codes, refine
 from backend.train.batches import Batch
-
-Progress = Callable[[str, int, int], None]
+from backend.types import Progress
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,9 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         done = step + 1
-        losses[step] = loss.detach()  # not a list of tensors: those would keep the memory between them from being used again
+        losses[step] = (
+            loss.detach()
+        )  # not a list of tensors: those would keep the memory between them from being used again
         if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 2 / 3:
             reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
         if done % 50 == 0 or done == recipe.steps:
@@ -191,7 +191,7 @@ def initialize(
     Args:
         model: whose codebooks are set.
         batch: makes token ids.
-        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on them).
+        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on them, refined for k > 1).
         seed: of everything random in it.
         rows: activations looked at, at most.
         progress: called with (what, done, total).
@@ -211,7 +211,11 @@ def initialize(
                 model(input_ids=batch(64, generator), use_cache=False)
         sample = torch.cat(seen, dim=1)[:, :rows]
         make = kmeans_codes if how == "kmeans" else data_codes
-        layer.table.copy_(make(sample.float(), layer.config.codes, draws))
+        config, sample = layer.config, sample.float()
+        table = make(sample, config.codes, draws)
+        if config.k > 1 and how == "kmeans":
+            table = refine(sample, table, config.k, config.similarity, config.combine, draws)
+        layer.table.copy_(table)
         if progress:
             progress(f"codes of {name} from {how}", done + 1, len(model.codebooks))
 

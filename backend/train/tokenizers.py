@@ -69,7 +69,7 @@ class TokenizerRecipe:
     anneal: bool = True
     edges: float = 0.1
     width: int = 32
-    blocks: int = 2
+    blocks: int = 1
     downsampling: int = 4
     pool: int = POOL
     features: str = "autoencoder"
@@ -140,10 +140,11 @@ class Trained:
     curve: Sequence[Mapping[str, float]]
 
 
-class _Learner(nn.Module):
+class Learner(nn.Module):
     """Network and tables together, as they train."""
 
     def __init__(self, recipe: TokenizerRecipe, features: Tensor | None) -> None:
+        """Random weights; `features`: of `lc`, see `make_table`."""
         super().__init__()
         count = recipe.levels if recipe.method == "rvq" else 1
         normalized = recipe.method == "fc"
@@ -204,7 +205,7 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
     state = _read_state(recipe, run)
     features, extractor = _features(recipe, run, pool, state)
     torch.manual_seed(run.seed)
-    learner = _Learner(recipe, features).to(device)
+    learner = Learner(recipe, features).to(device)
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=recipe.lr, betas=(0.9, 0.95))
     window = torch.full((WINDOW * recipe.codes,), -1, dtype=torch.int32)
     first, tokens, curve, spent = 0, 0, list[dict[str, float]](), 0.0
@@ -278,7 +279,7 @@ def _features(
 
 @torch.no_grad()
 def _start(
-    learner: _Learner, method: CodeTable, extractor: Encoder | None, pool: Pool, device: torch.device, seed: int
+    learner: Learner, method: CodeTable, extractor: Encoder | None, pool: Pool, device: torch.device, seed: int
 ) -> None:
     """Show the table the latents, and the features, of 256 pictures."""
     generator = torch.Generator().manual_seed(seed + 1)

@@ -39,9 +39,7 @@ def data_dir(tmp_path_factory):
     save_checkpoint(base, folder / "checkpoints" / "toy-base", {})
     places = (Placement("attn", codes=24), Placement("mlp", codes=96))
     recipe = Recipe(steps=120, batch=32, lr=5e-4, commitment=0.25, distill=True, save_every=0)
-    coded = train_codebooks(
-        folder / "checkpoints" / "toy-base", WalkBatches(MACHINE), places, recipe, "kmeans", ON_CPU
-    )
+    coded = train_codebooks(folder / "checkpoints" / "toy-base", WalkBatches(MACHINE), places, recipe, "kmeans", ON_CPU)
     save_checkpoint(coded, folder / "checkpoints" / "toy", {})
     for name, under in (("toy-base", ""), ("toy", "toy-base")):
         write_spec(
@@ -244,10 +242,7 @@ def test_effect_of_a_code_that_is_always_chosen_is_nothing(live):
 
 
 def test_ten_people_at_once_see_only_their_own_edits(live):
-    alone = {
-        code: live.generate("00", Sampling(2, 8, seed=code), edits=[Edit("L1.mlp", code)])
-        for code in range(10)
-    }
+    alone = {code: live.generate("00", Sampling(2, 8, seed=code), edits=[Edit("L1.mlp", code)]) for code in range(10)}
     together = {}
 
     def person(code):

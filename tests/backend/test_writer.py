@@ -110,11 +110,16 @@ def test_cooccurrence_equals_a_count_of_all_pairs(store, truth):
         np.testing.assert_allclose(found[code], [pmi for pmi, *_ in sorted(partners)[:20]], atol=1e-9)
 
 
-def test_neighbours_are_the_live_codes_with_the_highest_cosine(store, truth):
+def test_neighbours_are_the_nearest_live_codes_by_the_similarity_of_the_codebook(store, truth):
     family, _, _ = truth
     for site_id, info in enumerate(family.codebooks()):
-        table = family.table(info.site).astype(float)
-        table /= np.linalg.norm(table, axis=1, keepdims=True)
+        vectors = family.table(info.site).astype(float)
+        table = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        away = (
+            np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+            if info.similarity == "euclidean"
+            else -table @ table.T
+        )
         alive = [
             row[0]
             for row in store.execute("SELECT code FROM codes WHERE site_id = ? AND count > 0", [site_id]).fetchall()
@@ -124,7 +129,7 @@ def test_neighbours_are_the_live_codes_with_the_highest_cosine(store, truth):
                 "SELECT neighbour, cosine FROM neighbours WHERE site_id = ? AND code = ? ORDER BY rank", [site_id, code]
             ).fetchall()
             others = [c for c in alive if c != code]
-            expected = sorted(others, key=lambda c: -float(table[c] @ table[code]))[:20]
+            expected = sorted(others, key=lambda c: away[code, c])[:20]
             assert [row[0] for row in rows] == expected
             assert rows[0][1] == pytest.approx(float(table[expected[0]] @ table[code]), abs=1e-5)
 

@@ -1,0 +1,60 @@
+"""`train scenes`, `evaluate` and `encode` of an image tokenizer as a person types them."""
+
+import numpy as np
+import pytest
+
+from backend.families.checkpoint import read_card
+from tests.backend.commands import answer, refused
+
+SHORT = ("--steps", "4", "--batch", "4", "--width", "8", "--pool", "32", "--device", "cpu", "--dim", "6")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data directory of its own."""
+    return tmp_path_factory.mktemp("data")
+
+
+def test_a_tokenizer_is_trained_measured_and_measured_again(data, capsys):
+    found = answer(capsys, "train", "scenes", "--method", "fvq", "--codes", "64", *SHORT, data=data)
+    assert set(found) == {"model", "checkpoint", "steps", "seconds", "metrics"}
+    assert found["model"] == "scenes-fvq-64" and found["steps"] == 4
+    card = read_card(data / "checkpoints" / "scenes-fvq-64")
+    assert card["metrics"] == found["metrics"] and card["training"]["curve"][-1]["step"] == 4
+    again = answer(capsys, "evaluate", "scenes-fvq-64", "--seeds", "1", data=data)
+    assert again["metrics"] == found["metrics"]
+    (row,) = [row for row in answer(capsys, "models", data=data)["models"] if row["model"] == "scenes-fvq-64"]
+    assert row["kind"] == "image" and row["checkpoint"]
+
+
+def test_a_person_s_own_pictures_are_trained_on(data, tmp_path, capsys):
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(draw.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    options = ("--images", str(tmp_path), "--method", "vq", "--codes", "16", "--name", "mine", "--evaluate", "1")
+    found = answer(capsys, "train", "folder", *options, *SHORT, data=data)
+    assert found["model"] == "mine" and found["metrics"]["psnr"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--codes", "1000"), "a square"),
+        (("--method", "vq", "--no-zero-init"), "--no-zero-init is for --method fvq"),
+        (("--method", "fsq", "--codes", "7"), "FSQ has a table of"),
+        (("--size", "30"), "cannot be cut into cells"),
+        (("--width", "9"), "multiple of 8"),
+        (("--method", "lc", "--features", "nowhere.npy"), "nowhere.npy"),
+    ],
+)
+def test_what_makes_no_tokenizer_is_refused_before_anything_is_drawn(data, capsys, options, told):
+    before = sorted(data.rglob("*.npy"))
+    assert told in refused(capsys, 2, "train", "scenes", "--name", "never", *options, data=data)
+    assert sorted(data.rglob("*.npy")) == before
+
+
+def test_a_model_of_that_name_is_not_replaced_by_chance(data, capsys):
+    told = refused(capsys, 2, "train", "scenes", "--name", "tokfsm-base", *SHORT, data=data)
+    assert "There is a model 'tokfsm-base' already" in told
