@@ -21,6 +21,8 @@ import torch
 from transformers import PretrainedConfig
 
 from backend import catalog
+from backend.data import LENGTH, open_corpus
+from backend.data.bpe import TOKENIZER, TextTokenizer, load_tokenizer
 from backend.data.fsm import DIGITS, Machine
 from backend.data.own_images import OwnImages
 from backend.errors import BadInput, CatalogError, CheckpointError
@@ -65,6 +67,7 @@ def import_checkpoint(
     base: Path | None = None,
     name: str | None = None,
     images: Path | None = None,
+    text: str | None = None,
     overwrite: bool = False,
 ) -> ImportReport:
     """Add a checkpoint to a data directory.
@@ -76,6 +79,7 @@ def import_checkpoint(
         base: configuration of the model below the codebooks, or the one that an image tokenizer was trained with.
         name: of the new model; made from the path by default.
         images: folder, file or Parquet file of the pictures that an image tokenizer is shown.
+        text: file, folder or `hf:` name of the text that a language model is shown.
         overwrite: replace a model of that name.
 
     Raises:
@@ -98,6 +102,8 @@ def import_checkpoint(
     target = catalog.inside(data_dir, Path("checkpoints") / name)
     origin = {"imported": format, "from": given.name}
     if isinstance(read, ImportedTokenizer):
+        if text is not None:
+            raise BadInput(f"Models of the format {format} see pictures: leave --text out.")
         dataset, said = _pictures(read, images)
         warnings = (*read.warnings, *said)
         sites, title = _save_tokenizer(read, target, {**origin, "warnings": list(warnings)})
@@ -106,7 +112,7 @@ def import_checkpoint(
         if images is not None:
             raise BadInput(f"Models of the format {format} read text: leave --images out.")
         folders = [path, *([base if base.is_dir() else base.parent] if base is not None else [])]
-        dataset, said = _dataset(read.config, folders)
+        dataset, said = _dataset(read.config, folders, text)
         warnings = (*read.warnings, *said)
         sites, title = _save_transformer(read, target, {**origin, "warnings": list(warnings)}, path, folders)
         spec = ModelSpec(name, "transformer", "text", title, dataset, f"checkpoints/{name}")
@@ -179,8 +185,16 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", own).strip("-._")[:100] or "imported"
 
 
-def _dataset(config: PretrainedConfig, folders: list[Path]) -> tuple[Mapping[str, Any], list[str]]:
+def _dataset(config: PretrainedConfig, folders: list[Path], text: str | None) -> tuple[Mapping[str, Any], list[str]]:
     """The `[dataset]` of the catalog entry, and warnings."""
+    tokenizer = next((file for folder in folders if (file := folder / TOKENIZER).is_file()), None)
+    if text is not None and tokenizer is not None:
+        return _text(config, tokenizer, text)
+    if text is not None:
+        raise BadInput(
+            f"There is no {TOKENIZER} beside the model, so it cannot read a text. Save its fast tokenizer into the folder "
+            "(tokenizer.save_pretrained of transformers), or leave --text out to see it on random tokens."
+        )
     vocabulary = int(config.get_text_config().vocab_size)
     longest = int(getattr(config, "max_position_embeddings", _LONGEST_ITEM))
     tokens = {"name": "tokens", "vocabulary": vocabulary, "length": min(longest, _LONGEST_ITEM)}
@@ -188,7 +202,7 @@ def _dataset(config: PretrainedConfig, folders: list[Path]) -> tuple[Mapping[str
     words = next((file for folder in folders if (file := folder / "vocab.json").is_file()), None)
     base = vocabulary - 1
     if not 2 <= base <= len(DIGITS) or (table is None and not (words is not None and _only_digits(words, base))):
-        return tokens, []
+        return (tokens, []) if tokenizer is None else _text(config, tokenizer, None)
     length = min(longest, _LONGEST_ITEM)
     try:
         if table is None:
@@ -208,6 +222,25 @@ def _dataset(config: PretrainedConfig, folders: list[Path]) -> tuple[Mapping[str
         f"{table.name} is not the machine of {machine.states} states, {machine.edges} edges and seed {MACHINE_SEED}; "
         "items are random token ids and states are not known."
     ]
+
+
+def _text(config: PretrainedConfig, tokenizer: Path, text: str | None) -> tuple[Mapping[str, Any], list[str]]:
+    """The `[dataset]` of a model with a tokenizer: the person's own text, else our stories."""
+    known, vocabulary = TextTokenizer(load_tokenizer(tokenizer)).vocabulary, int(config.get_text_config().vocab_size)
+    if known > vocabulary:
+        raise CheckpointError(
+            f"{tokenizer} has {known} tokens and the model knows {vocabulary}: they do not belong together. "
+            "Give the folder that holds both."
+        )
+    length = min(int(getattr(config, "max_position_embeddings", LENGTH)), LENGTH)
+    if text is None:
+        return {"name": "stories", "length": length}, [
+            "It will be shown our own stories, not what it was trained on. Give your text with --text."
+        ]
+    path = text if text.startswith("hf:") else str(Path(text).expanduser().resolve())
+    settings = {"name": "text", "path": path, "length": length}
+    open_corpus(settings).count(0)  # refuses what cannot be read
+    return settings, []
 
 
 def _transitions(file: Path) -> np.ndarray:

@@ -23,6 +23,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", metavar="N", help="name of the new model (made from the path)")
     parser.add_argument("--images", metavar="PATH", help="pictures that an image tokenizer is shown (our scenes)")
+    parser.add_argument(
+        "--text", metavar="FILE|DIR|hf:NAME", help="text that a language model with a tokenizer is shown (our stories)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
 
 
@@ -37,6 +40,7 @@ def _import(options: argparse.Namespace, progress: Progress) -> Answer:
         base=Path(options.base).expanduser() if options.base else None,
         name=options.name,
         images=Path(options.images).expanduser() if options.images else None,
+        text=options.text,
         overwrite=options.overwrite,
     )
     sites = ", ".join(report.codebooks[:6]) + (" ..." if len(report.codebooks) > 6 else "")
@@ -53,7 +57,7 @@ IMPORT = Command(
     "add a published checkpoint to the data directory",
     (
         "import codebook-features PATH --base BASE_FOLDER --name my-codes",
-        "import huggingface PATH --name my-model",
+        "import huggingface PATH --name my-model --text my-novel.txt",
         "import taming last.ckpt --base model.yaml --name my-vqgan --images MY_PHOTOS",
     ),
     _options,

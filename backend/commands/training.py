@@ -76,7 +76,11 @@ def _model_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
     codes.add_argument(
         "--codes", metavar="C", help=f"codes of each codebook; one number, or one a place: 512+4000 ({usual})"
     )
-    codes.add_argument("--similarity", default="euclidean", choices=("euclidean", "cosine", "inner_product"))
+    codes.add_argument(
+        "--similarity",
+        choices=("euclidean", "cosine", "inner_product"),
+        help=f"how codes are chosen ({kind.similarity})",
+    )
     codes.add_argument("--combine", default="mean", choices=("mean", "sum"), help="of the k codes (mean)")
     codes.add_argument("--layer-norm", action="store_true", help="a LayerNorm in front of each codebook")
     codes.add_argument("--init", default="kmeans", choices=("kmeans", "data", "random"), help="first codes (kmeans)")
@@ -101,10 +105,12 @@ def _model_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
         action="store_true",
         help="fine-tune on the data's own tokens, not on the next-token distribution of the model below",
     )
-    how.add_argument("--lr", type=float, help=f"peak learning rate (3e-4 with codebooks, {kind.base_lr:g} without)")
+    how.add_argument(
+        "--lr", type=float, help=f"peak learning rate ({kind.lr:g} with codebooks, {kind.base_lr:g} without)"
+    )
     how.add_argument("--base-lr", type=float, help=f"of the model below, without --from ({kind.base_lr:g})")
     how.add_argument(
-        "--commitment", type=float, default=0.25, help="weight of the loss that pulls activations to codes (0.25)"
+        "--commitment", type=float, help=f"weight of the loss that pulls activations to codes ({kind.commitment:g})"
     )
     how.add_argument(
         "--reset-every", type=counting, default=0, help="steps between restarts of dead codes; 0 never (0)"
