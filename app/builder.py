@@ -41,7 +41,7 @@ def missing_demos(data_dir: Path) -> list[Build]:
     models = Explorer(data_dir).models()
     demos = models[(models["demo"] > 0) & models["checkpoint"]].sort_values(["demo", "model"], kind="stable")
     missing = demos.loc[demos["built"] == "", "model"]
-    nothing_yet = bool((demos["built"] == "").all())
+    nothing_yet = bool((models["built"] == "").all())
     return [
         Build(
             model=str(name),

@@ -133,6 +133,11 @@ def _tools(sites: Sequence[str], site: str, tool: str, shade: str, lines: bool) 
 
 @st.fragment
 def _map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], shade: str, lines: bool) -> None:
+    with widgets.guarded():
+        _draw_map(editor, site, tool, brush, shade, lines)
+
+
+def _draw_map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], shade: str, lines: bool) -> None:
     def on_pick() -> None:
         report = state.triggered(MAP, "picked")
         if report:

@@ -37,6 +37,7 @@ def evaluate(
     seeds: int = 3,
     items: int = 256,
     device: str = "cpu",
+    steering: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Metric]:
     """Measure a model of the catalog.
@@ -47,6 +48,7 @@ def evaluate(
         seeds: how many times, on other held-out items, samples and patches each time.
         items: held-out items, samples and patches per seed.
         device: `cpu` or `cuda`.
+        steering: also find codes for what a text model is steered to, and count how often that works: many minutes.
         progress: called with (what, done, total).
 
     Raises:
@@ -66,15 +68,15 @@ def evaluate(
         return measures.metrics()
     if "logits" not in family.capabilities:
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
-    steering = None
-    if "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
-        steering = SteeringMeasures(LiveModel(spec, data_dir, device), progress)
+    trials = None
+    if steering and "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
+        trials = SteeringMeasures(LiveModel(spec, data_dir, device), progress)
     for seed in range(seeds):
         if progress:
             progress(f"evaluating {model}, seed {seed}", seed, seeds)
         measure(family, base, measures, seed, items)
-        if steering is not None:
-            steering.measure(measures, seed, progress)
+        if trials is not None:
+            trials.measure(measures, seed, progress)
     if progress:
         progress(f"evaluating {model}", seeds, seeds)
     return measures.metrics()

@@ -74,7 +74,7 @@ with second:
         **state.bound("order", how, "disagreement"),
     )
 rows, note = compare.lines(found, pictures, lives, single, view, how)
-wipe(wipe_data(compare.headings(found), rows, note=note), key="wipe")
+wipe(wipe_data(compare.headings(found), rows, right=compare.VIEWS[view], note=note), key="wipe")
 
 score = state.choice("score", ["psnr", "ssim", "feature_distance"], "psnr")
 first, second = st.columns([4, 1], vertical_alignment="bottom")

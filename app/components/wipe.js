@@ -17,11 +17,11 @@ export default function (component) {
   const slider = make("input", "", label);
   slider.type = "range"; slider.min = 0; slider.max = 100; slider.step = 0.5; slider.value = own.split;
   slider.setAttribute("aria-label", "Where the original ends and the reconstruction begins, in all pictures");
-  if (data.wipes) make("span", "", label, "Reconstruction"); else slider.style.display = "none";
+  if (data.wipes) make("span", "", label, data.right); else slider.style.display = "none";
   const note = make("span", "note", bar, data.note);
   const zooms = make("span", "zooms", bar);
   const table = make("div", "grid", root);
-  table.style.gridTemplateColumns = "minmax(5.5rem, auto) repeat(" + data.columns.length + ", minmax(0, " + data.side + "px))";
+  table.style.gridTemplateColumns = "8rem repeat(" + data.columns.length + ", minmax(0, " + data.side + "px))";
   make("div", "", table);
   for (const column of data.columns) {
     const head = make("div", "head", table, column.title);

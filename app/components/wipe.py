@@ -52,13 +52,14 @@ class Line:
 
 
 def wipe_data(
-    columns: Sequence[tuple[str, str]], lines: Sequence[Line], *, note: str = "", side: int = 300
+    columns: Sequence[tuple[str, str]], lines: Sequence[Line], *, right: str = "", note: str = "", side: int = 300
 ) -> dict[str, Any]:
     """What is drawn, as plain JSON values.
 
     Args:
         columns: heading and a figure beside it, each.
         lines: the rows.
+        right: what the slider shows on its right, where it has something to show.
         note: stands beside the slider.
         side: longest side of a picture in pixels.
     """
@@ -78,6 +79,7 @@ def wipe_data(
             for line in lines
         ],
         "wipes": any(one.wipes for line in lines for one in line.cells),
+        "right": right,
         "note": note,
         "side": side,
     }

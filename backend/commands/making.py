@@ -72,18 +72,36 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)"
     )
+    parser.add_argument(
+        "--no-steering", action="store_true", help="leave out how often steering a text model works: that takes long"
+    )
     parser.add_argument("--write-card", action="store_true", help="keep the numbers in the model card")
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
-    metrics = measured(options.model, options.data_dir, options.seeds, options.items, options.device, progress)
+    metrics = measured(
+        options.model,
+        options.data_dir,
+        options.seeds,
+        options.items,
+        options.device,
+        progress,
+        steering=not options.no_steering,
+    )
     if options.write_card:
         _write_card(options.model, options.data_dir, metrics)
     return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
 
 
 def measured(
-    model: str, data_dir: Path, seeds: int, items: int | None, device: str, progress: Progress
+    model: str,
+    data_dir: Path,
+    seeds: int,
+    items: int | None,
+    device: str,
+    progress: Progress,
+    *,
+    steering: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model from its checkpoint: metric name -> its fields.
 
@@ -94,6 +112,7 @@ def measured(
         items: held-out items per seed; None leaves the choice to `backend.evaluate`.
         device: `auto`, `cpu` or `cuda`.
         progress: told how far it is.
+        steering: also measure steering, which takes many minutes.
     """
     import torch
 
@@ -101,7 +120,7 @@ def measured(
 
     found = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     count = {} if items is None else {"items": items}
-    metrics = evaluate(model, data_dir, seeds=seeds, device=found, progress=progress, **count)
+    metrics = evaluate(model, data_dir, seeds=seeds, device=found, steering=steering, progress=progress, **count)
     return {name: dataclasses.asdict(metric) for name, metric in metrics.items()}
 
 

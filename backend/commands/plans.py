@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backend.data.fsm import Machine
     from backend.nn.placement import Placement
+    from backend.nn.quantize import Similarity
     from backend.train.codebooks import Recipe
     from backend.train.shapes import Shape
     from backend.types import ModelSpec
@@ -42,7 +43,7 @@ class Kind:
     lr: float
     autoencoding: float
     commitment: float
-    similarity: str
+    similarity: Similarity
 
 
 MACHINES = Kind(

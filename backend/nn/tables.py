@@ -71,9 +71,9 @@ class EmaTable(CodeTable):
     sums: Tensor
 
     def __init__(self, codes: int, dim: int) -> None:
-        """Standard normal codes, as in the original."""
+        """Codes start as those of a plain table: from standard normal ones, as in the original, far fewer came to life."""
         super().__init__(codes, dim)
-        self.codes = nn.Parameter(torch.randn(codes, dim), requires_grad=False)
+        self.codes.requires_grad_(False)
         self.register_buffer("counts", torch.zeros(codes))
         self.register_buffer("sums", self.codes.detach().clone())
 

@@ -191,7 +191,8 @@ def initialize(
     Args:
         model: whose codebooks are set.
         batch: makes token ids.
-        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on them, refined for k > 1).
+        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on
+            them; refined where k > 1 codes are chosen by direction).
         seed: of everything random in it.
         rows: activations looked at, at most.
         progress: called with (what, done, total).
@@ -213,7 +214,9 @@ def initialize(
         make = kmeans_codes if how == "kmeans" else data_codes
         config, sample = layer.config, sample.float()
         table = make(sample, config.codes, draws)
-        if config.k > 1 and how == "kmeans":
+        if (
+            config.k > 1 and how == "kmeans" and config.similarity != "euclidean"
+        ):  # by distance, codes that move away die
             table = refine(sample, table, config.k, config.similarity, config.combine, draws)
         layer.table.copy_(table)
         if progress:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backend.data.corpus import HELD_OUT_SEED, Document, Mark
-from backend.data.python_source import BEHAVIOURS, FIELDS, LEAST, MOST, PythonSource, behaviours, file_truth
+from backend.data.python_source import BEHAVIOURS, FIELDS, LEAST, MOST, USUAL, PythonSource, behaviours, file_truth
 from backend.errors import BadInput
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -75,7 +75,8 @@ def test_documents_are_whole_lines_of_the_files_and_together_all_of_each(corpus:
         assert shown.split() == text.split()
     assert not [name for name in stretches if {"test", "tests", "site-packages", "idle_test"} & set(name.split("/"))]
     lengths = sorted(len(stretch) for parts in stretches.values() for _, stretch in parts)
-    assert lengths[-1] <= MOST and LEAST < lengths[len(lengths) // 10] and 1_800 < lengths[len(lengths) // 2] < 2_200
+    assert lengths[-1] <= MOST and LEAST < lengths[len(lengths) // 10]
+    assert 0.75 * USUAL < lengths[len(lengths) // 2] < 1.25 * USUAL
 
 
 def test_stretches_begin_where_a_top_level_statement_does_if_one_is_near(corpus: PythonSource):
@@ -87,7 +88,10 @@ def test_stretches_begin_where_a_top_level_statement_does_if_one_is_near(corpus:
     lines = [int(place.split(":")[1]) for place in places if place.startswith("textwrap.py:")]
     assert len(lines) > 5
     near = [line for line in lines if line in starts | comments]
-    assert len(near) >= 2 and all(text.split("\n")[line - 2].strip() == "" for line in lines if line > 1)
+    after_blank = [line for line in lines if line == 1 or not text.split("\n")[line - 2].strip()]
+    assert len(near) >= 2 and len(after_blank) > 0.7 * len(
+        lines
+    )  # some stretches of this file have no blank line in reach
 
 
 def test_no_file_is_in_both_parts(corpus: PythonSource):

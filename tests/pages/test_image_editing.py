@@ -1,0 +1,276 @@
+"""Image tokens and Compare: what a click means, what the pages say, what an address brings back, and how soon an edit is seen."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app import compare, image_cells, image_source, image_tokens, pictures, resources, state
+from app.components.token_map import map_data
+from app.components.wipe import Line, Shown, wipe_data
+from app.environment import DATA_DIR_VARIABLE
+from backend.errors import BadInput
+from backend.image_compare import Compared, picture_table
+from backend.image_edits import Copy, Nearest, Paint, Swap, footprint
+from backend.live_answers import TokenMap
+from tests.pages.conftest import ROOT, Page
+from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture
+def data_dir(image_dir, monkeypatch):  # noqa: F811
+    monkeypatch.setenv(DATA_DIR_VARIABLE, str(image_dir))
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return image_dir
+
+
+def shown(edited: bool) -> image_tokens.View:
+    before = np.arange(4, dtype=np.int32).reshape(2, 2)
+    after = before.copy()
+    decoded = np.zeros((3, 8, 8), np.float32)
+    changed = decoded.copy()
+    if edited:
+        after[0, 1] = 9
+        changed[:, :4, 4:] = 0.5
+    maps = {"vq": TokenMap(before[None], np.ones((1, 2, 2), np.float32), before[None] + 1)}
+    foot = footprint({"vq": before}, {"vq": after}, decoded, changed)
+    picture = image_source.Picture("test.3", EVIL, np.full((3, 8, 8), 0.25, np.float32))
+    return image_tokens.View(picture, maps, {"vq": before}, {"vq": after}, decoded, changed, foot)
+
+
+def test_strokes_of_one_code_become_one_change():
+    made = image_tokens.added([Paint("vq", 5, (1, 2))], Paint("vq", 5, (2, 3)))
+    assert [str(change) for change in made] == ["vq:paint:5@1..3"]
+    assert len(image_tokens.added(made, Paint("vq", 6, (9,)))) == 2
+    assert len(image_tokens.added([Swap("vq", 1, 2)], Swap("vq", 1, 2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("tool", "box", "brush", "region", "written"),
+    [
+        ("paint", [0, 1, 2, 3], {"code": 7}, "", {"change": [str(Paint("vq", 7, (1, 2, 5, 6)))], "cell": 1}),
+        ("look", [1, 2, 2, 3], {}, "", {"cell": 6}),
+        ("swap", [1, 2, 2, 3], {"first": 1, "second": 2}, "", {"cell": 6}),
+        ("swap", [0, 0, 1, 2], {"first": 1, "second": 2}, "", {"change": [str(Swap("vq", 1, 2, (0, 1)))]}),
+        ("nearest", [0, 0, 1, 2], {"rank": 3}, "", {"change": [str(Nearest("vq", 3, (0, 1)))]}),
+        ("copy", [0, 0, 2, 2], {"other": "item.5"}, "", {"change": [str(Copy("vq", "item.5", (0, 0, 2, 2), (0, 0)))]}),
+        (
+            "copy",
+            [3, 3, 4, 4],
+            {"other": "item.5"},
+            "0.1.2.2",
+            {"change": [str(Copy("vq", "item.5", (0, 1, 2, 2), (3, 3)))]},
+        ),
+    ],
+)
+def test_what_a_click_means(monkeypatch, tool, box, brush, region, written):
+    monkeypatch.setattr(state, "many", lambda name, limit: [])
+    monkeypatch.setattr(state, "text", lambda name, default, limit: region)
+    assert image_tokens.picked({"pane": "original", "box": box}, tool, "vq", ["vq"], 4, brush) == written
+    assert image_tokens.picked({"pane": "other", "box": box}, tool, "vq", ["vq"], 4, brush) == {
+        "region": ".".join(map(str, box))
+    }
+
+
+def test_the_map_says_what_was_and_what_is():
+    view = shown(edited=True)
+    data = map_data(image_tokens.panes(view, None), image_tokens.cells(view, "vq", None, None), model="m", tool="look")
+    assert data["edited"] == [1] and data["before"] == [0, 1, 2, 3] and data["after"] == [0, 9, 2, 3]
+    assert [pane["id"] for pane in data["panes"]] == ["original", "decoded", "changed", "footprint"]
+    assert data["counts"] == ["1"] * 4 and data["counted"] == "times in this picture"
+    assert all(pane["url"].startswith("data:image/png;base64,") for pane in data["panes"])
+    assert [pane.id for pane in image_tokens.panes(shown(edited=False), None)] == ["original", "decoded", "error"]
+
+
+def test_the_figures_of_a_footprint_have_denominators():
+    text = str(image_cells.footprint_figures(shown(edited=True).footprint))
+    assert "25.0 %" in text and "of 4" in text and "0.0 %" in text
+
+
+def test_colours_and_cells():
+    assert pictures.heat(np.array([[0.0, 1.0, 9.0, np.nan]]), 1.0)[0].tolist()[1] == [252, 253, 191]
+    assert pictures.by_cell(np.arange(16.0).reshape(4, 4), (2, 2)).tolist() == [[2.5, 4.5], [10.5, 12.5]]
+
+
+def test_a_persons_size_is_a_doubling_of_the_trained_one():
+    assert image_source.own_sizes(32, 4) == [32, 64, 128, 256] and image_source.default_size([32, 64, 128, 256]) == 128
+    assert image_source.own_sizes(300, 16) == [288]
+    with pytest.raises(BadInput, match="choose its file again"):
+        image_source.picture(None, "own.0123456789abcdef", 64)
+
+
+def two() -> list[Compared]:
+    pixels = np.zeros((3, 3, 8, 8), np.float32)
+    figures = {
+        "codes": 9, "used": 3, "tokens_counted": 12, "utilization": 0.3, "ceiling": 0.7, "perplexity": 2.5,
+        "bits_per_pixel": 0.2, "bits_per_pixel_effective": 0.1, "encode_ms": 1.0, "decode_ms": 2.0,
+    }  # fmt: skip
+    return [
+        Compared(
+            name,
+            {"vq": np.zeros((3, 2, 2), int)},
+            pixels,
+            {s: np.array(v) for s in ("psnr", "ssim", "feature_distance")},
+            figures,
+        )
+        for name, v in (("a", [20.0, 21.0, 30.0]), (EVIL, [22.0, 20.5, 10.0]))
+    ]
+
+
+def test_pictures_are_ordered_by_what_is_asked_for():
+    frame = picture_table(two(), list("xyz"))
+    assert compare.order(frame, "disagreement") == [2, 0, 1]
+    assert compare.order(frame, "worst") == [2, 0, 1] and compare.order(frame, "given") == [0, 1, 2]
+
+
+def test_the_table_of_figures_keeps_the_papers_apart_and_runs_no_name():
+    text = str(compare.figures_table(two(), {"a": {"PSNR": 20.5}}))
+    assert "23.67 ± 5.51" in text and "20.00 to 30.00" in text and "PSNR 20.5" in text and "3 of 9" in text
+    assert "<img" not in text
+    data = wipe_data(
+        [(EVIL, "")], [Line(EVIL, "", [], np.zeros((8, 8, 3), np.uint8), [Shown(np.zeros((8, 8, 3), np.uint8), EVIL)])]
+    )
+    assert data["columns"][0]["title"] == EVIL and not data["wipes"]  # drawn with textContent
+
+
+def run(name: str, **parameters: object) -> Page:
+    test = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=120)
+    test.switch_page(str(ROOT / "pages" / f"{name}.py"))
+    for key, value in parameters.items():
+        test.query_params[key] = [str(v) for v in value] if isinstance(value, list) else str(value)
+    return Page(test.run()).check()
+
+
+def test_the_page_of_image_tokens_says_what_changes_reach_and_offers_codes(data_dir):
+    page = run("image_tokens", model=IMAGES, item=3, cell=9, change=["vq:paint:7@0..3", "vq:nearest:2@9"])
+    assert 'role="alert"' not in page.html, page.html
+    figures = re.search(r"cells edited</div><div class=\"v\">(\d+)</div><div class=\"d\">of 64", page.html)
+    assert figures and 1 <= int(figures[1]) <= 5
+    assert "there now" in page.html and "paint it here" in page.html and "Where most is lost" in page.html
+    live, seed = resources.explorer().live(IMAGES), int(resources.explorer().facts(IMAGES)["seed"])
+    tokens = live.encode(live.items(3, 4, seed)[0].payload[None])["vq"].codes[0]
+    assert f"{IMAGES}/vq/{tokens[1, 1]}" in page.html and "the model&#39;s choice" in page.html
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"change": "nonsense"},
+        {"change": f"{EVIL}:paint:1@0"},
+        {"change": "vq:paint:64@0"},
+        {"change": "vq:copy:own.0123456789abcdef@0.0.1.1>0.0"},
+        {"change": "vq:copy:item.5@0.0.99.99>0.0"},
+        {"item": "-3"},
+        {"source": "own", "own": EVIL},
+        {"tool": "copy", "region": "1.2.x.4"},
+        {"cell": "640"},
+        {"site": "rvq.7"},
+    ],
+)
+def test_a_bad_address_is_explained(data_dir, parameters):
+    page = run("image_tokens", model=IMAGES, **parameters)
+    assert "<img src=x" not in page.html and "should not have" not in page.html
+
+
+def test_own_pictures_are_asked_for_again_by_their_hash(data_dir):
+    for name in ("image_tokens", "compare"):
+        page = run(name, source="own", own="596aa1e7cb875eb7", **({"model": IMAGES} if name == "image_tokens" else {}))
+        assert "596aa1e7cb875eb7" in page.html and "stored" in page.html
+
+
+@pytest.mark.parametrize("view", list(compare.VIEWS))
+def test_the_page_compare_shows_the_figures_of_the_command(data_dir, view):
+    page = run("compare", tokenizer=IMAGES, n=3, view=view)
+    live = resources.explorer().live(IMAGES)
+    found = compare.compare([live], np.stack([item.payload for item in live.held_out(0, 3)]))[0].row()
+    assert f"{found['psnr']:.2f} ± {found['psnr_std']:.2f}" in page.html
+    assert f"of {found['codes']:,}; ceiling" in page.html and "192 tokens" in page.html
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of the pages alone: `python -m app` would begin to build the demos."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app/main.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    environment = {**os.environ, DATA_DIR_VARIABLE: str(folder), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture
+def tab(image_dir):  # noqa: F811
+    """A tab of a real browser on a running app."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no browser is installed")
+    with serving(image_dir) as address, playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(base_url=address, viewport={"width": 1440, "height": 1200})
+        page.set_default_timeout(60_000)
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        yield page
+        browser.close()
+        assert problems == []
+
+
+def click(tab, row: int, column: int) -> None:
+    """On a cell of the 8 x 8 cells of the first pane."""
+    tab.wait_for_selector("canvas.pane")
+    box = tab.locator("canvas.pane").first.bounding_box()
+    tab.mouse.click(box["x"] + (column + 0.5) * box["width"] / 8, box["y"] + (row + 0.5) * box["height"] / 8)
+
+
+def test_a_click_paints_the_address_brings_it_back_undo_takes_it_away_and_o_opens_the_code(tab):
+    tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=paint&code=11")
+    click(tab, 3, 4)
+    tab.get_by_text("1 of 64 cells edited").wait_for()
+    assert "change=vq%3Apaint%3A11%4028" in tab.url
+    tab.get_by_text("What your changes reach").wait_for()  # follows by itself
+    tab.reload()
+    tab.get_by_text("1 of 64 cells edited").wait_for()
+    tab.get_by_role("button", name=re.compile("^Undo")).click()
+    tab.get_by_text("What is lost").wait_for()
+    assert "change=" not in tab.url
+    click(tab, 0, 0)
+    tab.get_by_text("1 of 64 cells edited").wait_for()
+    tab.locator("canvas.pane").first.press("o")
+    tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
