@@ -7,6 +7,7 @@ from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).resolve().parents[2] / "app" / "screenshots"
 MODEL = "tokfsm-attn-mlp-k1"
+STORIES, PICTURES = "stories-attn-k8", "scenes-fvq-1024"
 VIEWS = {
     "overview": f"?model={MODEL}",
     "codebooks": f"codebooks?model={MODEL}&site=L1.mlp",
@@ -18,6 +19,11 @@ VIEWS = {
     "believe": f"states?model={MODEL}&view=believe",
     "steer": f"steer?model={MODEL}&edit=L1.mlp:417",
     "lists": f"lists?model={MODEL}",
+    "story_code": f"code?model={STORIES}&site=L0.attn.h0&code=268",
+    "concepts": f"concepts?model={STORIES}",
+    "image_tokens": f"image_tokens?model={PICTURES}&item=3",
+    "image_codebooks": f"codebooks?model={PICTURES}",
+    "compare": f"compare?tokenizer={PICTURES}&tokenizer=scenes-vq-1024",
 }
 
 
