@@ -202,7 +202,12 @@ def _dataset(config: PretrainedConfig, folders: list[Path], text: str | None) ->
     words = next((file for folder in folders if (file := folder / "vocab.json").is_file()), None)
     base = vocabulary - 1
     if not 2 <= base <= len(DIGITS) or (table is None and not (words is not None and _only_digits(words, base))):
-        return (tokens, []) if tokenizer is None else _text(config, tokenizer, None)
+        if tokenizer is None:
+            return tokens, []
+        try:
+            return _text(config, tokenizer, None)
+        except CheckpointError as error:  # the model itself can be seen all the same
+            return tokens, [f"{error} Until then items are random token ids."]
     length = min(longest, _LONGEST_ITEM)
     try:
         if table is None:
