@@ -140,7 +140,9 @@ def test_any_causal_language_model_is_imported_with_the_same_logits(form: str, t
     (folder / "tokenizer.json").write_text("{}")
     report = import_checkpoint("huggingface", folder, tmp_path / "data")
     assert report.model == "my-llama" and report.codebooks == ()
-    assert len(report.warnings) == 1 and "tokenizer.json" in report.warnings[0]  # it is kept, but nothing can be read by it
+    assert (
+        len(report.warnings) == 1 and "tokenizer.json" in report.warnings[0]
+    )  # it is kept, but nothing can be read by it
     spec = find("my-llama", tmp_path / "data")
     assert spec.dataset == {"name": "tokens", "vocabulary": 41, "length": 32}
     assert (tmp_path / "data" / spec.checkpoint / "tokenizer.json").exists()
