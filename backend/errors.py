@@ -9,6 +9,7 @@
     |   `-- Unsupported             this model cannot do that (it lacks the capability)
     |-- CatalogError                a catalog file with a wrong or unknown key
     |-- CheckpointError             a checkpoint that is missing, truncated, unsafe or contradicts its configuration
+    |-- TrainingError               a run whose loss is no number any more
     |-- StoreError                  a store that cannot be used
     |   |-- NoBuild                 the model has not been built yet
     |   |-- StoreVersion            written by an older or newer version: build again

@@ -13,8 +13,8 @@ import numpy as np
 
 from backend import catalog
 from backend.concepts import measure_concepts, text_floor
-from backend.data.corpus import HELD_OUT_SEED
 from backend.data.judging import trial_of
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import Unsupported
 from backend.evaluate_images import measure_images
 from backend.families import open_family

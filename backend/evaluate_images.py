@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from backend.analysis.likeness import psnr, ssim
-from backend.data.image_settings import HELD_OUT_SEED
 from backend.data.images import ImageDataset
+from backend.data.seeds import HELD_OUT_SEED
 from backend.families.image_tokenizer import ImageTokenizerFamily, load_producer
 from backend.measures import Measures
 from backend.nn.image_tokenizer import rows_of_cells

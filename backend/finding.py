@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from backend.conditions import Goal, new_text, sample
 from backend.data.judging import trial_of
 from backend.edits import Where
 from backend.errors import BadInput, Unsupported
-from backend.types import CodebookInfo, CodeGrid, Edit, Item, Progress
+from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progress
 
 if TYPE_CHECKING:
     from backend.steering import LiveModel
@@ -125,73 +126,111 @@ def choosing_prompts(live: LiveModel, after: int, seed: int) -> tuple[str, ...]:
     return tuple(dataset.render(item.payload[skipped : skipped + PROMPT_TOKENS])[0] for item in items)
 
 
-def find_edits(
-    live: LiveModel,
-    goal: Goal,
-    *,
-    prompts: Sequence[str] = (),
-    items: int = 400,
-    samples: int = 32,
-    new_tokens: int = 60,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Found:
-    """Find the edits that bring something about; see the module.
+class Finder:
+    """Finds the edits for one behaviour after another; what does not depend on the behaviour is worked out once."""
 
-    Args:
-        live: the model.
-        goal: where it is true, and what new text is a success.
-        prompts: what the candidates' samples go on from; none: `choosing_prompts`.
-        items: of the model's data set that codes are ranked on.
-        samples: of each candidate, over all prompts together.
-        new_tokens: of each sample.
-        seed: of the samples.
-        progress: called with (what, done, total).
+    def __init__(
+        self,
+        live: LiveModel,
+        *,
+        prompts: Sequence[str] = (),
+        items: int = 400,
+        samples: int = 32,
+        new_tokens: int = 60,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        """Look at a model.
 
-    Raises:
-        BadInput: it is true nowhere, new text cannot be judged, no code says anything about it.
-        Unsupported: the model has no codebooks.
-    """
-    family, dataset = live.family, str(live.spec.dataset["name"])
-    if not family.codebooks():
-        raise Unsupported(f"{live.spec.name} has no codebooks, so there are no codes to find.")
-    succeeds = goal.test(dataset)
-    prompts = prompts or choosing_prompts(live, items, seed)
-    shown = family.items(0, items, seed)
-    now = goal.truth(dataset, shown)
-    if progress:
-        progress("ranking codes", 0, 0)
-    grids = family.encode(shown).grids
-    infos = family.codebooks()
-    slots = {info.site: info.slots for info in infos}
-    rankings = {"now": rank_sites(grids, infos, now)}
-    whole_items = _of_whole_items(shown, now)
-    if not whole_items and (before := _before(shown, now)).any():
-        rankings["next"] = rank_sites(grids, infos, before)
-    plans: list[tuple[str, int, Where]] = [
-        (kind, count, where)
-        for kind, ranking in rankings.items()
-        for where in (EVERYWHERE if whole_items else (*EVERYWHERE, ONCE))
-        for count in SITES
-        if count <= len(ranking)
-    ]
-    if not plans:
-        raise BadInput("No code fires more often where that is true than elsewhere. Look at more items.")
-    usual = live.perplexity(sample(live, prompts, samples, new_tokens, seed, ()))
-    rows, best = [], (-np.inf, tuple[Edit, ...]())
-    for done, (kind, count, where) in enumerate(plans):
-        edits = edits_of(rankings[kind][:count], slots, where)
-        made = sample(live, prompts, samples, new_tokens, seed, edits)
-        share = float(np.mean([succeeds(new_text(live, g)) for g in made]))
-        ratio = live.perplexity(made) / usual
-        worth = share - max(0.0, ratio - FLUENT) if np.isfinite(ratio) else share
-        rows.append((count, _written(where), kind, share, ratio, worth, tuple(map(str, edits))))
-        if worth > best[0] + 1e-9:
-            best = (worth, edits)
-        if progress:
-            progress("trying codes", done + 1, len(plans))
-    tried = pd.DataFrame(rows, columns=["sites", "where", "truth", "success", "perplexity_ratio", "worth", "edits"])
-    return Found(best[1], rankings["now"], tried, tuple(prompts), len(shown), samples)
+        Args:
+            live: the model.
+            prompts: what the candidates' samples go on from; none: `choosing_prompts`.
+            items: of the model's data set that codes are ranked on.
+            samples: of each candidate, over all prompts together.
+            new_tokens: of each sample.
+            seed: of the samples.
+            progress: called with (what, done, total).
+
+        Raises:
+            Unsupported: the model has no codebooks.
+        """
+        if not live.family.codebooks():
+            raise Unsupported(f"{live.spec.name} has no codebooks, so there are no codes to find.")
+        self.live = live
+        self._given, self._items = tuple(prompts), items
+        self._samples, self._new_tokens, self._seed = samples, new_tokens, seed
+        self._progress = progress
+
+    @cached_property
+    def prompts(self) -> tuple[str, ...]:
+        """What the candidates' samples go on from."""
+        return self._given or choosing_prompts(self.live, self._items, self._seed)
+
+    @cached_property
+    def _shown(self) -> Sequence[Item]:
+        return self.live.family.items(0, self._items, self._seed)
+
+    @cached_property
+    def _grids(self) -> Mapping[str, CodeGrid]:
+        if self._progress:
+            self._progress("ranking codes", 0, 0)
+        return self.live.family.encode(self._shown).grids
+
+    @cached_property
+    def _usual(self) -> float:
+        """Perplexity of unsteered samples."""
+        return self.live.perplexity(self._sample(()))
+
+    def _sample(self, edits: Sequence[Edit]) -> list[Generated]:
+        return sample(self.live, self.prompts, self._samples, self._new_tokens, self._seed, edits)
+
+    def find(self, goal: Goal) -> Found:
+        """Find the edits that bring something about; see the module.
+
+        Args:
+            goal: where it is true, and what new text is a success.
+
+        Raises:
+            BadInput: it is true nowhere, new text cannot be judged, no code says anything about it.
+        """
+        live, dataset = self.live, str(self.live.spec.dataset["name"])
+        succeeds = goal.test(dataset)
+        shown = self._shown
+        now = goal.truth(dataset, shown)
+        infos = live.family.codebooks()
+        slots = {info.site: info.slots for info in infos}
+        rankings = {"now": rank_sites(self._grids, infos, now)}
+        whole_items = _of_whole_items(shown, now)
+        if not whole_items and (before := _before(shown, now)).any():
+            rankings["next"] = rank_sites(self._grids, infos, before)
+        plans: list[tuple[str, int, Where]] = [
+            (kind, count, where)
+            for kind, ranking in rankings.items()
+            for where in (EVERYWHERE if whole_items else (*EVERYWHERE, ONCE))
+            for count in SITES
+            if count <= len(ranking)
+        ]
+        if not plans:
+            raise BadInput("No code fires more often where that is true than elsewhere. Look at more items.")
+        rows, best = [], (-np.inf, tuple[Edit, ...]())
+        for done, (kind, count, where) in enumerate(plans):
+            edits = edits_of(rankings[kind][:count], slots, where)
+            made = self._sample(edits)
+            share = float(np.mean([succeeds(new_text(live, g)) for g in made]))
+            ratio = live.perplexity(made) / self._usual
+            worth = share - max(0.0, ratio - FLUENT) if np.isfinite(ratio) else share
+            rows.append((count, _written(where), kind, share, ratio, worth, tuple(map(str, edits))))
+            if worth > best[0] + 1e-9:
+                best = (worth, edits)
+            if self._progress:
+                self._progress("trying codes", done + 1, len(plans))
+        tried = pd.DataFrame(rows, columns=["sites", "where", "truth", "success", "perplexity_ratio", "worth", "edits"])
+        return Found(best[1], rankings["now"], tried, self.prompts, len(shown), self._samples)
+
+
+def find_edits(live: LiveModel, goal: Goal, **options: Any) -> Found:
+    """The edits for one behaviour; the options are those of `Finder`."""
+    return Finder(live, **options).find(goal)
 
 
 def _of_whole_items(items: Sequence[Item], truth: np.ndarray) -> bool:

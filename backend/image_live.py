@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.data.image_settings import HELD_OUT_SEED, to_float
+from backend.data.image_settings import to_float
 from backend.data.picture_files import fit
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput, Unsupported
 from backend.families import open_family
 from backend.families.image_tokenizer import BATCH_PIXELS, ImageTokenizerFamily

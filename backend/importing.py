@@ -26,7 +26,7 @@ from backend.data.bpe import TOKENIZER, TextTokenizer, load_tokenizer
 from backend.data.fsm import DIGITS, Machine
 from backend.data.own_images import OwnImages
 from backend.errors import BadInput, CatalogError, CheckpointError
-from backend.families.checkpoint import build_model, load_weights, save_checkpoint
+from backend.families.checkpoint import build_model, load_weights, save_checkpoint, tokenizer_in
 from backend.families.image_tokenizer import save_tokenizer
 from backend.formats import codebook_features, diffusers, fvq, hub, huggingface, llamagen, taming, vqgan_lc
 from backend.formats.checkpoints import Imported
@@ -133,13 +133,8 @@ def _save_transformer(
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"The codebooks of {source} do not fit its model: {error}") from error
     load_weights(model, read.weights, source)
-    tokenizer = next((file for folder in folders if (file := folder / "tokenizer.json").is_file()), None)
-    save_checkpoint(
-        model,
-        target,
-        {"metrics": {}, "training": training},
-        {"tokenizer.json": tokenizer.read_bytes()} if tokenizer is not None else None,
-    )
+    tokenizer: dict[str, bytes] = next(filter(None, map(tokenizer_in, folders)), {})
+    save_checkpoint(model, target, {"metrics": {}, "training": training}, tokenizer)
     sites = tuple(info.site for info in model.infos())
     return sites, f"{read.config.model_type} with{f' {len(sites)}' if sites else 'out'} codebooks"
 

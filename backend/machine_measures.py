@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from backend.analysis.states import StateCodes, jensen_shannon, neuron_precision, purity, wrong_code_precision
-from backend.data.corpus import HELD_OUT_SEED
+from backend.data.seeds import HELD_OUT_SEED
 from backend.families.transformer import TransformerFamily
 from backend.machines import codes_by_state, machine_of, make_patches, next_token, sample_walks, sites_at, truth_in
 from backend.measures import Measures

@@ -19,15 +19,17 @@ from typing import Any
 
 from backend import catalog
 from backend.data import open_dataset
+from backend.data.bpe import TOKENIZER
 from backend.data.fsm import Machine
 from backend.errors import UsageError
-from backend.families.checkpoint import TOKENIZER, read_card, save_checkpoint, tokenizer_in, write_card
+from backend.families.checkpoint import read_card, save_checkpoint, tokenizer_in, write_card
 from backend.files import write_atomically
 from backend.nn.placement import Placement
 from backend.train.batches import batches_of
 from backend.train.codebooks import Recipe, Run
 from backend.train.runs import train_base, train_codebooks
 from backend.train.shapes import Shape
+from backend.train.states import read_log
 from backend.train.tokenizing import make_tokenizer
 from backend.types import ModelSpec, Progress
 
@@ -336,9 +338,8 @@ def _train(
         config = table.shape.config(dataset.vocabulary, int(table.dataset["length"]), dataset.bos)
         model = train_base(config, batch, row.recipe, run)
     about["seconds"] = round(time.monotonic() - began, 1)
-    if log.exists():
-        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        about["log"] = entries[:: max(1, len(entries) // 40)] + entries[-1:]
+    if lines := read_log(log):
+        about["log"] = lines
     save_checkpoint(model, folder, {"metrics": {}, "training": about}, tokenizer)
     catalog.write_spec(spec, data_dir)
     shutil.rmtree(work, ignore_errors=True)

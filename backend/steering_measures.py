@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.conditions import Goal, new_text, sample
 from backend.data.judging import trial_of
-from backend.finding import find_edits
+from backend.finding import Finder
 from backend.measures import Measures
 from backend.steering import LiveModel
 from backend.types import Edit, Progress
@@ -32,9 +32,9 @@ class SteeringMeasures:
         goals = {behaviour: Goal(topic=behaviour.truth) for behaviour in trial.behaviours}
         self.tests = {behaviour: goal.test(str(live.spec.dataset["name"])) for behaviour, goal in goals.items()}
         self.edits: dict[object, tuple[Edit, ...]] = {}
+        finder = Finder(live, prompts=trial.choosing, new_tokens=trial.new_tokens, progress=progress)
         for behaviour, goal in goals.items():
-            found = find_edits(live, goal, prompts=trial.choosing, new_tokens=trial.new_tokens, progress=progress)
-            self.edits[behaviour] = found.edits
+            self.edits[behaviour] = finder.find(goal).edits
 
     def measure(self, into: Measures, seed: int, progress: Progress | None = None) -> None:
         """One seed of every measure."""

@@ -196,6 +196,8 @@ def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path) -> None:
     import platform
     from datetime import UTC, datetime
 
+    from backend.files import write_atomically
+
     record = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},
@@ -205,7 +207,7 @@ def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path) -> None:
     }
     path = data_dir / "results" / "benchmarks.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(record, indent=1) + "\n")
 
 
 def _benchmarks() -> dict[str, list[str]]:

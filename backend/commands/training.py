@@ -259,6 +259,7 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
     from backend import catalog
     from backend.families.checkpoint import save_checkpoint, tokenizer_in
     from backend.train.codebooks import Run
+    from backend.train.states import read_log
     from backend.types import ModelSpec
 
     assert plan.base_recipe is not None
@@ -278,7 +279,7 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
         spec = ModelSpec(
             plan.origin, "transformer", "text", _title(plan, ()), plan.dataset, f"checkpoints/{plan.origin}"
         )
-        training = {"options": _identity(options), "steps": plan.base_recipe.steps, "log": _log(run.log)}
+        training = {"options": _identity(options), "steps": plan.base_recipe.steps, "log": read_log(run.log)}
         folder = catalog.inside(options.data_dir, spec.checkpoint)
         save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
         catalog.write_spec(spec, options.data_dir)
@@ -304,6 +305,7 @@ def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) ->
     from backend.train.batches import batches_of
     from backend.train.codebooks import Run
     from backend.train.runs import train_codebooks
+    from backend.train.states import read_log
 
     log = plan.folder / "log.jsonl"
     run = Run(plan.seed, plan.device, plan.folder / "model.state", options.resume, progress, log)
@@ -314,15 +316,7 @@ def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) ->
         model = train_codebooks(base, batch, plan.placements, plan.recipe, plan.how, run)
     else:
         model = _plain_model(plan, plan.recipe, run)
-    return model, _log(log)
-
-
-def _log(file: Path | None) -> list[dict[str, Any]]:
-    """At most some 40 lines of a training log, the last one among them."""
-    if file is None or not file.exists():
-        return []
-    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return entries[:: max(1, len(entries) // 40)] + entries[-1:]
+    return model, read_log(log)
 
 
 def _spec(plan: Plan) -> ModelSpec:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 from backend.types import Item, Progress
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from backend.data.bpe import TextTokenizer  # takes a while to import
 
 END_OF_TEXT = "<|endoftext|>"  # stands between documents
-HELD_OUT_SEED = 900_000  # documents of this seed and above are never trained on
 HELD_OUT_SHARE = 0.1
 TRAINING_SEED = 1  # of the documents that are trained on; builds show those of seed 0
 TRAINING_TOKENS = 5_000_000

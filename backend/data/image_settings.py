@@ -10,7 +10,6 @@ import numpy as np
 from backend.errors import CatalogError
 
 SIZES = (8, 1024)  # smallest and largest side of an image
-HELD_OUT_SEED = 900_000  # seeds from here on show what is kept for testing
 
 
 def read_settings(settings: Mapping[str, Any], **defaults: Any) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from backend.data.cells import PIXEL_FIELDS, pixel_labels
-from backend.data.image_settings import HELD_OUT_SEED, read_settings, to_float
+from backend.data.image_settings import read_settings, to_float
 from backend.data.image_tables import TABLE_ENDING, table_rows
 from backend.data.picture_files import ENDINGS, decode, fit
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput, CatalogError
 from backend.types import Item
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.data.cells import PIXEL_FIELDS, counts, pixel_labels
-from backend.data.image_settings import HELD_OUT_SEED, read_settings, to_float
+from backend.data.image_settings import read_settings, to_float
 from backend.data.picture_files import read_picture
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import CatalogError
 from backend.types import Item
 

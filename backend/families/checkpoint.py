@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from backend.data.bpe import TOKENIZER
 from backend.errors import CheckpointError
 from backend.files import replacing_folder, write_atomically
 from backend.formats.checkpoints import read_config, read_json, read_tensors
@@ -26,7 +27,6 @@ from backend.nn.insertion import CodebookTransformer
 from backend.nn.placement import Placement, parse_placements
 
 WEIGHTS = "model.safetensors"
-TOKENIZER = "tokenizer.json"
 
 
 def build_model(config: PretrainedConfig, placements: Sequence[Placement]) -> CodebookTransformer:

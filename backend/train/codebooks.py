@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from backend.nn.bottleneck import CodebookLayer
 from backend.nn.insertion import CodebookTransformer
 from backend.nn.kmeans import data_codes, kmeans_codes, refine
 from backend.train.batches import Batch
+from backend.train.states import read_state, write_state
 from backend.types import Progress
 
 
@@ -168,7 +167,9 @@ def train(
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
         if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
-            _save(state, identity, done, model, optimizer)
+            write_state(
+                state, identity, {"step": done, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            )
     model.eval()
     return float(losses[max(start, recipe.steps - max(1, recipe.steps // 10)) :].mean())
 
@@ -256,29 +257,12 @@ def _layers(model: CodebookTransformer) -> list[CodebookLayer]:
     return [model.layer(name) for name in model.codebooks]
 
 
-def _save(path: Path, identity: str, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    content = {"identity": identity, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(content, temporary)
-    os.replace(temporary, path)
-
-
 def _restore(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Take over a saved state; returns the steps done."""
+    content = read_state(path, identity)
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if content["identity"] != identity:
-            raise CheckpointError(
-                f"{path} was written by a run with other settings ({content['identity']}). "
-                "Repeat that run's options, or delete the file to start again."
-            )
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
         return int(content["step"])
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path} is no state of a training run: it holds other things than numbers, which are never loaded. "
-            "Delete it to start again."
-        ) from None
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+    except (RuntimeError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start again.") from error

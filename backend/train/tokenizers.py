@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import pickle
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -24,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from backend.errors import CheckpointError, TrainingError, UsageError
+from backend.errors import TrainingError, UsageError
 from backend.nn.image_net import Encoder, NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
 from backend.nn.nearest import nearly_nearest
@@ -32,6 +30,7 @@ from backend.nn.tables import METHODS, SHARE_BEFORE_START, CodeTable, fsq_levels
 from backend.train.codebooks import Run
 from backend.train.picture_features import WIDTH, feature_network, read_features, select_features, train_features
 from backend.train.pools import POOL, Pool, open_pool
+from backend.train.states import read_state, write_state
 
 WINDOW = 4  # training tokens a code that the utilization of the curve is counted over
 POINTS = 40  # of the curve
@@ -202,7 +201,8 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
         read_features(Path(recipe.features), recipe.codes, run.seed)  # before anything takes long
     device = torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
     pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress)
-    state = _read_state(recipe, run)
+    going_on = run.resume and run.state is not None and run.state.exists()
+    state = read_state(run.state, _identity(recipe, run)) if going_on and run.state is not None else {}
     features, extractor = _features(recipe, run, pool, state)
     torch.manual_seed(run.seed)
     learner = Learner(recipe, features).to(device)
@@ -252,7 +252,7 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
             }
             nets = {"learner": learner.state_dict(), "optimizer": optimizer.state_dict()}
             held = {"extractor": extractor.state_dict() if extractor is not None else {}}
-            _write_state(run.state, {"identity": _identity(recipe, run)} | kept | nets | held)
+            write_state(run.state, _identity(recipe, run), kept | nets | held)
     learner.to("cpu")
     about = {"name": recipe.method, "dim": recipe.code_dim, "settings": dict(recipe.settings)}
     return Trained(learner.fold(), method if method.produced else None, about, curve)
@@ -329,30 +329,6 @@ def _tell(run: Run, recipe: TokenizerRecipe, point: Mapping[str, float]) -> None
 
 def _identity(recipe: TokenizerRecipe, run: Run) -> str:
     return json.dumps({**recipe.to_json(), "seed": run.seed}, sort_keys=True)
-
-
-def _write_state(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(dict(content), temporary)
-    os.replace(temporary, path)
-
-
-def _read_state(recipe: TokenizerRecipe, run: Run) -> dict[str, Any]:
-    """What a stopped run left; empty where there is nothing to go on from."""
-    if not run.resume or run.state is None or not run.state.exists():
-        return {}
-    try:
-        state = torch.load(run.state, weights_only=True, map_location="cpu")
-        identity = str(state["identity"])
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{run.state} cannot be read ({error}). Delete it to start again.") from error
-    if identity != _identity(recipe, run):
-        raise CheckpointError(
-            f"{run.state} was written by a run with other settings ({identity}). Repeat that run's options, or delete "
-            "the file to start again."
-        )
-    return state
 
 
 def quick(recipe: TokenizerRecipe) -> TokenizerRecipe:

@@ -13,7 +13,6 @@ import pytest
 from backend.data import CORPORA, DATASETS, open_corpus, open_dataset
 from backend.data.bpe import TextTokenizer, train_tokenizer
 from backend.data.corpus import (
-    HELD_OUT_SEED,
     TRAINING_SEED,
     Document,
     EndlessCorpus,
@@ -22,6 +21,7 @@ from backend.data.corpus import (
     TextItems,
     token_labels,
 )
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput, CatalogError, CheckpointError
 
 WORDS = "the dragon and a princess saw seven small boats on blue water".split()

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from backend.data import picture_files
-from backend.data.image_settings import HELD_OUT_SEED
 from backend.data.images import open_images
 from backend.data.own_images import read_images
 from backend.data.picture_files import fit, read_picture
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 
 RED = (200, 30, 40)

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backend.data.corpus import HELD_OUT_SEED
 from backend.data.own_text import OwnText
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 
 WORDS = "The river was wide and the boat was small.".split()

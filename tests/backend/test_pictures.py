@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.data.image_settings import HELD_OUT_SEED
 from backend.data.images import IMAGE_DATASETS, open_images
 from backend.data.pictures import HELD_OUT_PHOTOS, TRAINING_PHOTOS
+from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import CatalogError
 
 MIXTURE = {

@@ -1,0 +1,60 @@
+"""What a training run leaves on the disk: the state from which it goes on after a stop, and its log."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend.errors import CheckpointError
+from backend.files import replacing
+
+LOG_LINES = 40  # of a log that a model card keeps
+
+
+def write_state(path: Path, identity: str, content: Mapping[str, Any]) -> None:
+    """Replace a state at once.
+
+    Args:
+        path: the file.
+        identity: of the run: its settings, written out.
+        content: numbers, tensors and text; `identity` is added.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        torch.save({"identity": identity, **content}, file)
+
+
+def read_state(path: Path, identity: str) -> dict[str, Any]:
+    """A state as `write_state` left it.
+
+    Raises:
+        CheckpointError: it cannot be read, or is another run's.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        own = str(content["identity"])
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} cannot be read: it holds other things than numbers, which are never loaded. Delete it to start again."
+        ) from None
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start again.") from error
+    if own != identity:
+        raise CheckpointError(
+            f"{path} was written by a run with other settings ({own}). "
+            "Repeat that run's options, or delete the file to start again."
+        )
+    return content
+
+
+def read_log(file: Path | None) -> list[dict[str, Any]]:
+    """At most some `LOG_LINES` lines of a training log, the last one among them; empty where there is none."""
+    if file is None or not file.exists():
+        return []
+    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return entries[:: max(1, len(entries) // LOG_LINES)] + entries[-1:]
