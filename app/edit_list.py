@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app import html, state, widgets
 from app.tables import Row, records
-from backend.edits import Action, Edit
+from backend.edits import Action, Edit, first_generated
 from backend.errors import BadInput
 from backend.types import CodeRef
 
@@ -57,7 +57,8 @@ def with_place(edit: Edit, place: str) -> Edit:
 def place_of(edit: Edit) -> str:
     """Where an edit is made, as a person reads it."""
     if isinstance(edit.where, str):
-        return PLACES[edit.where]
+        place, _, count = edit.where.partition(":")
+        return PLACES[place] + (f", its first {count} tokens" if count else "")
     return "at " + edit.written_where.replace(",", ", ")
 
 
@@ -67,8 +68,8 @@ def pinned(edits: Sequence[Edit], prompt_length: int, length: int) -> list[Edit]
     for edit in edits:
         if edit.where == "prompt":
             places: Any = tuple(range(prompt_length))
-        elif edit.where == "generated":
-            places = tuple(range(prompt_length, length))
+        elif (new := first_generated(edit.where)) is not None:
+            places = tuple(range(prompt_length, min(length, prompt_length + new)))
         elif isinstance(edit.where, str):
             places = edit.where
         else:
@@ -162,7 +163,7 @@ def _row(
         tied = _tied(f"strength.{name}", edit.strength, change(lambda v: edit.with_strength(round(v, 2))), seen)
         off = edit.action not in ("force", "blend") or edit.code < 0
         st.slider("Strength", 0.0, 1.5, step=0.05, disabled=off, **tied)
-    fixed = not isinstance(edit.where, str)
+    fixed = edit.where not in PLACES
     with next(columns):
         current = "positions" if fixed else str(edit.where)
         tied = _tied(
@@ -176,7 +177,8 @@ def _row(
             "Positions",
             disabled=not fixed,
             max_chars=400,
-            help="Counted from 0, a mark before the text where the model has one; -1: the prompt's last; 4..9: six.",
+            help="Counted from 0, a mark before the text where the model has one; -1: the prompt's last; 4..9: six; "
+            "generated:40: the first 40 new ones.",
             **tied,
         )
     if several:

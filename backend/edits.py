@@ -9,7 +9,7 @@ from typing import Literal
 from backend.errors import BadInput
 
 Action = Literal["force", "ban", "zero", "blend"]
-Where = Literal["all", "prompt", "generated"] | tuple[int, ...]
+Where = str | tuple[int, ...]
 MAX_PLACES = 100_000  # positions that one edit may name
 
 
@@ -24,8 +24,8 @@ class Edit:
             leaves an empty slot where it was chosen (a zero vector that still counts in a mean over k codes);
             `blend` moves the layer's output from what was chosen towards the code: `(1 - s) * chosen + s * code`.
         strength: s of `blend`, 0 to 1.5; `force` is blend at 1, with the ids changed too.
-        where: `all`, `prompt`, `generated`, or a tuple of positions counted from the first token; negative ones count
-            from the end of the prompt (-1 is its last token).
+        where: `all`, `prompt`, `generated`, `generated:N` (the first N new tokens), or a tuple of positions counted from
+            the first token; negative ones count from the end of the prompt (-1 is its last token).
         slot: which of the k slots is replaced; None replaces all.
     """
 
@@ -75,22 +75,22 @@ class Edit:
     def parse(cls, text: str) -> Edit:
         """Read `SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT]`, the form of commands and URLs; `str(edit)` writes it.
 
-        `WHERE` is `all`, `prompt`, `generated` or positions such as `3`, `-1`, `2,5` or `4..9` (both ends included), at most
-        `MAX_PLACES` of them.
+        `WHERE` is `all`, `prompt`, `generated`, `generated:40` (the first 40 new tokens) or positions such as `3`, `-1`,
+        `2,5` or `4..9` (both ends included), at most `MAX_PLACES` of them.
         A strength of 1 is a force.
 
         Raises:
             BadInput: the text has another form, or the strength is out of range.
         """
         match = re.fullmatch(
-            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|[0-9.]{1,12}))?(?:@([\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
+            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|[0-9.]{1,12}))?(?:@(generated:\d{1,7}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
             text.strip(),
             re.ASCII,
         )
         if match is None:
             raise BadInput(
                 f"{text[:80]!r} is not an edit. Write SITE:CODE, SITE:CODE:STRENGTH, SITE:CODE:ban or SITE:CODE:zero, "
-                "with @all, @prompt, @generated or @positions behind it, e.g. L1.mlp:417:0.8@generated."
+                "with @all, @prompt, @generated, @generated:N or @positions behind it, e.g. L1.mlp:417:0.8@generated."
             )
         action: Action = "force"
         strength = 1.0
@@ -137,14 +137,23 @@ class HeldNeuron:
         return f"{self.site}/{self.number}={self.value:.3g}"
 
 
+def first_generated(where: Where) -> int | None:
+    """How many new tokens `generated` or `generated:N` means, `MAX_PLACES` for all of them; None for other places."""
+    if not isinstance(where, str) or not where.startswith("generated"):
+        return None
+    return int(where.partition(":")[2] or MAX_PLACES)
+
+
 def _parse_where(text: str) -> Where:
-    if text in ("all", "prompt", "generated"):
-        return text  # type: ignore[return-value]
+    if text in ("all", "prompt") or re.fullmatch(r"generated(:\d{1,7})?", text):
+        return text
     positions: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"(-?\d{1,7})(?:\.\.(-?\d{1,7}))?", part)
         if match is None:
-            raise BadInput(f"{text[:80]!r} is not a place. Write all, prompt, generated, 3, -1, 2,5 or 4..9.")
+            raise BadInput(
+                f"{text[:80]!r} is not a place. Write all, prompt, generated, generated:40, 3, -1, 2,5 or 4..9."
+            )
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise BadInput(f"The positions {part!r} run backwards. Write the smaller one first, e.g. 4..9.")

@@ -3,17 +3,18 @@
 1. Where is the truth: positions of the items with a tag, or with a label; and, one position earlier, where it begins.
 2. Every codebook's codes are ranked by what they add to the divergence between "truth" and "anywhere":
    `p * log(p / q)`, p the share of the true positions at which the code fires, q that of all positions. A codebook's worth
-   is the sum over its best k codes.
-3. Candidates: the best 1, 2, 3, ... codebooks, each of their k slots forced to one of these codes, at all positions or
-   once, at the last token of the prompt.
-4. Each candidate writes a few samples from prompts that are used for nothing else; the one that succeeds most often,
-   less what it loses in fluency, is taken.
+   is the sum over its best k codes. Beside it stands the order by precision alone, of codes that are not too rare.
+3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
+   new ones, at the first half of them, or once, at the last token of the prompt.
+4. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
+   succeed, less what they lose in fluency. From a few starting points the best is climbed to: one slot more or fewer, the other
+   order of codes, the next codebook, another place, until nothing is better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,13 @@ from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progres
 if TYPE_CHECKING:
     from backend.steering import LiveModel
 
-SITES = (1, 2, 3, 4, 6, 9, 12, 18)
 FLUENT = 1.3  # perplexity ratio up to which nothing is lost
-EVERYWHERE: tuple[Where, ...] = ("all",)
+LOSS = 2.0  # share of successes that a ratio of one more costs
+RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ONCE: Where = (-1,)  # at the last token of the prompt
+STARTS = 3  # codebooks that are tried alone before climbing begins
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
+SAMPLES, NEW_TOKENS = 32, 60  # of a candidate, where a data set does not say
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class SiteCodes:
     Attributes:
         site: the codebook.
         codes: int `[n]`, at most one per slot.
+        precise: the same by precision.
         worth: nats, see step 2 of the module.
         precision: share of the positions at which one of them fires that are true.
         recall: share of the true positions at which one of them fires.
@@ -50,6 +54,7 @@ class SiteCodes:
 
     site: str
     codes: tuple[int, ...]
+    precise: tuple[int, ...]
     worth: float
     precision: float
     recall: float
@@ -63,10 +68,11 @@ class Found:
         edits: the best ones tried.
         sites: the ranking of step 2, best first.
         tried: one row a candidate: `sites, where, truth` (`now` or `next`), `success, perplexity_ratio, worth, edits`
-            (each as commands write it); the ratio is NaN where there is no base.
+            (each as commands write it), in the order in which they were tried; the ratio is NaN where there is no base.
         prompts: what the samples went on from: test on others.
         items: how many items codes were ranked on.
         samples: of each candidate.
+        new_tokens, temperature: of each sample.
     """
 
     edits: tuple[Edit, ...]
@@ -75,6 +81,53 @@ class Found:
     prompts: tuple[str, ...]
     items: int
     samples: int
+    new_tokens: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Edits in the terms in which they are looked for.
+
+    Attributes:
+        truth: which ranking: of where it is true (`now`) or of where it begins (`next`).
+        slots: how many slots of each codebook are forced, the ranking's first codebooks in turn; 0 leaves one out.
+        precise: take each codebook's codes in the order of their precision.
+        where: at which positions.
+    """
+
+    truth: str
+    slots: tuple[int, ...]
+    precise: bool
+    where: Where
+
+    def edits(self, ranking: Sequence[SiteCodes], slots: Mapping[str, int]) -> tuple[Edit, ...]:
+        """The edits; `slots`: how many each codebook has."""
+        found = []
+        for site, forced in zip(ranking, self.slots, strict=False):
+            codes, k = site.precise if self.precise else site.codes, slots[site.site]
+            for i in range(forced):
+                slot = k - 1 - i if k > 1 else None
+                found.append(Edit(site.site, codes[i % len(codes)], where=self.where, slot=slot))
+        return tuple(found)
+
+    def neighbours(
+        self, ranking: Sequence[SiteCodes], slots: Mapping[str, int], places: Sequence[Where]
+    ) -> Iterator[Candidate]:
+        """Candidates that differ in one thing."""
+        for i, forced in enumerate(self.slots):
+            k = slots[ranking[i].site]
+            step = max(1, k // 8)
+            for other in {min(k, forced + step), max(0, forced - step)} - {forced} if forced else ():
+                changed = (*self.slots[:i], other, *self.slots[i + 1 :])
+                if any(changed):
+                    yield replace(self, slots=changed)
+        if len(self.slots) < len(ranking):
+            yield replace(self, slots=(*self.slots, _most(slots[ranking[len(self.slots)].site])))
+        yield replace(self, precise=not self.precise)
+        for where in places:
+            if where != self.where:
+                yield replace(self, where=where)
 
 
 def rank_sites(grids: Mapping[str, CodeGrid], infos: Sequence[CodebookInfo], truth: np.ndarray) -> list[SiteCodes]:
@@ -89,25 +142,20 @@ def rank_sites(grids: Mapping[str, CodeGrid], infos: Sequence[CodebookInfo], tru
         best = np.argsort(-gain, kind="stable")[: info.slots]
         best = best[gain[best] > 0]
         fires = np.isin(codes, best).any(1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            precision = np.where((p >= min(RARE, p.max(initial=0.0))) & (gain > 0), p / q, 0.0)
+        precise = np.argsort(-precision, kind="stable")[: len(best)]
         ranked.append(
             SiteCodes(
                 info.site,
                 tuple(int(code) for code in best),
+                tuple(int(code) for code in precise if precision[code] > 0),
                 float(gain[best].sum()),
                 float((fires & truth).sum() / max(1, fires.sum())),
                 float((fires & truth).sum() / truth.sum()),
             )
         )
     return sorted([s for s in ranked if s.codes], key=lambda s: -s.worth)
-
-
-def edits_of(sites: Sequence[SiteCodes], slots: Mapping[str, int], where: Where) -> tuple[Edit, ...]:
-    """Edits that force every slot of some codebooks to their codes, in turn."""
-    return tuple(
-        Edit(s.site, s.codes[slot % len(s.codes)], where=where, slot=slot if slots[s.site] > 1 else None)
-        for s in sites
-        for slot in range(slots[s.site])
-    )
 
 
 def choosing_prompts(live: LiveModel, after: int, seed: int) -> tuple[str, ...]:
@@ -135,8 +183,9 @@ class Finder:
         *,
         prompts: Sequence[str] = (),
         items: int = 400,
-        samples: int = 32,
-        new_tokens: int = 60,
+        samples: int = SAMPLES,
+        new_tokens: int | None = None,
+        temperature: float | None = None,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
@@ -147,7 +196,8 @@ class Finder:
             prompts: what the candidates' samples go on from; none: `choosing_prompts`.
             items: of the model's data set that codes are ranked on.
             samples: of each candidate, over all prompts together.
-            new_tokens: of each sample.
+            new_tokens: of each sample; None: as the data set is tried (`backend.data.judging`), else `NEW_TOKENS`.
+            temperature: of each sample; None: as the data set is tried, else 1.
             seed: of the samples.
             progress: called with (what, done, total).
 
@@ -156,10 +206,14 @@ class Finder:
         """
         if not live.family.codebooks():
             raise Unsupported(f"{live.spec.name} has no codebooks, so there are no codes to find.")
+        trial = trial_of(str(live.spec.dataset["name"]))
         self.live = live
         self._given, self._items = tuple(prompts), items
-        self._samples, self._new_tokens, self._seed = samples, new_tokens, seed
-        self._progress = progress
+        self._samples, self._seed, self._progress = samples, seed, progress
+        self._new_tokens = new_tokens or (trial.new_tokens if trial else NEW_TOKENS)
+        self._temperature = temperature if temperature is not None else trial.temperature if trial else 1.0
+        self._infos = live.family.codebooks()
+        self._slots = {info.site: info.slots for info in self._infos}
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
@@ -182,7 +236,7 @@ class Finder:
         return self.live.perplexity(self._sample(()))
 
     def _sample(self, edits: Sequence[Edit]) -> list[Generated]:
-        return sample(self.live, self.prompts, self._samples, self._new_tokens, self._seed, edits)
+        return sample(self.live, self.prompts, self._samples, self._new_tokens, self._seed, edits, self._temperature)
 
     def find(self, goal: Goal) -> Found:
         """Find the edits that bring something about; see the module.
@@ -193,44 +247,70 @@ class Finder:
         Raises:
             BadInput: it is true nowhere, new text cannot be judged, no code says anything about it.
         """
-        live, dataset = self.live, str(self.live.spec.dataset["name"])
+        dataset = str(self.live.spec.dataset["name"])
         succeeds = goal.test(dataset)
-        shown = self._shown
-        now = goal.truth(dataset, shown)
-        infos = live.family.codebooks()
-        slots = {info.site: info.slots for info in infos}
-        rankings = {"now": rank_sites(self._grids, infos, now)}
-        whole_items = _of_whole_items(shown, now)
-        if not whole_items and (before := _before(shown, now)).any():
-            rankings["next"] = rank_sites(self._grids, infos, before)
-        plans: list[tuple[str, int, Where]] = [
-            (kind, count, where)
-            for kind, ranking in rankings.items()
-            for where in (EVERYWHERE if whole_items else (*EVERYWHERE, ONCE))
-            for count in SITES
-            if count <= len(ranking)
-        ]
-        if not plans:
+        now = goal.truth(dataset, self._shown)
+        rankings = {"now": rank_sites(self._grids, self._infos, now)}
+        whole_items = _of_whole_items(self._shown, now)
+        if not whole_items and (before := _before(self._shown, now)).any():
+            rankings["next"] = rank_sites(self._grids, self._infos, before)
+        rankings = {truth: ranking for truth, ranking in rankings.items() if ranking}
+        if not rankings:
             raise BadInput("No code fires more often where that is true than elsewhere. Look at more items.")
-        rows, best = [], (-np.inf, tuple[Edit, ...]())
-        for done, (kind, count, where) in enumerate(plans):
-            edits = edits_of(rankings[kind][:count], slots, where)
-            made = self._sample(edits)
-            share = float(np.mean([succeeds(new_text(live, g)) for g in made]))
-            ratio = live.perplexity(made) / self._usual
-            worth = share - max(0.0, ratio - FLUENT) if np.isfinite(ratio) else share
-            rows.append((count, _written(where), kind, share, ratio, worth, tuple(map(str, edits))))
-            if worth > best[0] + 1e-9:
-                best = (worth, edits)
-            if self._progress:
-                self._progress("trying codes", done + 1, len(plans))
-        tried = pd.DataFrame(rows, columns=["sites", "where", "truth", "success", "perplexity_ratio", "worth", "edits"])
-        return Found(best[1], rankings["now"], tried, self.prompts, len(shown), self._samples)
+        places: list[Where] = [f"generated:{-(-self._new_tokens // 2)}", "all"]
+        if not whole_items:
+            places = ["all", ONCE]
+        tried: dict[tuple[str, ...], tuple[Any, ...]] = {}
+
+        def worth(candidate: Candidate) -> float:
+            edits = candidate.edits(rankings[candidate.truth], self._slots)
+            key = tuple(map(str, edits))
+            if key not in tried:
+                made = self._sample(edits)
+                share = float(np.mean([succeeds(new_text(self.live, g)) for g in made]))
+                ratio = self.live.perplexity(made) / self._usual
+                lost = LOSS * max(0.0, ratio - FLUENT) if np.isfinite(ratio) else 0.0
+                sites = len({edit.site for edit in edits})
+                tried[key] = (sites, _written(candidate.where), candidate.truth, share, ratio, share - lost, edits)
+                if self._progress:
+                    self._progress(f"trying codes, {len(tried)} so far", 0, 0)
+            return float(tried[key][5])
+
+        for truth, ranking in rankings.items():
+            starts = [
+                Candidate(truth, (*(0,) * i, _most(self._slots[site.site])), False, where)
+                for i, site in enumerate(ranking[:STARTS])
+                for where in (places[:1] if whole_items else places)
+            ]
+            best = max(starts, key=worth)
+            while True:
+                better = max(best.neighbours(ranking, self._slots, places), key=worth)
+                if worth(better) <= worth(best) + 1e-9:
+                    break
+                best = better
+        chosen = max(tried.values(), key=lambda row: row[5])
+        columns = ["sites", "where", "truth", "success", "perplexity_ratio", "worth", "edits"]
+        rows = [(*row[:-1], key) for key, row in tried.items()]
+        return Found(
+            chosen[-1],
+            rankings.get("now", []),
+            pd.DataFrame(rows, columns=columns),
+            self.prompts,
+            len(self._shown),
+            self._samples,
+            self._new_tokens,
+            self._temperature,
+        )
 
 
 def find_edits(live: LiveModel, goal: Goal, **options: Any) -> Found:
     """The edits for one behaviour; the options are those of `Finder`."""
     return Finder(live, **options).find(goal)
+
+
+def _most(slots: int) -> int:
+    """Three in four slots: where climbing begins."""
+    return max(1, round(0.75 * slots))
 
 
 def _of_whole_items(items: Sequence[Item], truth: np.ndarray) -> bool:

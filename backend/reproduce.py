@@ -145,8 +145,18 @@ SMALL = Table(
 def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
     """Plain base, attention k = 8, attention + MLP, MLP k = 64 on one kind of text."""
     tuned = dataclasses.replace(
-        FINE_TUNE, steps=400, batch=8, lr=1e-3, decay=0.8, autoencoding=0.1, commitment=0.02, save_every=100
+        FINE_TUNE,
+        steps=400,
+        batch=8,
+        lr=1e-3,
+        decay=0.8,
+        autoencoding=0.1,
+        commitment=0.02,
+        reset_every=25,
+        save_every=50,
     )
+    # where one code at a time stands for an MLP, the network drifts away from its codes: let it all but stand still
+    held = dataclasses.replace(tuned, lr=3e-5, codebook_lr=30.0)
 
     def paper(row: str, loss: float, accuracy: float) -> dict[str, Any]:
         return {"source": f"Tamkin et al., Table 2, {source}: {row}", "lm_loss": loss, "lm_accuracy": accuracy}
@@ -155,6 +165,7 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
     short = name.removesuffix("-source")
     attention = Placement("attn", codes=512, k=8, similarity="cosine")
     mlp = Placement("mlp", codes=2048, k=64, similarity="cosine")
+    words = Placement("mlp", layers=(0,), codes=1024)  # with attention beside it the first MLP sees one token alone
     return Table(
         {"name": name, "length": 256},
         Shape("gpt_neox", layers=3, dim=192, heads=6, mlp=768),
@@ -176,10 +187,11 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
             ),
             Row(
                 f"{short}-attn-mlp",
-                f"{title}: codebooks on every head, k = 8, and MLP, k = 64",
-                (attention, mlp),
-                tuned,
+                f"{title}: codebooks on every head, k = 8, and MLP, k = 1 in the first layer, 64 in the others",
+                (attention, words, dataclasses.replace(mlp, layers=(1, 2))),
+                held,
                 {},
+                demo=7 if stories else 8,
             ),
             Row(
                 f"{short}-mlp",

@@ -32,7 +32,7 @@ class SteeringMeasures:
         goals = {behaviour: Goal(topic=behaviour.truth) for behaviour in trial.behaviours}
         self.tests = {behaviour: goal.test(str(live.spec.dataset["name"])) for behaviour, goal in goals.items()}
         self.edits: dict[object, tuple[Edit, ...]] = {}
-        finder = Finder(live, prompts=trial.choosing, new_tokens=trial.new_tokens, progress=progress)
+        finder = Finder(live, progress=progress)
         for behaviour, goal in goals.items():
             self.edits[behaviour] = finder.find(goal).edits
 
@@ -42,7 +42,8 @@ class SteeringMeasures:
 
         def write(edits: tuple[Edit, ...], number: int) -> tuple[list[str], float, float]:
             began = time.perf_counter()
-            made = sample(live, trial.testing, SAMPLES, trial.new_tokens, 7_000 + 100 * seed + number, edits)
+            number = 7_000 + 100 * seed + number
+            made = sample(live, trial.testing, SAMPLES, trial.new_tokens, number, edits, trial.temperature)
             spent = time.perf_counter() - began
             tokens = sum(len(g.tokens) - g.prompt_length for g in made)
             return [new_text(live, g) for g in made], live.perplexity(made), tokens / spent
@@ -57,7 +58,7 @@ class SteeringMeasures:
             row = rates[behaviour.field]
             for name, texts in (("unsteered", plain), ("steered", steered), ("random_code", random)):
                 row[name].append(float(np.mean([succeeds(text) for text in texts])))
-            about = f"share of {SAMPLES} samples of {trial.new_tokens} new tokens"
+            about = f"share of {SAMPLES} samples of {trial.new_tokens} new tokens at temperature {trial.temperature:g}"
             into.add(
                 f"{behaviour.field}_steered.{behaviour.value}",
                 row["steered"][-1],

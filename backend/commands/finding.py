@@ -27,7 +27,12 @@ def _options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--items", type=positive, default=400, metavar="N", help="items that codes are ranked on (400)")
     parser.add_argument("--samples", type=positive, default=32, metavar="N", help="of each candidate (32)")
-    parser.add_argument("--new-tokens", type=positive, default=60, metavar="N", help="of each sample (60)")
+    parser.add_argument(
+        "--new-tokens", type=positive, metavar="N", help="of each sample (200 for stories, else 40 or 60)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="of each sample (0.7 where text can be judged, else 1)"
+    )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the samples (0)")
 
 
@@ -44,6 +49,7 @@ def _find(options: argparse.Namespace, progress: Progress) -> Answer:
         items=options.items,
         samples=options.samples,
         new_tokens=options.new_tokens,
+        temperature=options.temperature,
         seed=options.seed,
         progress=progress,
     )
@@ -51,7 +57,8 @@ def _find(options: argparse.Namespace, progress: Progress) -> Answer:
     judged = ["--success", options.success] if options.success else ["--topic", f"{options.field}={options.value}"]
     words = ["python", "-m", "backend", "steer", options.model, "--prompt", "PROMPT"]
     words += [word for edit in edits for word in ("--edit", edit)]
-    words += [*judged, "--samples", "200", "--max-new-tokens", str(options.new_tokens)]
+    words += [*judged, "--samples", "200", "--max-new-tokens", str(found.new_tokens)]
+    words += ["--temperature", f"{found.temperature:g}"] if found.temperature != 1 else []
     data = {
         "model": options.model,
         "field": options.field,

@@ -75,13 +75,14 @@ class Trial:
         choosing: prompts on which codes are found.
         testing: prompts on which they are tested; no prompt is in both.
         behaviours: what is brought about.
-        new_tokens: of each sample.
+        new_tokens, temperature: of each sample, steered or not.
     """
 
     choosing: tuple[str, ...]
     testing: tuple[str, ...]
     behaviours: tuple[Behaviour, ...]
     new_tokens: int
+    temperature: float
 
 
 STORY_TOPICS = 12
@@ -111,7 +112,8 @@ def trial_of(dataset: str) -> Trial | None:
                 *(Behaviour("gender", gender, ("gender", gender)) for gender in ("female", "male")),
                 *(Behaviour("emotion", emotion, ("emotion", emotion)) for emotion in ("happy", "sad")),
             ),
-            new_tokens=80,
+            new_tokens=200,  # as the paper's, a whole story
+            temperature=0.7,
         )
     if dataset == "python-source":
         kinds = {
@@ -133,6 +135,7 @@ def trial_of(dataset: str) -> Trial | None:
             ),
             behaviours=tuple(Behaviour("syntax", name, truth) for name, truth in kinds.items()),
             new_tokens=40,
+            temperature=0.7,
         )
     return None
 

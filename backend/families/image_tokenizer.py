@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backend.data.images import ImageDataset, open_images
+from backend.edits import first_generated
 from backend.errors import BadInput, CheckpointError, UnknownCode
 from backend.families.checkpoint import WEIGHTS, load_weights, write_card
 from backend.files import replacing_folder
@@ -267,7 +268,7 @@ class ImageTokenizerFamily:
 
 def _places(edit: Edit, cells: int, rows: int, device: torch.device) -> Tensor:
     """bool `[row]`: where an edit applies; rows are the cells of one picture after another."""
-    if edit.where == "generated":
+    if first_generated(edit.where) is not None:
         return torch.zeros(rows, dtype=torch.bool, device=device)
     if isinstance(edit.where, str):
         return torch.ones(rows, dtype=torch.bool, device=device)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from backend.edits import Where
+from backend.edits import Where, first_generated
 from backend.errors import UnknownCode, Unsupported
 from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
 from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
@@ -294,8 +294,12 @@ class CodebookTransformer(nn.Module):
             rows = positions >= 0
         elif where == "prompt":
             rows = (positions >= 0) if prompt is None else (positions >= 0) & (positions < prompt)
-        elif where == "generated":
-            rows = torch.zeros_like(positions, dtype=torch.bool) if prompt is None else positions >= prompt
+        elif (new := first_generated(where)) is not None:
+            rows = (
+                torch.zeros_like(positions, dtype=torch.bool)
+                if prompt is None
+                else (positions >= prompt) & (positions < prompt + new)
+            )
         else:
             length = int(positions.max()) + 1 if prompt is None else prompt
             wanted = torch.tensor(where, device=positions.device)

@@ -42,7 +42,7 @@ class Recipe:
         warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
         autoencoding, commitment: weights of the codebook losses.
         distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
-        reset_every: steps between restarts of dead codes; 0 never. None happen in the last third of the run.
+        reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
         save_every: steps between saved states; 0 none.
     """
 
@@ -148,7 +148,7 @@ def train(
         losses[step] = (
             loss.detach()
         )  # not a list of tensors: those would keep the memory between them from being used again
-        if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 2 / 3:
+        if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 0.9:
             reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
         if done % 50 == 0 or done == recipe.steps:
             mean = float(losses[max(start, done - 50) : done].mean())

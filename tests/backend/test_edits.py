@@ -14,7 +14,7 @@ edits = st.builds(
     st.sampled_from(["L1.mlp", "L0.attn.h2", "layers.4.fc1/g2"]),
     st.integers(0, 10**6),
     st.sampled_from(["force", "ban", "zero"]),
-    where=st.sampled_from(["all", "prompt", "generated"])
+    where=st.sampled_from(["all", "prompt", "generated", "generated:1", "generated:120"])
     | st.lists(st.integers(-30, 30), min_size=1, max_size=60).map(tuple),
     slot=st.none() | st.integers(0, 9),
 )

@@ -16,7 +16,7 @@ from backend.data.judging import behaviour_of, judge_story, judged, trial_of
 from backend.edits import HeldNeuron
 from backend.errors import BadInput, Unsupported
 from backend.families.checkpoint import build_model, save_checkpoint
-from backend.finding import choosing_prompts, edits_of, find_edits, rank_sites
+from backend.finding import Candidate, SiteCodes, choosing_prompts, find_edits, rank_sites
 from backend.nn.placement import Placement
 from backend.steering import LiveModel
 from backend.train.batches import WalkBatches
@@ -97,13 +97,27 @@ def test_codes_are_ranked_by_what_they_add_to_the_divergence() -> None:
     )
 
 
-def test_every_slot_is_forced_to_the_codes_in_turn() -> None:
-    ranked = rank_sites(
-        {"a": CodeGrid("a", np.array([[1, 2, 3], [4, 5, 6]], np.int32), *[np.zeros(1, np.float32)] * 3)},  # type: ignore[arg-type]
-        [CodebookInfo("a", 8, 4, 3)],
-        np.array([True, False]),
-    )
-    assert [str(e) for e in edits_of(ranked, {"a": 3}, (-1,))] == ["a:1@-1#0", "a:2@-1#1", "a:3@-1#2"]
+def test_the_least_similar_slots_are_forced_to_the_codes_in_turn() -> None:
+    ranking = [SiteCodes("a", (1, 2, 3), (3, 1), 1.0, 0.5, 0.5), SiteCodes("b", (7,), (7,), 0.5, 0.5, 0.5)]
+    slots = {"a": 4, "b": 1}
+    plain = Candidate("now", (2, 1), False, (-1,))
+    assert [str(e) for e in plain.edits(ranking, slots)] == ["a:1@-1#3", "a:2@-1#2", "b:7@-1"]
+    precise = Candidate("now", (3,), True, "generated:9")
+    assert [str(e) for e in precise.edits(ranking, slots)] == [
+        f"a:{c}@generated:9#{i}" for c, i in ((3, 3), (1, 2), (3, 1))
+    ]
+
+
+def test_a_candidate_differs_from_its_neighbours_in_one_thing() -> None:
+    ranking = [SiteCodes("a", (1, 2), (2, 1), 1.0, 0.5, 0.5), SiteCodes("b", (7,), (7,), 0.5, 0.5, 0.5)]
+    here = Candidate("now", (3,), False, "all")
+    found = list(here.neighbours(ranking, {"a": 4, "b": 1}, ("all", (-1,))))
+    assert {c.slots for c in found} == {(2,), (3,), (3, 1), (4,)}
+    for other in found:
+        changed = [getattr(other, name) != getattr(here, name) for name in ("truth", "slots", "precise", "where")]
+        assert sum(changed) == 1
+    alone = Candidate("now", (0, 1), False, "all").neighbours(ranking, {"a": 4, "b": 1}, ("all",))
+    assert all(any(c.slots) for c in alone)  # never without any edit
 
 
 def test_prompts_for_choosing_and_for_testing_never_meet() -> None:
@@ -135,11 +149,25 @@ def test_a_goal_that_nobody_can_judge_says_what_can_be_judged() -> None:
 def test_prompts_of_several_lengths_in_one_batch_write_what_they_write_alone(backbone: str, data: Path) -> None:
     live = LiveModel(make(data, backbone), data)
     prompts = ("01", "01 22 10", "12 0")
-    edits = [Edit("L0.mlp", 3, where=(-1,)), Edit("L1.attn.h0", 5, where="generated", slot=1), Edit("L1.mlp", 2, "ban")]
+    edits = [
+        Edit("L0.mlp", 3, where=(-1,)),
+        Edit("L1.attn.h0", 5, where="generated", slot=1),
+        Edit("L0.attn.h1", 4, where="generated:3"),
+        Edit("L1.mlp", 2, "ban"),
+    ]
     for used in ((), edits):
         together = sample(live, prompts, 5, 9, 0, used, temperature=0)
         alone = [live.generate(p, Sampling(1, 9, temperature=0), edits=used)[0] for p in prompts]
         assert together == [alone[0], alone[0], alone[1], alone[1], alone[2]]
+
+
+def test_the_first_new_tokens_are_those_right_behind_each_prompt(live: LiveModel) -> None:
+    model = live.family.model
+    model.note_positions(torch.zeros(2, 9, dtype=torch.int64))
+    ends = torch.tensor([[4], [7]])
+    assert model.rows("generated:3", ends).view(2, 9).nonzero().tolist() == [[0, 4], [0, 5], [0, 6], [1, 7], [1, 8]]
+    assert not model.rows("generated:3", None).any()
+    assert (model.rows("generated:9", ends) == model.rows("generated", ends)).all()
 
 
 def test_a_held_neuron_is_where_it_is_told_to_be_and_nobody_else_sees_it(live: LiveModel) -> None:
@@ -177,20 +205,21 @@ def test_the_best_neurons_are_those_whose_mean_is_farthest_away(live: LiveModel)
     assert best_neurons(live, Goal("no such text"), edits) == []
 
 
-def test_every_candidate_is_tried_and_the_best_is_taken(live: LiveModel) -> None:
+def test_candidates_are_climbed_among_and_the_best_tried_is_taken(live: LiveModel) -> None:
     field = next(iter(live.family.items(0, 1, 0)[0].labels))
     said = []
     found = find_edits(
         live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6, progress=lambda *now: said.append(now)
     )
     assert {*found.tried["where"]} == {"all", "-1"} and {*found.tried["truth"]} == {"now", "next"}
+    assert found.tried["edits"].is_unique and (found.new_tokens, found.temperature) == (6, 1.0)
     best = found.tried.loc[found.tried["worth"].idxmax()]
     assert tuple(map(str, found.edits)) == best["edits"]
     prompts = choosing_prompts(live, 40, 0)
     made = sample(live, prompts, 6, 6, 0, found.edits)
     new = [g.text[len(live.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
     assert best["success"] == pytest.approx(np.mean(["1" in text for text in new]))
-    assert said[-1][1:] == (len(found.tried), len(found.tried)) and found.prompts == prompts
+    assert f"{len(found.tried)} so far" in said[-1][0] and found.prompts == prompts
 
 
 def test_prompts_of_a_data_set_without_its_own_can_be_read_back(live: LiveModel) -> None:
