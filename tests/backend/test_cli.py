@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import backend.__main__ as cli
 from backend import catalog
@@ -54,6 +57,18 @@ def test_doctor_finds_a_cut_off_checkpoint_a_bad_catalog_entry_and_a_broken_stor
     found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     for name in ("catalog odd", "checkpoint tiny", "base of tiny", "store tiny"):
         assert not found[name]["ok"] and len(found[name]["detail"]) > 20, name
+
+
+def test_doctor_finds_every_shipped_model_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = {check["name"]: check for check in answer(capsys, "doctor", data=tmp_path)["checks"]}
+    shipped = {f"checkpoint {file.stem}" for file in catalog.SHIPPED.glob("*.toml")}
+    assert len(shipped) > 8 and all(checks[name]["ok"] for name in shipped)
+    broken = tmp_path / "checkpoints" / "scenes-vq-1024"
+    broken.mkdir(parents=True)
+    (broken / "config.json").write_text("{}")
+    assert run("doctor", "--json", data=tmp_path) == 1
+    found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert "no model.safetensors" in found["checkpoint scenes-vq-1024"]["detail"]
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -254,6 +269,41 @@ def test_the_data_directory_may_stand_before_or_behind_the_command(
     before = capsys.readouterr().out
     assert cli.main(["models", "--json", "--data-dir", str(commands_data)]) == 0
     assert before == capsys.readouterr().out and "tiny" in before
+
+
+@pytest.mark.parametrize("command", [("steer", "--prompt", "x", "--edit", "vq:1"), ("find-topic-codes", "a", "b")])
+def test_a_model_that_writes_no_text_is_refused_by_what_steers_text(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *rest = command
+    assert "writes no text" in refused(capsys, 2, name, "scenes-vq-1024", *rest, data=tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("command", [("evaluate", "tokfsm-small"), ("train", "tokfsm"), ("train", "scenes")])
+def test_a_gpu_that_is_not_there_is_said(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no GPU" in refused(capsys, 2, *command, "--device", "cuda", data=tmp_path)
+
+
+def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from backend.commands import COMMANDS
+    from backend.nn.placement import PLACES
+    from backend.reproduce import TABLES
+
+    assert run("train", "tokfsm", "--help", data=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf"\b{place}\b", said) for place in PLACES) and "--base B" in said
+    assert run("reproduce", "--help", data=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert all(table in said for table in (*TABLES, "utilization"))
+    parser = cli._parser()
+    for known in COMMANDS:
+        for example in known.examples:
+            assert parser.parse_args(shlex.split(example)).command is known
 
 
 def test_an_unexpected_error_is_one_paragraph_and_a_traceback_only_on_request(
