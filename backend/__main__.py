@@ -19,6 +19,7 @@ from types import FrameType
 from backend.commands import COMMANDS
 from backend.commands.command import Bar, Command, clean, everywhere, examples, plain
 from backend.errors import CodescopeError, UsageError
+from backend.files import is_disk_full
 
 DEBUG_VARIABLE = "CODESCOPE_DEBUG"
 _FIRST_STEPS = """\
@@ -59,6 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CodescopeError as error:
         return _failed(bar, str(error), error.exit_status)
     except Exception as error:
+        if is_disk_full(error):
+            return _failed(
+                bar,
+                f"There is no room left on the disk for what {command.name} writes. Free some and run it again to go on "
+                "(train: with --resume).",
+                1,
+            )
         said = clean(f"{type(error).__name__}: {error}")
         return _failed(bar, f"{command.name} failed unexpectedly. {said}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -21,7 +22,8 @@ from backend.catalog import ROOT
 from backend.commands import command, importing
 from backend.commands.command import Answer, Bar, plain
 from backend.importing import FORMATS as known_formats
-from tests.backend.commands import answer, process, refused, run
+from tests.backend.commands import SHORT, answer, process, refused, run
+from tests.backend.test_formats_codebook_features import GOLDEN
 from tests.backend.wrapped_models import Reference, config, settings
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -269,6 +271,34 @@ def test_the_data_directory_may_stand_before_or_behind_the_command(
     before = capsys.readouterr().out
     assert cli.main(["models", "--json", "--data-dir", str(commands_data)]) == 0
     assert before == capsys.readouterr().out and "tiny" in before
+
+
+def test_a_full_disk_is_said_whichever_library_met_it(
+    commands_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    folder = GOLDEN / "cb_gpt2"
+    if not folder.is_dir():
+        pytest.skip(f"there are no golden checkpoints in {GOLDEN}")
+
+    def full(*_: Any, **__: Any) -> None:  # what the library says of a full disk; it has no error number
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("backend.families.checkpoint.save_file", full)
+    arguments = ("import", "codebook-features", str(folder / "checkpoint"), "--base", str(folder / "base_config"))
+    said = refused(capsys, 1, *arguments, "--name", "m", data=tmp_path)
+    assert "no room left on the disk" in said and not list((tmp_path / "checkpoints").iterdir())
+
+    def cut(_: object, file: Any) -> None:  # as torch.save: its own error hides that of the operating system
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr("torch.save", cut)
+    said = refused(capsys, 1, "train", "tokfsm", *SHORT, "--name", "m", data=tmp_path)
+    assert "no room left on the disk" in said and "--resume" in said
 
 
 @pytest.mark.parametrize("command", [("steer", "--prompt", "x", "--edit", "vq:1"), ("find-topic-codes", "a", "b")])
