@@ -1,7 +1,7 @@
 """`python -m backend COMMAND`: see `backend.commands`. Exit status 0 done, 1 failed, 2 wrong usage.
 
 With `--json` stdout holds one JSON document and nothing else. Errors are one paragraph on stderr; `CODESCOPE_DEBUG=1`
-adds the traceback.
+adds the traceback, and the warnings of libraries.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -111,5 +112,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.warnoptions and not os.environ.get(DEBUG_VARIABLE):
+        warnings.simplefilter("ignore")  # libraries say these to programmers, not to who runs a command
     signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import math
+import pickle
 import re
 import shlex
 import subprocess
@@ -366,6 +367,17 @@ def test_models_doctor_help_and_search_start_without_torch(commands_data: Path) 
     )
     done = process("-c", script, str(commands_data))
     assert done.returncode == 0, done.stderr
+
+
+def test_warnings_of_libraries_are_not_said_to_who_runs_a_command(tmp_path: Path) -> None:
+    folder = GOLDEN / "cb_gpt2"
+    if not folder.is_dir():
+        pytest.skip(f"there are no golden checkpoints in {GOLDEN}")
+    (tmp_path / "config.json").write_bytes((folder / "checkpoint" / "config.json").read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"model.a": 1}, protocol=4))  # torch warns of protocol 4
+    asked = ("import", "codebook-features", str(tmp_path), "--base", str(folder / "base_config"), "--name", "m")
+    done = process("-m", "backend", *asked, "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pytorch_model.bin" in done.stderr
 
 
 def test_progress_is_silent_where_nobody_watches_and_answers_survive_a_closed_pipe(commands_data: Path) -> None:
