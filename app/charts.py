@@ -1,4 +1,4 @@
-"""Pure functions from a table to an Altair chart. Tables are reduced first: no chart gets more than `MAX_ROWS` rows.
+"""Pure functions from a table to an Altair chart. Tables are reduced first: no chart gets more than some hundred rows.
 
 Colours come from `theme.toml` (Okabe and Ito's, which colour-blind people can tell apart) and follow the theme.
 """
@@ -11,7 +11,6 @@ import pandas as pd
 
 from app.html import visible_text
 
-MAX_ROWS = 5000
 BLUE, ORANGE, GREEN = "#3D8FC6", "#DB6D1F", "#1FA37E"  # readable on white and on black
 
 

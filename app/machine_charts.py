@@ -1,4 +1,4 @@
-"""Pure functions from state assignments and beliefs of a finite-state machine to Altair charts.
+"""Pure functions from state assignments and beliefs of a finite-state machine to charts and matrices.
 
 Right, mistaken and missed transitions differ in colour and in shape, so that nobody has to tell colours apart.
 """
@@ -12,132 +12,97 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from app.charts import BLUE, GREEN, MAX_ROWS, ORANGE
+from app import html
+from app.charts import BLUE, GREEN, ORANGE
+from app.components.matrix import Kind, largest, matrix_data
 from app.tables import records
+from backend.store.states import StateView
 
 GREY = "#8A949E"  # readable on white and on black
 PINK = "#C0639A"
 VERDICTS = ["right", "mistake", "missed"]
 VERDICT_COLOURS = [BLUE, ORANGE, PINK]
 VERDICT_SHAPES = ["square", "cross", "diamond"]
+SHARES_LIGHT = [(213, 230, 243, 1.0), (61, 143, 198, 1.0), (8, 48, 92, 1.0)]
+SHARES_DARK = [(34, 56, 74, 1.0), (88, 169, 224, 1.0), (217, 240, 255, 1.0)]
 ROLES = ["of B", "of A and B", "of A", "of neither"]  # whose successor a state is
 MAX_STATES = 40  # bars of one distribution
 MAX_CIRCLE = 30  # states of a graph that is drawn as a whole
 _MONO = "Source Code Pro, monospace"
 
 
-def largest(frame: pd.DataFrame, value: str, most: int = MAX_ROWS) -> pd.DataFrame:
-    """The rows with the largest values where there are too many to draw; the others as they are, in their order."""
-    return frame if len(frame) <= most else frame.nlargest(most, value).sort_index()
-
-
-def state_code_matrix(matrix: pd.DataFrame, codes: pd.DataFrame, states: Sequence[str], dark: bool) -> alt.Chart:
+def state_code_matrix(view: StateView, model: str, site: str) -> dict[str, Any]:
     """States by codes, ordered so that the codes of one state stand together: what stands for what is the diagonal.
 
     Args:
-        matrix: `state, code, count, share` (of the state's readings); at most `MAX_ROWS` rows.
-        codes: `code, owner, at_states, purity, precision`, in the order in which they are drawn.
-        states: all names in order.
-        dark: drawn on black.
+        view: of one codebook; the `MAX_CELLS` cells with most activations are drawn.
+        model: the model, for the links to the codes.
+        site: the codebook.
     """
-    order = [str(code) for code in codes["code"]]
-    table = matrix.merge(codes[["code", "owner", "at_states", "purity"]], on="code")
-    table = table.assign(
-        code=table["code"].astype(str),
-        owner=table["owner"].replace("", "none"),
-        readings=table["count"] / table["share"],
-    )
-    colours = ["#22384a", "#58a9e0", "#d9f0ff"] if dark else ["#d5e6f3", "#3d8fc6", "#08305c"]
-    picked = alt.selection_point(name="cell", fields=["code"], on="click", clear=False, empty=True)
-    return (
-        alt.Chart(table)
-        .mark_rect(cursor="pointer")
-        .encode(
-            alt.X(
-                "code:N",
-                sort=order,
-                scale=alt.Scale(domain=order),
-                title=f"{len(order):,} codes, by the state they stand for",
-                axis=alt.Axis(labelOverlap=True, labelAngle=-90, labelFont=_MONO, ticks=False, grid=False),
-            ),
-            alt.Y(
-                "state:N",
-                sort=list(states),
-                scale=alt.Scale(domain=list(states)),
-                title="state just read",
-                axis=alt.Axis(labelOverlap=True, labelFont=_MONO, labelFontSize=11, ticks=False, grid=False),
-            ),
-            alt.Color(
-                "share:Q",
-                scale=alt.Scale(domain=[0, 0.5, 1], range=colours),
-                legend=alt.Legend(title="share of the state's readings", format="%", orient="top", gradientLength=160),
-            ),
-            tooltip=[
-                alt.Tooltip("state:N", title="state"),
-                alt.Tooltip("code:N", title="code"),
-                alt.Tooltip("count:Q", format=",", title="fires at its readings"),
-                alt.Tooltip("readings:Q", format=",.0f", title="readings of the state"),
-                alt.Tooltip("share:Q", format=".1%", title="share"),
-                alt.Tooltip("owner:N", title="code given to state"),
-                alt.Tooltip("at_states:Q", format=",", title="code fires at all readings"),
-                alt.Tooltip("purity:Q", format=".1%", title="purity of the code"),
-            ],
-        )
-        .add_params(picked)
-        .properties(height=130 + max(150, min(620, 18 * len(states))))
+    cells = largest(view.matrix, "count")
+    codes = view.codes[view.codes["code"].isin(cells["code"])]
+    readings = cells["count"] / cells["share"]
+    return matrix_data(
+        cells.assign(row=cells["state"], column=cells["code"].astype(str), shade=cells["share"], kind="share"),
+        view.states,
+        [str(code) for code in codes["code"]],
+        {"share": Kind("", "square", SHARES_LIGHT, SHARES_DARK)},
+        titles=("state just read", f"{len(codes):,} codes, by the state they stand for"),
+        said=("state", "code"),
+        counted="readings of the state",
+        totals=dict(zip(cells["state"], readings.round().astype(int), strict=True)),
+        alt=f"How often each code of {site} fires when each state has just been read",
+        height=max(150, min(620, 18 * len(view.states))),
+        notes=[
+            f"the code is given to {f'state {code.owner}' if code.owner else 'no state'}\n"
+            f"it fires at {code.at_states:,} readings, {code.purity:.1%} of them of one state"
+            for code in records(codes)
+        ],
+        legend="of the state's readings",
+        opens=("column", html.address("code", model=model, site=site) + "&code="),
     )
 
 
-def adjacency(transitions: pd.DataFrame, states: Sequence[str], truth: bool) -> alt.Chart:
+def adjacency(view: StateView, truth: bool, opens: str = "") -> dict[str, Any]:
     """The transition graph as a matrix: of the machine itself, or as the codes imply it.
 
     Args:
-        transitions: `source, target, count, machine, verdict`; at most `MAX_ROWS` rows.
-        states: all names in order.
+        view: of one codebook; the machine's transitions and the most frequent mistakes are drawn, `MAX_CELLS` at most.
         truth: draw what the machine has; else what the codes say, with their mistakes.
+        opens: the address, to which a state's name is added, of a mark's state; empty: none.
     """
-    n = len(states)
-    side = 430 if n <= MAX_CIRCLE else 600
-    area = (side / n * 0.8) ** 2
-    wrong = max(area, 34 if (transitions["verdict"] != "right").sum() < 200 else 14)
-    table = transitions[transitions["machine"]] if truth else transitions
-    axis = alt.Axis(labelOverlap=True, labelFont=_MONO, ticks=False, grid=False)
-    names = list(states)
-    chart = alt.Chart(table).encode(
-        alt.X("target:N", sort=names, scale=alt.Scale(domain=names), title="to state", axis=axis),
-        alt.Y("source:N", sort=names, scale=alt.Scale(domain=names), title="from state", axis=axis),
-    )
+    all_of_them = view.transitions
+    table = largest(all_of_them.assign(weight=all_of_them["count"] + all_of_them["machine"] * 1e9), "weight")
+    most = np.log1p(max(1, table["count"].max() if len(table) else 1))
+    look = (0.8, 5.8 if (table["verdict"] != "right").sum() < 200 else 3.7)  # few mistakes are drawn large
+    kinds = {
+        verdict: Kind(verdict, shape, [(*rgb, 0.35), (*rgb, 1.0)] if verdict == "right" else [(*rgb, 1.0)], (), *size)
+        for verdict, shape, rgb, size in zip(
+            VERDICTS, VERDICT_SHAPES, map(_rgb, VERDICT_COLOURS), ((0.8, 1.0), look, look), strict=True
+        )
+    }
     if truth:
-        marks = chart.mark_point(filled=True, shape="square", color=GREY, size=area, opacity=1).encode(
-            tooltip=[alt.Tooltip("source:N", title="from"), alt.Tooltip("target:N", title="to")]
-        )
-        return marks.properties(width=side, height=side)
-    picked = alt.selection_point(name="cell", fields=["source"], on="click", clear=False, empty=True)
-    return (
-        chart.mark_point(filled=True, cursor="pointer")
-        .encode(
-            alt.Color("verdict:N", scale=alt.Scale(domain=VERDICTS, range=VERDICT_COLOURS), legend=None),
-            alt.Shape("verdict:N", scale=alt.Scale(domain=VERDICTS, range=VERDICT_SHAPES), legend=None),
-            alt.Size(
-                "verdict:N",
-                scale=alt.Scale(domain=VERDICTS, range=[area, wrong, wrong]),
-                legend=None,
-            ),
-            alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.35, 1]), legend=None),
-            tooltip=[
-                alt.Tooltip("source:N", title="from"),
-                alt.Tooltip("target:N", title="to"),
-                alt.Tooltip("count:Q", format=",", title="times, held out"),
-                alt.Tooltip("verdict:N", title="verdict"),
-            ],
-        )
-        .transform_calculate(
-            strength="datum.verdict == 'right' ? "
-            f"log(1 + datum.count) / {np.log1p(max(1, transitions['count'].max() if len(transitions) else 1)):.4f} : 1"
-        )
-        .add_params(picked)
-        .properties(width=side, height=side)
+        table = table[table["machine"]].assign(verdict="machine")
+        kinds = {"machine": Kind("", "square", [(*_rgb(GREY), 1.0)], (), 0.8)}
+    shade = np.log1p(table["count"]) / most
+    return matrix_data(
+        table.assign(row=table["source"], column=table["target"], shade=shade, kind=table["verdict"]),
+        view.states,
+        view.states,
+        kinds,
+        titles=("from state", "to state"),
+        said=("from", "to"),
+        counted="held-out steps from there",
+        totals={} if truth else {str(k): int(n) for k, n in all_of_them.groupby("source")["count"].sum().items()},
+        alt="the machine's transitions" if truth else "transitions that the codes imply",
+        height=430 if len(view.states) <= MAX_CIRCLE else 600,
+        square=True,
+        opens=("row", opens),
     )
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def successors(transitions: pd.DataFrame, state: str) -> alt.LayerChart:

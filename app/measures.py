@@ -42,7 +42,7 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
         rows.append(
             [
                 Markup("{}<br><span class='faint'>{}</span>").format(name, row["title"]),
-                row["kind"],
+                Markup('<span class="whole">{}</span>').format(row["kind"]),
                 row["dataset"],
                 f"{int(row['items']):,}" if built else "–",
                 html.compact(row["positions"]) if built else "–",

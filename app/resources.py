@@ -30,7 +30,8 @@ CACHED = frozenset(
     (
         "facts metrics codebooks codes code examples tokens_of labels_of neighbours together alike search "
         "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
-        "beside describe descriptions concepts passage_codes covered_passages next_topic"
+        "beside describe descriptions concepts passage_codes covered_passages next_topic tag_fields all_labels tags_of "
+        "code_places outputs utilization training_curve"
     ).split()
 )
 OF_ALL = frozenset(("models", "comparisons", "published"))  # of no one build: looked at again every few seconds
@@ -71,7 +72,7 @@ class _Cached:
     def live(self, model: str) -> Any:
         """The model itself, with its questions counted in the trace."""
         found = self._explorer.live(model)
-        _loaded(model)
+        keep_for_good(model)
         return _Counted(found)
 
     def _read(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -91,11 +92,11 @@ class _Cached:
         return answer
 
 
-@st.cache_resource(show_spinner=False)
-def _loaded(model: str) -> None:
-    """Once a model: leave what is loaded for good out of the garbage collection that Streamlit does after every run.
+@functools.cache
+def keep_for_good(what: str) -> None:
+    """Once, when `what` has been loaded: leave it out of the garbage collection that Streamlit does after every run.
 
-    Looking through all of it takes a quarter of a second, in which a click would wait.
+    Looking through all that is loaded takes a quarter of a second, in which a click would wait.
     """
     gc.collect()
     gc.freeze()
@@ -129,6 +130,7 @@ def _load_first(explorer: Explorer) -> None:
     if len(able):
         with contextlib.suppress(CodescopeError):  # whoever asks for the model is told what is wrong
             explorer.live(str(able.sort_values("demo", kind="stable")["model"].iloc[0]))
+    keep_for_good("what every page needs")
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

@@ -162,9 +162,19 @@ def bound(
     return {"key": key, "on_change": write}
 
 
-def draft(name: str) -> str:
-    """A text that is too long for an address and lives in the session alone."""
-    return str(st.session_state.get(f"draft.{name}", ""))
+def draft(name: str, what: str, limit: int) -> str:
+    """A text that is too long for an address and lives in the session alone; what lies beyond the limit is let go.
+
+    Args:
+        name: the session's name for it.
+        what: what it is called where it is too long.
+        limit: characters that are kept.
+    """
+    kept = str(st.session_state.get(f"draft.{name}", ""))
+    if len(kept) > limit:
+        st.warning(f"The {what} has {len(kept):,} characters; only the first {limit:,} are taken.")
+        st.session_state[f"draft.{name}"] = kept = kept[:limit]
+    return kept
 
 
 def bound_draft(name: str, draft: str, value: str, limit: int) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app import drawing, html, machine_charts, state, widgets
-from app.charts import MAX_ROWS
+from app.components.matrix import MAX_CELLS, matrix
 from app.tables import Row, records
 from backend.data.fsm import Machine
 from backend.store.states import StateView
@@ -85,25 +84,12 @@ def figures(view: StateView, machine: Machine) -> Markup:
 
 def matrix_panel(view: StateView, model: str, site: str, labels: Mapping[CodeRef, str]) -> dict[str, pd.DataFrame]:
     """The state x code matrix and the tables beside it; returns what is on the screen."""
-    shown = machine_charts.largest(view.matrix, "count")
-    kept = shown["count"].sum() / max(1, view.matrix["count"].sum())
+    drawn = min(MAX_CELLS, len(view.matrix))
     note = "columns are codes, rows the state just read; a clear diagonal: one state, one code; a click opens the code"
-    if len(shown) < len(view.matrix):
-        note += f"; the {MAX_ROWS:,} largest of {len(view.matrix):,} cells, {kept:.1%} of the activations"
+    if drawn < len(view.matrix):
+        note += f"; the {drawn:,} largest of {len(view.matrix):,} cells"
     widgets.section(f"States and codes of {site}", note)
-    codes = view.codes[view.codes["code"].isin(shown["code"])]
-    event: Any = drawing.draw(
-        machine_charts.state_code_matrix,
-        shown,
-        codes,
-        view.states,
-        state.theme() == "dark",
-        key=f"matrix-{model}-{site}",
-        on_select="rerun",
-        alt=f"How often each code of {site} fires when each state has just been read",
-    )
-    if picked := event["selection"].get("cell"):
-        state.go("code", model=model, site=site, code=int(picked[0]["code"]))
+    matrix(machine_charts.state_code_matrix(view, model, site), key=f"matrix-{model}-{site}")
     widgets.section("State by state", "codes are given to states on one half of the items and tested on the other")
     sort = state.choice("sort", SORTS, "state")
     down = state.flag("down", False)
@@ -206,35 +192,24 @@ def transitions_panel(view: StateView, model: str, site: str) -> dict[str, pd.Da
     """The machine's graph beside the one the codes imply; returns what is on the screen."""
     chosen = state.choice("state", view.states, view.states[0])
     all_of_them = view.transitions
-    shown = machine_charts.largest(
-        all_of_them.assign(weight=all_of_them["count"] + all_of_them["machine"] * 1e9), "weight"
-    )
-    widgets.section(
-        "Transitions", f"read through the codes of {site} on the held-out half; click a mark to choose its state"
-    )
+    note = f"read through the codes of {site} on the held-out half; click a mark to choose its state"
+    if len(all_of_them) > MAX_CELLS:
+        note += f"; drawn: the machine's and the most frequent mistakes, {MAX_CELLS:,} of {len(all_of_them):,} marks"
+    widgets.section("Transitions", note)
     widgets.draw(transition_figures(all_of_them), legend())
-    if len(shown) < len(all_of_them):
-        widgets.draw(
-            Markup(
-                '<p class="faint">Drawn: all of the machine\'s, and the most frequent mistakes; {:,} of {:,} marks.</p>'
-            ).format(len(shown), len(all_of_them))
-        )
     small = len(view.states) <= machine_charts.MAX_CIRCLE
     columns = st.columns(3 if small else 2, gap="medium")
     with columns[0]:
         widgets.section("The machine's", f"{int(all_of_them['machine'].sum()):,} transitions")
-        drawing.draw(
-            machine_charts.adjacency, shown, view.states, True, alt="the machine's transitions", width="content"
-        )
+        matrix(machine_charts.adjacency(view, True), key=f"machine-{model}")
     with columns[1]:
         widgets.section("Implied by the codes", f"{int((all_of_them['count'] > 0).sum()):,} seen")
-        implied = functools.partial(drawing.draw, machine_charts.adjacency, shown, view.states, False)
-        _choosing(implied, f"implied-{model}-{site}", "cell", "source")
+        onward = html.address("states", model=model, site=site, view="transitions") + "&state="
+        matrix(machine_charts.adjacency(view, False, onward), key=f"implied-{model}-{site}")
     if small:
         with columns[2]:
             widgets.section("The same as a graph", "an edge is thick where it starts and thin where it ends")
-            graph = functools.partial(drawing.draw, machine_charts.circle, shown, view.states, chosen)
-            _choosing(graph, f"graph-{model}-{site}", "node", "state")
+            _graph(view, chosen, f"graph-{model}-{site}")
     first, second = st.columns([1, 1], gap="medium")
     own = all_of_them[all_of_them["source"] == chosen]
     extra = own[own["verdict"] == "mistake"].sort_values("count", ascending=False, kind="stable").iloc[MAX_DRAWN:]
@@ -281,12 +256,20 @@ def mistake_table(wrong: pd.DataFrame, transitions: pd.DataFrame, model: str, si
     return html.table(["", "From", "To", "Times", "of all from there"], rows, right=(3, 4), caption="wrong transitions")
 
 
-def _choosing(draw: Callable[..., Any], key: str, name: str, field: str) -> None:
-    """A chart in which a click chooses a state, which then stands in the address."""
+def _graph(view: StateView, chosen: str, key: str) -> None:
+    """The graph that the codes imply; a click on a node chooses its state, which then stands in the address."""
 
-    def chosen() -> None:
-        selected = st.session_state[key]["selection"].get(name)
-        if selected:
-            state.write(state=selected[0][field])
+    def choose() -> None:
+        if selected := st.session_state[key]["selection"].get("node"):
+            state.write(state=selected[0]["state"])
 
-    draw(key=key, on_select=chosen, width="content", alt="transitions that the codes imply")
+    drawing.draw(
+        machine_charts.circle,
+        view.transitions,
+        view.states,
+        chosen,
+        key=key,
+        on_select=choose,
+        width="content",
+        alt="the graph that the codes imply",
+    )

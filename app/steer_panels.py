@@ -37,17 +37,13 @@ def default_prompt(explorer: Explorer, machine: Machine | None, model: str) -> s
 
 def prompt_input(explorer: Explorer, machine: Machine | None, model: str) -> str:
     """The prompt: of the address, or where it is too long for one, of the session."""
-    raw = state.text("prompt", "", 10 * steering.MAX_PROMPT) or state.draft("steer")
+    raw = state.text("prompt", "", steering.MAX_PROMPT) or state.draft("steer", "prompt", steering.MAX_PROMPT)
     raw = raw or default_prompt(explorer, machine, model)
-    if len(raw) > steering.MAX_PROMPT:
-        st.warning(f"The prompt has {len(raw):,} characters; the first {steering.MAX_PROMPT:,} are read.")
-        raw = raw[: steering.MAX_PROMPT]
-    elif len(raw) > steering.MAX_LINK:
+    if len(raw) > steering.MAX_LINK:
         st.caption(f"This prompt is longer than {steering.MAX_LINK:,} characters, so the address does not contain it.")
     st.text_area(
         f"Prompt (at most {steering.MAX_PROMPT:,} characters, and what fits the model's context)",
         height=72,
-        max_chars=steering.MAX_PROMPT,
         **state.bound_draft("prompt", "steer", raw, steering.MAX_LINK),
     )
     return raw

@@ -95,7 +95,8 @@ def problem(error: Exception) -> None:
     hint = state.model_hint()
     if hint and not isinstance(error, UnknownModel):
         ways.append(html.link(html.address("codebooks", model=hint), f"Codebooks of {hint}", "act"))
-    shown = html.pattern_error(state.text("pattern"), error.position) if isinstance(error, BadPattern) else Markup("")
+    pattern = "".join(state.parameters().get("pattern", []))
+    shown = html.pattern_error(pattern, error.position) if isinstance(error, BadPattern) else Markup("")
     draw(
         Markup('<div class="problem" role="alert"><h2>{}</h2><p>{}</p>{}<div class="actions">{}</div></div>').format(
             title, text, shown, Markup("").join(ways)

@@ -1,7 +1,7 @@
 """`python -m backend COMMAND`: see `backend.commands`. Exit status 0 done, 1 failed, 2 wrong usage.
 
 With `--json` stdout holds one JSON document and nothing else. Errors are one paragraph on stderr; `CODESCOPE_DEBUG=1`
-adds the traceback.
+adds the traceback, and the warnings of libraries.
 """
 
 from __future__ import annotations
@@ -12,20 +12,31 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 from backend.commands import COMMANDS
-from backend.commands.command import Bar, Command, clean, everywhere, plain
+from backend.commands.command import Bar, Command, clean, everywhere, examples, plain
 from backend.errors import CodescopeError, UsageError
+from backend.files import is_disk_full
 
 DEBUG_VARIABLE = "CODESCOPE_DEBUG"
+_FIRST_STEPS = """\
+first steps:
+  python -m backend models                                   which models there are
+  python -m backend build tokfsm-small                       where its codes fire, precomputed
+  python -m backend search tokfsm-small '0(7)'               which codes fire on the 7 of 07
+  python -m backend steer tokfsm-small --prompt '17 03' --edit L1.mlp:41
+
+`python -m backend COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Wrong usage leaves by `SystemExit(2)`, `--help` by `SystemExit(0)`."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are files here; nothing is looked for elsewhere
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its advice is for who trained the model
     options = _parser().parse_args(arguments)
     options.data_dir = Path(options.data_dir).expanduser().resolve()
     command: Command = options.command
@@ -50,6 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CodescopeError as error:
         return _failed(bar, str(error), error.exit_status)
     except Exception as error:
+        if is_disk_full(error):
+            return _failed(
+                bar,
+                f"There is no room left on the disk for what {command.name} writes. Free some and run it again to go on "
+                "(train: with --resume).",
+                1,
+            )
         said = clean(f"{type(error).__name__}: {error}")
         return _failed(bar, f"{command.name} failed unexpectedly. {said}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
 
@@ -66,18 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m backend",
         description="Train, import, build, measure, search and steer models with discrete codes.",
-        epilog="`python -m backend COMMAND --help` explains a command. Exit status: 0 done, 1 failed, 2 wrong usage.",
+        epilog=_FIRST_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[everywhere(True)],
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
-        lines = "\n".join(f"  python -m backend {example}" for example in command.examples)
         sub = commands.add_parser(
             command.name,
             help=command.summary,
-            description=command.summary[0].upper() + command.summary[1:] + ".",
-            epilog=f"examples:\n{lines}",
+            description="\n\n".join(
+                filter(None, (f"{command.summary[0].upper()}{command.summary[1:]}.", command.about))
+            ),
+            epilog=examples(command.examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[everywhere(False)],
             allow_abbrev=False,
@@ -92,5 +112,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    if not sys.warnoptions and not os.environ.get(DEBUG_VARIABLE):
+        warnings.simplefilter("ignore")  # libraries say these to programmers, not to who runs a command
     signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())

@@ -24,7 +24,10 @@ from backend.types import ModelSpec, Progress
 
 PYTHON = (3, 11)
 FREE_BYTES = 1 << 30
-FILES = ("config.json", "codebooks.json", "model.safetensors")
+FILES = {  # of each family's checkpoints
+    "transformer": ("config.json", "codebooks.json", "model.safetensors"),
+    "image_tokenizer": ("config.json", "model.safetensors"),
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ def _models(data_dir: Path) -> Iterator[Check]:
 
 def _checkpoint(spec: ModelSpec, data_dir: Path) -> str:
     folder = catalog.checkpoint_folder(spec, data_dir)
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
+    if spec.family not in FILES:
+        raise CatalogError(f"{spec.name!r} is of an unknown family {spec.family!r}. Known: {', '.join(FILES)}.")
+    if missing := [name for name in FILES[spec.family] if not (folder / name).is_file()]:
         raise CheckpointError(f"{folder} has no {', '.join(missing)}. Train or import {spec.name!r} again.")
     try:
         with safe_open(folder / "model.safetensors", framework="np") as file:  # checks its length, reads no weights

@@ -105,8 +105,9 @@ class Explorer(ConceptQuestions, ImageQuestions):
         return usage.models(self._library)
 
     def build(self, model: str) -> str:
-        """Id of the build that answers for the model now; a good key for caches."""
-        return self.reader(model).build
+        """Id of the build that answers for the model now, found without opening it; a good key for caches."""
+        newest = self._library.newest(model)
+        return newest[0] if newest else self.reader(model).build  # which says why there is none
 
     @recorded
     def facts(self, model: str) -> dict[str, Any]:

@@ -6,13 +6,29 @@ run after a power cut, sees the old file or the new one and never half of one.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = re.compile(  # of Arrow, DuckDB and safetensors, whose errors have no number
+    r"no space left|file too large|disk quota|max_temp_directory_size|could not write all bytes", re.IGNORECASE
+)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, means that no more could be written."""
+    while error is not None:
+        if (isinstance(error, OSError) and error.errno in _FULL) or _FULL_WORDS.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -30,11 +30,12 @@ from backend.analysis.map_process import MapProcess
 from backend.catalog import checkpoint_folder, find
 from backend.engines import Job, open_engine
 from backend.errors import BadInput, BuildError, CheckFailed, DiskFull
+from backend.files import is_disk_full
 from backend.store import SCHEMA_VERSION
 from backend.store.cards import read_card
 from backend.store.checks import check_store
 from backend.store.derived import MIN_TOGETHER, UMAP_CODES, count_codes, write_codes, write_outputs, write_together
-from backend.store.files import builds_of, is_disk_full, move_atomically, new_build_id
+from backend.store.files import builds_of, move_atomically, new_build_id
 from backend.store.identity import Limits, build_key, code_version, hash_checkpoint
 from backend.store.lock import locked
 from backend.store.shards import Manifest, Shard, is_picture, is_whole

@@ -36,9 +36,8 @@ if way == "text":
     first, second = st.columns([4, 1], vertical_alignment="bottom")
     with first:
         st.text_area(
-            "Text",
+            f"Text (at most {lens.MAX_TEXT:,} characters, and what fits the model's context)",
             height=90,
-            max_chars=lens.MAX_TEXT,
             placeholder=lens.placeholder(explorer, model),
             **lens.bound_text(text),
         )
@@ -50,7 +49,7 @@ if way == "text":
     else:
         widgets.empty(
             "Write or paste a text.",
-            f"At most {lens.MAX_TEXT:,} characters. The model reads it where this app runs; nothing is stored.",
+            "The model reads it where this app runs; nothing is stored.",
         )
 else:
     first, second = st.columns([4, 1], vertical_alignment="bottom")

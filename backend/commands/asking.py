@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backend.commands.command import Answer, Command, Progress, clean, counting, existing_file, positive, table
+from backend.commands.command import (
+    EDITS,
+    Answer,
+    Command,
+    Progress,
+    add_edit,
+    add_model,
+    clean,
+    counting,
+    existing_file,
+    positive,
+    table,
+)
 from backend.commands.pictures import encode_pictures
 from backend.files import replacing
 
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def _encode_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
     given.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
@@ -32,13 +44,7 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=positive, default=0, metavar="PIXELS", help="a side of the pictures of files (as trained)"
     )
-    parser.add_argument(
-        "--edit",
-        action="append",
-        default=[],
-        metavar="EDIT",
-        help="SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT]; repeatable",
-    )
+    add_edit(parser, required=False)
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="where codes, scores and logits go")
 
 
@@ -148,7 +154,7 @@ def _arrays(encoded: Encoded, items: list[Item]) -> dict[str, np.ndarray]:
 
 
 def _search_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     parser.add_argument(
         "regex", metavar="REGEX", help="RE2; the first group's first character names the token. May be '' with --label"
     )
@@ -222,17 +228,11 @@ def _search(options: argparse.Namespace, progress: Progress) -> Answer:
 
 
 def _steer_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     parser.add_argument(
         "--prompt", required=True, metavar="P", help="text before the new tokens; may be '' for some data sets"
     )
-    parser.add_argument(
-        "--edit",
-        action="append",
-        required=True,
-        metavar="EDIT",
-        help="SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT]; repeatable",
-    )
+    add_edit(parser, required=True)
     parser.add_argument("--samples", type=positive, default=20, metavar="N", help="continuations of each kind (20)")
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="the same for all kinds (0)")
     parser.add_argument("--success", default="", metavar="REGEX", help="RE2; a sample succeeds if its new text matches")
@@ -255,27 +255,33 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-k", type=positive, metavar="N", help="only so many of the most likely tokens")
 
 
-def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
+def language_model(model: str, data_dir: Path) -> Any:
+    """The live model of that name; raises `Unsupported` where it writes no text."""
+    from backend import catalog
+    from backend.errors import Unsupported
     from backend.explorer import Explorer
+
+    if (kind := catalog.find(model, data_dir).kind) != "text":
+        raise Unsupported(f"{model!r} is a model of {kind}s: it writes no text. `models` lists the others.")
+    return Explorer(data_dir).live(model)
+
+
+def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.types import Edit, Sampling
 
     edits = [Edit.parse(text) for text in options.edit]
     sampling = Sampling(options.samples, options.max_new_tokens, options.temperature, options.top_k, options.seed)
     topic, dose = _topic(options.topic), _dose(options.dose)
     progress(f"loading {options.model}", 0, 0)
-    found = (
-        Explorer(options.data_dir)
-        .live(options.model)
-        .compare(
-            options.prompt,
-            edits,
-            sampling,
-            success=options.success,
-            topic=topic,
-            dose=dose,
-            dose_samples=options.dose_samples,
-            progress=progress,
-        )
+    found = language_model(options.model, options.data_dir).compare(
+        options.prompt,
+        edits,
+        sampling,
+        success=options.success,
+        topic=topic,
+        dose=dose,
+        dose_samples=options.dose_samples,
+        progress=progress,
     )
     arms = {"unsteered": found.unsteered, "steered": found.steered, "control": found.control, "neuron": found.neuron}
     made = [*(arm for arm in arms.values() if arm is not None), *found.dose]
@@ -360,6 +366,11 @@ ENCODE = Command(
     ),
     _encode_options,
     _encode,
+    f"""\
+FILE.npz gets codes/SITE and scores/SITE [item, position, slot] for every codebook, best slot first, and logits
+[item, position, token] (pictures: reconstruction). Shorter items are filled up with code -1, from `lengths` on.
+
+{EDITS}""",
 )
 SEARCH = Command(
     "search",
@@ -367,6 +378,9 @@ SEARCH = Command(
     ("search tokfsm-small '0(7)'", "search tokfsm-small '' --label 'state read=07' --held-out --json"),
     _search_options,
     _search,
+    """\
+A pattern matches tokens. Of a code: precision is the share of its activations that lie on a match, recall the share
+of the matches on which it fires, F1 their harmonic mean; with 95 % intervals (Wilson). The model has to be built.""",
 )
 STEER = Command(
     "steer",
@@ -377,4 +391,5 @@ STEER = Command(
     ),
     _steer_options,
     _steer,
+    EDITS,
 )

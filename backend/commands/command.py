@@ -48,6 +48,7 @@ class Command:
         examples: command lines behind `python -m backend`.
         options: adds its arguments to a parser.
         run: does it; gets the parsed arguments (`data_dir` is a `Path`) and where to report progress.
+        about: more for `--help`: what it makes of what, and words that a newcomer does not know.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Command:
     examples: tuple[str, ...]
     options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Progress], Answer]
+    about: str = ""
 
 
 class Bar:
@@ -199,6 +201,56 @@ def everywhere(default: bool) -> argparse.ArgumentParser:
         help="report progress on stderr even where it is no terminal",
     )
     return parser
+
+
+def examples(lines: Sequence[str]) -> str:
+    """Command lines as they are typed, for the end of a `--help`."""
+    return "examples:\n" + "\n".join(f"  python -m backend {line}" for line in lines)
+
+
+EDITS = """\
+an edit is SITE:CODE, with more behind it where it is needed:
+  L1.mlp:41                 code 41 of the codebook L1.mlp, in place of what the model would choose
+  L1.mlp:41:0.8             blended in by a strength from 0 (nothing) to 1.5
+  L1.mlp:41:ban             never chosen; the next best code is
+  L1.mlp:41:zero            its slot is left empty where it would be chosen
+  L1.mlp:41@3,5..9          at these positions only, from 0 (-1: the prompt's last); @prompt, @generated, @all (all)
+  L1.mlp:41#0               in this one of the k slots"""
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The argument MODEL."""
+    parser.add_argument("model", metavar="MODEL", help="name of a model; `python -m backend models` lists them")
+
+
+def add_edit(parser: argparse.ArgumentParser, required: bool) -> None:
+    """The option --edit."""
+    parser.add_argument(
+        "--edit",
+        action="append",
+        required=required,
+        default=None if required else [],
+        metavar="EDIT",
+        help="SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT], see below; repeatable",
+    )
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """The option --device, which `chosen_device` turns into one that is there."""
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)"
+    )
+
+
+def chosen_device(asked: str) -> str:
+    """`cpu` or `cuda`; raises `Unsupported` where `cuda` is asked for and torch has no GPU."""
+    import torch
+
+    from backend.errors import Unsupported
+
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise Unsupported("There is no GPU that torch can use here. Leave --device out, or give --device cpu.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
 def positive(text: str) -> int:

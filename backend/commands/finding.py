@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from backend.commands.command import Answer, Command, Progress, counting, positive, table
+from backend.commands.asking import language_model
+from backend.commands.command import Answer, Command, Progress, add_model, counting, positive, table
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     parser.add_argument("field", metavar="FIELD", help="a tag or label of the data set, e.g. topic")
     parser.add_argument("value", metavar="VALUE", help="its value, e.g. dragon")
     parser.add_argument(
@@ -37,11 +38,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _find(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.explorer import Explorer
-
     progress(f"loading {options.model}", 0, 0)
-    live = Explorer(options.data_dir).live(options.model)
-    found = live.find_codes(
+    found = language_model(options.model, options.data_dir).find_codes(
         options.field,
         options.value,
         success=options.success,

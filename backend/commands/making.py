@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.commands.command import Answer, Command, Progress, counting, metric_table, positive, table
+from backend.commands.command import (
+    Answer,
+    Command,
+    Progress,
+    add_device,
+    add_model,
+    chosen_device,
+    counting,
+    metric_table,
+    positive,
+    table,
+)
 from backend.engines import ENGINES
 
 BENCHMARKS = "tests/benchmarks"
@@ -29,7 +40,7 @@ _IN_A_FRESH_PROCESS = (
 
 
 def _build_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     parser.add_argument(
         "--items", type=positive, metavar="N", help="how many items (the data set's own number, or 1000)"
     )
@@ -64,14 +75,12 @@ def _build(options: argparse.Namespace, progress: Progress) -> Answer:
 
 
 def _evaluate_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL")
+    add_model(parser)
     parser.add_argument(
         "--seeds", type=positive, default=3, metavar="N", help="measure so many times on other items (3)"
     )
     parser.add_argument("--items", type=positive, metavar="N", help="held-out items, samples and patches a seed (256)")
-    parser.add_argument(
-        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)"
-    )
+    add_device(parser)
     parser.add_argument(
         "--no-steering", action="store_true", help="leave out how often steering a text model works: that takes long"
     )
@@ -84,7 +93,7 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
         options.data_dir,
         options.seeds,
         options.items,
-        options.device,
+        chosen_device(options.device),
         progress,
         steering=not options.no_steering,
     )
@@ -110,17 +119,14 @@ def measured(
         data_dir: where it is.
         seeds: how many times.
         items: held-out items per seed; None leaves the choice to `backend.evaluate`.
-        device: `auto`, `cpu` or `cuda`.
+        device: `cpu` or `cuda`.
         progress: told how far it is.
         steering: also measure steering, which takes many minutes.
     """
-    import torch
-
     from backend.evaluate import evaluate
 
-    found = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     count = {} if items is None else {"items": items}
-    metrics = evaluate(model, data_dir, seeds=seeds, device=found, steering=steering, progress=progress, **count)
+    metrics = evaluate(model, data_dir, seeds=seeds, device=device, steering=steering, progress=progress, **count)
     return {name: dataclasses.asdict(metric) for name, metric in metrics.items()}
 
 
@@ -136,7 +142,7 @@ def _write_card(model: str, data_dir: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="which comparison: tokfsm, tokfsm-small, ..., utilization")
+    parser.add_argument("table", metavar="TABLE", help="tokfsm, tokfsm-small, stories, python-source or utilization")
     parser.add_argument("--quick", action="store_true", help="few steps and small batches, to see that it works")
 
 
@@ -247,6 +253,9 @@ BUILD = Command(
     ("build tokfsm-small", "build tokfsm-attn-mlp-k1 --items 2000 --seed 1 --json"),
     _build_options,
     _build,
+    """\
+Items of the model's data set are encoded into shards, which become one DuckDB file: what the pages and `search` read.
+Killed at any moment, the same command goes on from its finished shards; what was published before stays in use.""",
 )
 EVALUATE = Command(
     "evaluate",
@@ -254,6 +263,9 @@ EVALUATE = Command(
     ("evaluate tokfsm-small", "evaluate tokfsm-attn-mlp-k1 --seeds 3 --json"),
     _evaluate_options,
     _evaluate,
+    """\
+Nothing is read from a record: losses, codes and controls are measured on held-out items, `--seeds` times; each number
+comes with its range over the seeds, its n and, with --json, its definition.""",
 )
 REPRODUCE = Command(
     "reproduce",

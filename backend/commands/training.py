@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.commands import training_images
-from backend.commands.command import Answer, Command, Progress, counting, everywhere, metric_table, positive
+from backend.commands.command import (
+    Answer,
+    Command,
+    Progress,
+    add_device,
+    chosen_device,
+    counting,
+    everywhere,
+    examples,
+    metric_table,
+    positive,
+)
 from backend.commands.plans import KINDS, Kind, Plan, make_plan
 
 if TYPE_CHECKING:
@@ -34,14 +45,42 @@ RECIPES = {
     "python-source": "the sources of Python's standard library, read from the running interpreter",
     "text": "a text of your own: --text FILE, DIR or hf:owner/name",
 }
+_PLACES = """\
+places: attn (attention before its output projection, a codebook for each head), attn_out (behind it), mlp,
+mlp_mid (between its two matrices), attn_plus_mlp (their sum), block (a layer's output), qkv"""
+EXAMPLES = (
+    "train tokfsm --places attn+mlp --k 1 --codes 1000",
+    "train tokfsm --places none --states 25 --edges 4 --steps 500 --name small-base",
+    "train tokfsm --places mlp --from small-base --codes 200 --steps 300 --name small-mlp",
+    "train tokfsm --states 7 --edges 3 --base 2 --places attn+mlp --codes 64 --name binary",
+    "train stories --places attn --k 8",
+    "train python-source --places attn --k 8",
+    "train text --text my-novel.txt --places attn --k 8 --name mine",
+    "train text --text my-novel.txt --from a-model-i-imported --places mlp --k 64 --name theirs-mlp",
+    "train scenes --method fvq --codes 4096",
+    "train photos --method vq --codes 1024 --steps 500",
+    "train digits --method vq --codes 64 --steps 300",
+    "train mixture --method lc --codes 1024",
+    "train folder --images my-pictures --method lc --codes 1024 --size 64 --name mine",
+)
 _NOT_PART_OF_THE_RUN = {"data_dir", "json", "progress", "command", "resume", "overwrite", "device", "evaluate", "run"}
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     recipes = parser.add_subparsers(metavar="RECIPE", required=True, dest="recipe")
+
+    def own(name: str) -> list[str]:
+        return [example for example in EXAMPLES if example.startswith(f"train {name} ")]
+
     for name, about in RECIPES.items():
         sub = recipes.add_parser(
-            name, help=about, description=f"Train on {about}.", parents=[everywhere(False)], allow_abbrev=False
+            name,
+            help=about,
+            description=f"Train on {about}.",
+            epilog=examples(own(name)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[everywhere(False)],
+            allow_abbrev=False,
         )
         sub.set_defaults(run=_train)
         _model_options(sub, KINDS[name])
@@ -54,6 +93,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
             name,
             help=f"an image tokenizer on {about}",
             description=f"Train an image tokenizer on {about}.",
+            epilog=examples(own(name)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[everywhere(False)],
             allow_abbrev=False,
         )
@@ -67,10 +108,8 @@ def _model_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
         "--resume", action="store_true", help="go on with a run that was stopped, from its last saved state"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
-    codes = parser.add_argument_group("codebooks")
-    codes.add_argument(
-        "--places", default="attn+mlp", help="none, or places joined by '+': attn, mlp, block, ... (attn+mlp)"
-    )
+    codes = parser.add_argument_group("codebooks", _PLACES)
+    codes.add_argument("--places", default="attn+mlp", help="none, or places joined by '+' (attn+mlp)")
     codes.add_argument("--k", default="1", help="codes chosen at each position; one number, or one a place: 8+1 (1)")
     usual = f"{kind.codes['attn']} at attn, else {kind.codes['mlp']}"
     codes.add_argument(
@@ -116,7 +155,7 @@ def _model_options(parser: argparse.ArgumentParser, kind: Kind) -> None:
         "--reset-every", type=counting, default=0, help="steps between restarts of dead codes; 0 never (0)"
     )
     how.add_argument("--seed", type=counting, default=0, help="of everything random in training (0)")
-    how.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)")
+    add_device(how)
     how.add_argument(
         "--evaluate", type=counting, default=1, metavar="N", help="measure with N seeds at the end; 0 not (1)"
     )
@@ -127,7 +166,7 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     machine.add_argument("--states", type=positive, metavar="N", help="states (100)")
     machine.add_argument("--edges", type=positive, metavar="E", help="successors of each state (10)")
     machine.add_argument(
-        "--base-digits", type=positive, dest="digits_base", metavar="B", help="base of the digits (10)"
+        "--base", "--base-digits", type=positive, dest="digits_base", metavar="B", help="base of the digits (10)"
     )
     machine.add_argument("--machine-seed", type=counting, metavar="S", help="of the transitions (42)")
     machine.add_argument("--length", type=positive, help="tokens of an item (128)")
@@ -162,6 +201,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
 
     from backend import catalog
 
+    options.device = chosen_device(options.device)
     plan = make_plan(options)
     state = PartialState(cpu=options.device == "cpu")
     began = time.monotonic()
@@ -348,16 +388,11 @@ def _title(plan: Plan, placements: tuple[Placement, ...]) -> str:
 TRAIN = Command(
     "train",
     "train a model, with progress, saved states and --resume",
-    (
-        "train tokfsm --places attn+mlp --k 1 --codes 1000",
-        "train tokfsm --places none --states 25 --edges 4 --steps 500 --name small-base",
-        "train tokfsm --places mlp --from small-base --codes 200 --steps 300 --name small-mlp",
-        "train stories --places attn --k 8",
-        "train text --text my-novel.txt --places attn --k 8 --name mine",
-        "train text --text my-novel.txt --from a-model-i-imported --places mlp --k 64 --name theirs-mlp",
-        "train scenes --method fvq --codes 4096",
-        "train folder --images my-pictures --method lc --codes 1024 --size 64 --name mine",
-    ),
+    EXAMPLES,
     _options,
     _run,
+    """\
+A language model is trained as it is first (NAME-base, unless --from names one), then codebooks are put into it, filled
+by k-means, and the whole is fine-tuned. Stopped, even by kill -9, the same command with --resume goes on from its last
+saved state. `python -m backend train RECIPE --help` has the options.""",
 )

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.commands.command import Answer, Progress, counting, metric_table, positive
+from backend.commands.command import Answer, Progress, add_device, chosen_device, counting, metric_table, positive
 
 if TYPE_CHECKING:
     from backend.train.tokenizers import TokenizerRecipe
@@ -68,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--no-annealing", action="store_true", help="hold the learning rate to the end")
     how.add_argument("--half", action="store_true", help="keep the networks in half precision")
     how.add_argument("--seed", type=counting, default=0, help="of everything random in training (0)")
-    how.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)")
+    add_device(how)
     how.add_argument(
         "--evaluate", type=counting, default=1, metavar="N", help="measure with N seeds at the end; 0 not (1)"
     )
@@ -83,6 +83,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.train.codebooks import Run
     from backend.train.tokenizer_models import make_tokenizer_model, tokenizer_name, tokenizer_spec
 
+    options.device = chosen_device(options.device)
     recipe = recipe_of(options)
     name = catalog.check_name(options.name or tokenizer_name(recipe))
     if name in catalog.models(options.data_dir) and not options.overwrite:

@@ -67,7 +67,7 @@ class Parts:
     Attributes:
         own: the model's own parameters, under its own names.
         codebooks: (layer, place) -> the codebooks there.
-        idle: (layer, place) -> where a codebook hangs that never runs.
+        idle: (layer, place) -> where a codebook hangs that never runs; under each place that it may have been meant for.
     """
 
     own: dict[str, Tensor] = field(default_factory=dict)
@@ -116,11 +116,13 @@ def _sort(tree: _Node, layer: int, prefix: str, backbone: Backbone, parts: Parts
         if isinstance(value, Tensor):
             (running if runs else spare)[f"{prefix}.{path}"] = value
             continue
-        place = backbone.place(path, wrapped)
+        # safetensors leave out the module that an idle wrapper shares, so what hangs there may have been wrapped or not
+        places = [backbone.place(path, wrapped)] if runs else [backbone.place(path, True), backbone.place(path, False)]
+        place = next(filter(None, places), None)
         if place is None:
             raise CheckpointError(f"There is a codebook at {source!r}, which is no place that codebook-features knows.")
         if not runs:
-            parts.idle[layer, place] = source
+            parts.idle |= {(layer, possible): source for possible in places if possible is not None}
         elif (layer, place) in parts.codebooks:
             raise CheckpointError(f"There are two {place!r} codebooks in layer {layer}; the second is at {source!r}.")
         else:

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from backend.edits import Where, first_generated
 from backend.errors import UnknownCode, Unsupported
+from backend.nn import kv_cache
 from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
 from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
 from backend.nn.placement import PLACES, Place, Placement
@@ -239,7 +240,7 @@ class CodebookTransformer(nn.Module):
         tokens = args[0] if args else kwargs.get("input_ids")
         if tokens is None:
             tokens = kwargs["inputs_embeds"]
-        cache = kwargs.get("past_key_values")
+        cache = kv_cache.given(kwargs)
         past = int(cache.get_seq_length()) if cache is not None else 0
         self.note_positions(tokens, past, kwargs.get("attention_mask"))
 

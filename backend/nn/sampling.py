@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from backend.nn import kv_cache
+
 
 class Sampler:
     """A batch of sequences that grows by one token at each `step`.
@@ -42,7 +44,7 @@ class Sampler:
         self.tokens = prompt
         self._fresh = prompt
         self._mask = mask
-        self._cache = DynamicCache(config=model.config)
+        self._cache = {kv_cache.argument(model): DynamicCache(config=model.config)}
         self._temperature = temperature
         self._top_k = top_k
         self._generator = torch.Generator().manual_seed(seed)
@@ -55,7 +57,7 @@ class Sampler:
             places = (self._mask.cumsum(-1) - 1).clamp_min(0)[:, -self._fresh.shape[1] :]
             padded = {"attention_mask": self._mask, "position_ids": places}
             self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
-        output = self.model(self._fresh, past_key_values=self._cache, use_cache=True, **padded)
+        output = self.model(self._fresh, use_cache=True, **self._cache, **padded)
         logits = output.logits[:, -1].float()
         if self._top_k is not None and self._top_k < logits.shape[-1]:
             least = logits.topk(self._top_k, dim=-1).values[:, -1:]

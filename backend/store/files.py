@@ -1,23 +1,15 @@
-"""Publishing a file under its new name, telling that the disk is full, and the names of builds."""
+"""Publishing a file under its new name, and the names of builds."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
-
-from backend.errors import DiskFull
 from backend.files import sync_folder
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_WORDS = re.compile(
-    r"no space left|file too large|disk quota|max_temp_directory_size|could not write all bytes", re.IGNORECASE
-)
 _STAMP = "%Y%m%dT%H%M%S"
 
 
@@ -33,15 +25,6 @@ def move_atomically(source: Path, target: Path) -> None:
     os.replace(source, target)
     sync_folder(target.parent)
     sync_folder(source.parent)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of the operating system, Arrow or DuckDB means that no more could be written."""
-    if isinstance(error, DiskFull):
-        return True
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return True
-    return isinstance(error, OSError | duckdb.Error) and _FULL_WORDS.search(str(error)) is not None
 
 
 def builds_of(model: str, builds: Path) -> list[tuple[str, Path]]:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from backend.analysis.patches import crop_cell
 from backend.answers import How, Patch
-from backend.calls import count_rows
 from backend.data.png import decode_png
 from backend.errors import BadInput, Unsupported
 from backend.store import windows
@@ -35,10 +34,9 @@ def pictures(reader: Reader, items: Sequence[int]) -> dict[int, np.ndarray]:
     return {int(item): decode_png(bytes(png)) for item, png in zip(found["item"], found["png"], strict=True)}
 
 
-def shape_of(reader: Reader, item: int) -> tuple[int, int]:
-    """Rows and columns of an item's grid."""
-    row = reader.table("SELECT shape FROM items WHERE item = ?", [int(item)])["shape"].iloc[0]
-    return int(row[0]), int(row[1])
+def shapes(reader: Reader) -> np.ndarray:
+    """Rows and columns of every item's grid: int64 `[item, 2]`, in order of position."""
+    return reader.cache.get((reader.path, "shapes"), partial(_shapes, reader))
 
 
 def token_map(reader: Reader, item: int, site: str) -> np.ndarray:
@@ -52,7 +50,8 @@ def token_map(reader: Reader, item: int, site: str) -> np.ndarray:
     )
     codes = np.full((positions, one.info.slots), -1, np.int32)
     codes[found["pos"] - first, found["slot"]] = found["code"]
-    return codes.reshape(*shape_of(reader, item), one.info.slots)
+    rows, columns = shapes(reader)[reader.items.index_of(np.array([first]))[0]]
+    return codes.reshape(rows, columns, one.info.slots)
 
 
 def patches(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, around: int, half: int | None) -> list[Patch]:
@@ -98,11 +97,11 @@ def _cut(reader: Reader, places: pd.DataFrame, around: int) -> list[Patch]:
     row = reader.items.index_of(pos)
     items, place = reader.items.item[row], pos - reader.items.first_pos[row]
     shown = pictures(reader, items.tolist())
-    shapes = {int(item): shape_of(reader, int(item)) for item in np.unique(items)}
+    grids = shapes(reader)[row].tolist()
     labels = windows.labels_at(reader, np.unique(pos))
     found = []
-    for one, item, at in zip(places.to_dict("records"), items.tolist(), place.tolist(), strict=True):
-        rows, columns = shapes[item]
+    where = zip(places.to_dict("records"), items.tolist(), place.tolist(), grids, strict=True)
+    for one, item, at, (rows, columns) in where:
         height, width = shown[item].shape[0] // rows, shown[item].shape[1] // columns
         y, x = divmod(at, columns)
         crop = crop_cell(shown[item], (y, x), (height, width), around)
@@ -131,22 +130,20 @@ def code_places(reader: Reader, ref: CodeRef) -> np.ndarray:
     """See `backend.explorer.Explorer.code_places`."""
     _check(reader)
     site = reader.site_of(ref)
-    shapes = reader.cache.get((reader.path, "shapes"), partial(_shapes, reader))
-    height, width = shapes.max(axis=0)
+    grids = shapes(reader)
+    height, width = grids.max(axis=0)
     pos = reader.arrays("SELECT pos FROM postings WHERE site_id = ? AND code = ?", [site.site_id, ref.code])["pos"]
     row = reader.items.index_of(pos)
-    y, x = np.divmod(pos - reader.items.first_pos[row], shapes[row, 1])
+    y, x = np.divmod(pos - reader.items.first_pos[row], grids[row, 1])
     counts = np.zeros((height, width), np.int64)
-    np.add.at(counts, (y * height // shapes[row, 0], x * width // shapes[row, 1]), 1)
+    np.add.at(counts, (y * height // grids[row, 0], x * width // grids[row, 1]), 1)
     return counts
 
 
 def _shapes(reader: Reader) -> tuple[np.ndarray, int]:
-    """int64 `[item, 2]`: rows and columns of every item, in order of position."""
     found = reader.arrays("SELECT shape[1] AS h, shape[2] AS w FROM items ORDER BY first_pos")
-    shapes = np.stack([found["h"], found["w"]], axis=1).astype(np.int64)
-    count_rows(len(shapes))
-    return shapes, shapes.nbytes
+    made = np.stack([found["h"], found["w"]], axis=1).astype(np.int64)
+    return made, made.nbytes
 
 
 def _check(reader: Reader) -> None:

@@ -264,10 +264,10 @@ class Library:
             self._listed = changed if abs(time.time_ns() - changed) > 1_000_000_000 else None
             return found
 
-    def newest(self, model: str) -> Path | None:
-        """The newest build of a model that is not known to be unreadable, without opening it; None where there is none."""
+    def newest(self, model: str) -> tuple[str, Path] | None:
+        """Id and file of a model's newest build not known to be unreadable, without opening it; None where there is none."""
         with self._lock:
-            return next((path for _, path in self.builds().get(model, []) if path not in self._bad), None)
+            return next((build for build in self.builds().get(model, []) if build[1] not in self._bad), None)
 
     def problem(self, model: str) -> str:
         """Why builds newer than the one in use could not be opened; empty where nothing is wrong."""

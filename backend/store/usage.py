@@ -81,7 +81,8 @@ def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library
 
 def _summary(library: Library, model: str) -> dict[str, Any]:
     """What a model's newest build says of itself; opened for that once only, so that a list of many closes none in use."""
-    path = library.newest(model)
+    newest = library.newest(model)
+    path = newest[1] if newest else None
     if path is None or path not in library.summaries:
         reader = library.reader(model)
         path = reader.path

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
+import pickle
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import backend.__main__ as cli
 from backend import catalog
@@ -18,7 +23,8 @@ from backend.catalog import ROOT
 from backend.commands import command, importing
 from backend.commands.command import Answer, Bar, plain
 from backend.importing import FORMATS as known_formats
-from tests.backend.commands import answer, process, refused, run
+from tests.backend.commands import SHORT, answer, process, refused, run
+from tests.backend.test_formats_codebook_features import GOLDEN
 from tests.backend.wrapped_models import Reference, config, settings
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -54,6 +60,18 @@ def test_doctor_finds_a_cut_off_checkpoint_a_bad_catalog_entry_and_a_broken_stor
     found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     for name in ("catalog odd", "checkpoint tiny", "base of tiny", "store tiny"):
         assert not found[name]["ok"] and len(found[name]["detail"]) > 20, name
+
+
+def test_doctor_finds_every_shipped_model_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = {check["name"]: check for check in answer(capsys, "doctor", data=tmp_path)["checks"]}
+    shipped = {f"checkpoint {file.stem}" for file in catalog.SHIPPED.glob("*.toml")}
+    assert len(shipped) > 8 and all(checks[name]["ok"] for name in shipped)
+    broken = tmp_path / "checkpoints" / "scenes-vq-1024"
+    broken.mkdir(parents=True)
+    (broken / "config.json").write_text("{}")
+    assert run("doctor", "--json", data=tmp_path) == 1
+    found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert "no model.safetensors" in found["checkpoint scenes-vq-1024"]["detail"]
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -256,6 +274,69 @@ def test_the_data_directory_may_stand_before_or_behind_the_command(
     assert before == capsys.readouterr().out and "tiny" in before
 
 
+def test_a_full_disk_is_said_whichever_library_met_it(
+    commands_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    folder = GOLDEN / "cb_gpt2"
+    if not folder.is_dir():
+        pytest.skip(f"there are no golden checkpoints in {GOLDEN}")
+
+    def full(*_: Any, **__: Any) -> None:  # what the library says of a full disk; it has no error number
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("backend.families.checkpoint.save_file", full)
+    arguments = ("import", "codebook-features", str(folder / "checkpoint"), "--base", str(folder / "base_config"))
+    said = refused(capsys, 1, *arguments, "--name", "m", data=tmp_path)
+    assert "no room left on the disk" in said and not list((tmp_path / "checkpoints").iterdir())
+
+    def cut(_: object, file: Any) -> None:  # as torch.save: its own error hides that of the operating system
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr("torch.save", cut)
+    said = refused(capsys, 1, "train", "tokfsm", *SHORT, "--name", "m", data=tmp_path)
+    assert "no room left on the disk" in said and "--resume" in said
+
+
+@pytest.mark.parametrize("command", [("steer", "--prompt", "x", "--edit", "vq:1"), ("find-topic-codes", "a", "b")])
+def test_a_model_that_writes_no_text_is_refused_by_what_steers_text(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *rest = command
+    assert "writes no text" in refused(capsys, 2, name, "scenes-vq-1024", *rest, data=tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("command", [("evaluate", "tokfsm-small"), ("train", "tokfsm"), ("train", "scenes")])
+def test_a_gpu_that_is_not_there_is_said(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no GPU" in refused(capsys, 2, *command, "--device", "cuda", data=tmp_path)
+
+
+def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from backend.commands import COMMANDS
+    from backend.nn.placement import PLACES
+    from backend.reproduce import TABLES
+
+    assert run("train", "tokfsm", "--help", data=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf"\b{place}\b", said) for place in PLACES) and "--base B" in said
+    assert run("reproduce", "--help", data=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert all(table in said for table in (*TABLES, "utilization"))
+    parser = cli._parser()
+    for known in COMMANDS:
+        for example in known.examples:
+            assert parser.parse_args(shlex.split(example)).command is known
+
+
 def test_an_unexpected_error_is_one_paragraph_and_a_traceback_only_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +367,17 @@ def test_models_doctor_help_and_search_start_without_torch(commands_data: Path) 
     )
     done = process("-c", script, str(commands_data))
     assert done.returncode == 0, done.stderr
+
+
+def test_warnings_of_libraries_are_not_said_to_who_runs_a_command(tmp_path: Path) -> None:
+    folder = GOLDEN / "cb_gpt2"
+    if not folder.is_dir():
+        pytest.skip(f"there are no golden checkpoints in {GOLDEN}")
+    (tmp_path / "config.json").write_bytes((folder / "checkpoint" / "config.json").read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"model.a": 1}, protocol=4))  # torch warns of protocol 4
+    asked = ("import", "codebook-features", str(tmp_path), "--base", str(folder / "base_config"), "--name", "m")
+    done = process("-m", "backend", *asked, "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pytorch_model.bin" in done.stderr
 
 
 def test_progress_is_silent_where_nobody_watches_and_answers_survive_a_closed_pipe(commands_data: Path) -> None:

@@ -237,6 +237,27 @@ def test_codebooks_that_the_public_code_never_runs_are_left_out_with_a_warning(t
     assert any("transformer.h.0.mlp.act" in warning for warning in report.warnings)
 
 
+def test_a_codebook_beside_a_wrapper_is_idle_though_safetensors_leave_out_what_it_wraps(tmp_path: Path) -> None:
+    both = {"codebook_type": ["vanilla", "group"], "num_codebooks": [1, 2]}
+    reference = Reference(config("gpt2"), settings("attn", layers=(0,)))
+    reference.settings = settings("attn", "qkv", layers=(0,), **both)  # `qkv` is put on the wrapper that `attn` made
+    checkpoint, base = reference.save(tmp_path)
+    state = load_file(checkpoint / "model.safetensors")
+    beside = "model.transformer.h.0.attn.c_attn.codebook_layer"
+    assert f"{beside.removesuffix('.c_attn.codebook_layer')}.module_layer.c_attn.weight" in state
+    for group in range(6):
+        state[f"{beside}.codebook.{group}.codebook.weight"] = torch.randn(23, 12)
+    save_file(state, checkpoint / "model.safetensors")
+    report = import_checkpoint(FORMAT, checkpoint, tmp_path / "data", base=base, name="m")
+    assert report.codebooks == ("L0.attn_out",)
+    assert any("transformer.h.0.attn.c_attn hangs beside" in warning for warning in report.warnings)
+    ids = np.random.default_rng(5).integers(37, size=(2, 17))
+    logits, _ = reference.run(torch.from_numpy(ids))
+    found = opened(tmp_path / "data", "m").encode(items(ids), logits=True).logits
+    assert found is not None
+    np.testing.assert_allclose(found.reshape(logits.shape), logits.numpy(), atol=1e-4, rtol=0)
+
+
 def test_compiled_and_parallel_prefixes_and_a_missing_layer_norm_are_understood(tmp_path: Path) -> None:
     reference = Reference(config("gpt_neox"), settings("mlp"))
     checkpoint, base = reference.save(tmp_path)

@@ -1,6 +1,7 @@
 """How fast a page answers a click: `python -m tests.benchmarks.bench_pages [--quick] [--data-dir DIR]`.
 
-1. `python -m app` is started on the data directory, in which the model has to be built, and a browser opens it.
+1. `python -m app` is started on the data directory, in which the demo models have to be built, and a browser opens it.
+   It waits until the app has loaded its first live model, in the background.
 2. Each action is done once to warm up, then again and again. It takes from the click until the page has drawn what was
    asked for and the server has finished the run.
 3. Beside the milliseconds stand the processor's time that the server took for a click and the machine's load, as other
@@ -32,6 +33,7 @@ from backend.catalog import DEFAULT_DATA_DIR
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "tokfsm-attn-mlp-k1"
+IMAGES = "scenes-fvq-4096"
 GOAL = 500.0  # milliseconds
 START_SECONDS = 120
 Row = dict[str, Any]
@@ -50,10 +52,15 @@ class Action:
     Attributes:
         start: address of the page, without the model.
         clicks: done in turn, each with what must stand on the page afterwards, an expression in JavaScript.
+        model: the model of the page.
+        site: where the clicks go from code to code (`{0}` in the address, `{next}` and `{first}` in what is expected): of
+            which codebook.
     """
 
     start: str
     clicks: tuple[tuple[Callable[[Any], None], str], ...]
+    model: str = MODEL
+    site: str = ""
 
 
 def _heading(text: str) -> str:
@@ -76,6 +83,13 @@ def _search(pattern: str) -> tuple[Callable[[Any], None], str]:
 
     found = f"new URLSearchParams(location.search).get('pattern') === {json.dumps(pattern)}"
     return act, f"{found} && !!document.querySelector('table a.chip')"
+
+
+def _page(title: str) -> tuple[Callable[[Any], None], str]:
+    def act(page: Any) -> None:
+        page.locator("nav a", has_text=re.compile(f"^{re.escape(title)}$")).click()
+
+    return act, _heading(title)
 
 
 def _press(key: str) -> Callable[[Any], None]:
@@ -105,7 +119,11 @@ ACTIONS = {
             (_button("L1.mlp"), _section("States and codes of L1.mlp")),
         ),
     ),
-    "Code, j and k": Action("code?site=L0.attn.h0&code={0}", ((_press("j"), "{next}"), (_press("k"), "{first}"))),
+    "Code, j and k": Action("code?code={0}", ((_press("j"), "{next}"), (_press("k"), "{first}")), site="L0.attn.h0"),
+    "Code of images, j and k": Action(
+        "code?code={0}", ((_press("j"), "{next}"), (_press("k"), "{first}")), model=IMAGES, site="vq"
+    ),
+    "From page to page": Action("codebooks", (_page("Overview"), _page("Codebooks"))),
     "Codebooks, another codebook": Action("codebooks?site=L0.mlp", (_site("L1.mlp"), _site("L0.mlp"))),
     "Search, another pattern": Action("search?pattern=1(2)", (_search(" 4(8)"), _search(" 1(7)"))),
     "Lens, another token": Action("lens?text=17%2042%2003%2048&place=0", (_token(3), _token(5))),
@@ -115,12 +133,13 @@ ACTIONS = {
 def measure(page: Any, name: str, rounds: int, server: int) -> tuple[list[float], list[float]]:
     """Milliseconds of each click, and of the processor in the server's process `server`."""
     action = ACTIONS[name]
-    codes = _live_codes(page) if "{0}" in action.start else (0, 0)
+    codes = _live_codes(page, action.model, action.site) if action.site else (0, 0)
     join = "&" if "?" in action.start else "?"
-    page.goto(f"{action.start.replace('{0}', str(codes[0]))}{join}model={MODEL}", timeout=120_000)
+    of_codebook = f"&site={action.site}" if action.site else ""
+    page.goto(f"{action.start.format(codes[0])}{join}model={action.model}{of_codebook}", timeout=120_000)
     page.wait_for_selector("html[data-codescope=ready]", state="attached")
     page.wait_for_function(DONE)
-    names = {"{first}": _heading(f"L0.attn.h0 {codes[0]}"), "{next}": _heading(f"L0.attn.h0 {codes[1]}")}
+    names = {"{first}": _heading(f"{action.site} {codes[0]}"), "{next}": _heading(f"{action.site} {codes[1]}")}
     taken, cpu = [], []
     for turn in range(rounds + 1):
         for act, expected in action.clicks:
@@ -139,6 +158,15 @@ def _cpu(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _wait_for_rest(process: int) -> None:
+    """Wait until a process does next to nothing; it may begin something a moment after its first page."""
+    time.sleep(5)
+    before = -1.0
+    while _cpu(process) - before > 0.05:
+        before = _cpu(process)
+        time.sleep(1)
+
+
 def _server(app: int) -> int:
     """The web server's process among the app's children."""
     for task in Path(f"/proc/{app}/task").iterdir():
@@ -148,12 +176,12 @@ def _server(app: int) -> int:
     raise RuntimeError("The app has no web server.")
 
 
-def _live_codes(page: Any) -> tuple[int, int]:
+def _live_codes(page: Any, model: str, site: str) -> tuple[int, int]:
     """The number of a live code and of the next one."""
-    page.goto(f"code?model={MODEL}&site=L0.attn.h0")
+    page.goto(f"code?model={model}&site={site}")
     numbers = page.locator("a.chip .id")
     numbers.first.wait_for()
-    page.goto(f"code?model={MODEL}&site=L0.attn.h0&code={numbers.first.inner_text()}")
+    page.goto(f"code?model={model}&site={site}&code={numbers.first.inner_text()}")
     follow = page.locator("a[data-key=j]")
     follow.wait_for()
     here, onward = (re.search(r"code=(\d+)", text) for text in (page.url, str(follow.get_attribute("href"))))
@@ -193,6 +221,9 @@ def bench_clicks(rounds: int, data_dir: Path = DEFAULT_DATA_DIR) -> list[Row]:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(base_url=base, viewport={"width": 1440, "height": 1000})
         page.set_default_timeout(180_000)
+        page.goto("")
+        page.wait_for_function(DONE)
+        _wait_for_rest(server)
         for name in ACTIONS:
             taken, cpu = measure(page, name, rounds, server)
             slow, middle, own = np.percentile(taken, 95), np.percentile(taken, 50), np.mean(cpu)

@@ -80,14 +80,43 @@ def test_from_search_to_a_code_to_steer_and_the_text_is_what_the_model_writes(pa
     at(page, r"edit=[^&]*0\.95")
 
 
-def test_a_click_on_the_matrix_opens_the_code(page):
+def point_at_a_mark(page, number=0):
+    """Move the pointer along the first row of a matrix of the page until a mark says what it is; returns what it says."""
+    canvas, tip = page.locator(".root canvas").nth(number), page.locator(".root .tip").nth(number)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    for across in range(40, int(box["width"]), 6):
+        page.mouse.move(box["x"] + across, box["y"] + 9)
+        if tip.is_visible():
+            return tip.inner_text()
+    raise AssertionError("no mark in the first row")
+
+
+def test_a_mark_of_the_matrix_says_its_counts_and_a_click_opens_the_code(page, machine_dir):  # noqa: F811
     page.goto(f"states?model={CODED}&site=L0.mlp")
-    chart = page.locator("[data-testid=stVegaLiteChart] svg")
-    chart.wait_for()
+    page.locator(".root canvas").wait_for()
     settled(page)
-    chart.locator("path[aria-roledescription='rect mark']").first.click()
-    at(page, r"/code\?.*site=L0\.mlp")
+    said = point_at_a_mark(page)
+    found = re.match(r"state 00, code (\d+)\n([\d,]+) of ([\d,]+) readings of the state", said)
+    assert found is not None, said
+    view = Explorer(machine_dir).states(CODED, "L0.mlp").matrix
+    own = view[(view["state"] == "00") & (view["code"] == int(found[1]))]
+    assert int(own["count"].iloc[0]) == int(found[2].replace(",", ""))
+    page.mouse.down()
+    page.mouse.up()
+    at(page, rf"/code\?.*site=L0\.mlp&code={found[1]}$")
     page.get_by_text("Strongest").wait_for()
+
+
+def test_a_mark_of_the_transitions_chooses_its_state(page):
+    page.goto(f"states?model={CODED}&site=L0.mlp&view=transitions&state=02")
+    page.get_by_text("Successors of 02").wait_for()
+    settled(page)
+    assert point_at_a_mark(page, 1).startswith("from 00, to ")
+    page.mouse.down()
+    page.mouse.up()
+    at(page, r"state=00")
+    page.get_by_text("Successors of 00").wait_for()
 
 
 def test_a_belief_leads_to_steer_with_the_same_edits(page, machine_dir):  # noqa: F811

@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 
 from app import believing, machine_charts, resources, states
+from app.components import matrix
 from app.environment import DATA_DIR_VARIABLE
 from app.timing import Pace
 from backend.explorer import Explorer
@@ -48,12 +49,20 @@ def counted(explorer, site):
 @pytest.mark.parametrize("site", ["L0.mlp", "L0.attn.h1"])
 def test_the_matrix_that_is_drawn_holds_the_exact_counts(explorer, site):
     view = explorer.states(CODED, site)
-    chart = machine_charts.state_code_matrix(view.matrix, view.codes, view.states, False)
-    drawn = {(r.state, int(r.code)): r.count_ for r in chart.data.rename(columns={"count": "count_"}).itertuples()}
-    assert drawn == counted(explorer, site)
-    assert chart.to_dict()["encoding"]["x"]["sort"] == [str(c) for c in view.codes["code"]], (
-        "codes of one state stand together"
-    )
+    data = machine_charts.state_code_matrix(view, CODED, site)
+    cells = zip(data["row"], data["column"], data["count"], strict=True)
+    drawn = {(data["rows"][row], int(data["columns"][column])): count for row, column, count in cells}
+    expected = counted(explorer, site)
+    assert drawn == expected
+    totals = dict(zip(data["rows"], data["totals"], strict=True))
+    positions = {
+        s: sum(t.labels.get("state read") == s for i in range(60) for t in explorer.item(CODED, i).tokens)
+        for s in totals
+    }
+    assert totals == positions
+    for row, count, shade in zip(data["row"], data["count"], data["shade"], strict=True):
+        assert shade == round(100 * count / data["totals"][row])
+    assert data["columns"] == [str(c) for c in view.codes["code"]], "codes of one state stand together"
     owners = [o for o in view.codes["owner"] if o]
     assert owners == sorted(owners)
 
@@ -61,8 +70,21 @@ def test_the_matrix_that_is_drawn_holds_the_exact_counts(explorer, site):
 def test_a_matrix_with_too_many_cells_keeps_the_largest():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"count": rng.permutation(9000)})
-    kept = machine_charts.largest(frame, "count")
+    kept = matrix.largest(frame, "count", most=5000)
     assert len(kept) == 5000 and kept["count"].min() == 4000 and list(kept.index) == sorted(kept.index)
+
+
+def test_the_graph_that_is_drawn_marks_what_the_machine_has_and_what_the_codes_add(explorer):
+    view = explorer.states(CODED, "L0.attn.h0")
+    own, implied = machine_charts.adjacency(view, truth=True), machine_charts.adjacency(view, truth=False)
+    pairs = zip(own["row"], own["column"], strict=True)
+    assert set(pairs) == {(s, int(t)) for s, row in enumerate(MACHINE.successors) for t in row}
+    kinds = list(implied["kinds"])
+    for row, column, count, kind in zip(*(implied[k] for k in ("row", "column", "count", "kind")), strict=True):
+        has = bool(MACHINE.transitions[row, column])
+        assert kinds[kind]["name"] == ("mistake" if not has else "right" if count else "missed")
+    leaving = view.transitions.groupby("source")["count"].sum()
+    assert implied["totals"] == [int(leaving.get(name, 0)) for name in view.states]
 
 
 def test_right_mistaken_and_missed_transitions_add_up(explorer):
@@ -98,10 +120,8 @@ def test_successors_show_what_was_never_seen_and_what_is_not_in_the_machine():
 def test_every_chart_of_a_machine_is_valid_vega(explorer):
     view = explorer.states(CODED, "L0.mlp")
     charts = [
-        machine_charts.adjacency(view.transitions, view.states, truth=True),
-        machine_charts.adjacency(view.transitions, view.states, truth=False),
         machine_charts.circle(view.transitions, view.states, "01"),
-        machine_charts.adjacency(view.transitions.head(0), view.states, truth=False),
+        machine_charts.successors(view.transitions[view.transitions["source"] == "01"], "01"),
     ]
     for chart in charts:
         assert chart.to_dict()["$schema"]

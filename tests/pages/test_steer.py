@@ -244,6 +244,16 @@ def test_a_prompt_that_is_too_long_is_cut_and_said(open_page):  # noqa: F811
     assert any("20,000" in w.value for w in page.test.warning) and 'class="problem"' in page.html
 
 
+def test_a_prompt_that_is_pasted_and_too_long_is_cut_and_said(open_page):  # noqa: F811
+    page = open_page("steer", model=CODED)
+    page.test.text_area[0].set_value("01 " * 10_000).run()
+    assert [w.value for w in page.test.warning] == [
+        "The prompt has 30,000 characters; only the first 20,000 are taken."
+    ]
+    assert len(page.test.text_area[0].value) == 20_000
+    assert "prompt" not in page.test.query_params
+
+
 def test_models_that_cannot_be_steered_lead_to_those_that_can(open_page):  # noqa: F811
     page = open_page("steer", model=PLAIN)
     assert "cannot be steered" in page.html or "has no codebooks" in page.html
