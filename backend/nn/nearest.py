@@ -91,6 +91,21 @@ def nearly_nearest(z: Tensor, table: Tensor, *, rows: int = ROWS) -> Tensor:
     return torch.cat(found) if found else z.new_zeros(0, dtype=torch.int64)
 
 
+def spread_over_equals(ids: Tensor, table: Tensor) -> Tensor:
+    """Chosen codes `[row]` of which those of the most chosen one are spread over all codes that equal it.
+
+    Equal codes are equally near. A bridge that starts at zero makes all codes equal: if the lowest id won there, as in
+    `nearly_nearest`, only its place in a token of the bridge would be trained, and many others would stay asleep.
+    """
+    most = ids.mode().values
+    equal = (table.detach() == table[most].detach()).all(-1).nonzero()[:, 0]
+    if len(equal) == 1:
+        return ids
+    rows = (ids == most).nonzero()[:, 0]
+    mixed = torch.randperm(len(equal), generator=torch.Generator().manual_seed(len(equal))).to(ids.device)
+    return ids.index_copy(0, rows, equal[mixed[torch.arange(len(rows), device=ids.device) % len(equal)]])
+
+
 def _checked(z: Tensor, table: Tensor, topk: int) -> tuple[Tensor, Tensor]:
     if z.ndim != 2 or table.ndim != 2 or z.shape[1] != table.shape[1] or not len(table):
         raise BadInput(

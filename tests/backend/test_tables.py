@@ -16,7 +16,7 @@ from backend.nn.nearest import nearest
 from backend.nn.tables import FSQ_LEVELS, METHODS, EmaTable, FeatureTable, ResetTable, make_table
 from backend.train.codebooks import Run
 from backend.train.pools import open_pool
-from backend.train.tokenizers import TokenizerRecipe, train_tokenizer
+from backend.train.tokenizers import Learner, TokenizerRecipe, train_tokenizer
 
 SCENES = {"name": "scenes", "size": 32}
 CODES = {"fsq": 1000}
@@ -141,6 +141,15 @@ def test_the_bridge_starts_with_every_code_at_zero_and_one_code_s_gradient_moves
         optimizer.step()
     patches = table.table().abs().sum(-1).view(8, 2, 8, 2).amax((1, 3))
     assert (patches > 0).all()
+
+
+def test_every_place_of_a_bridge_that_starts_at_zero_is_trained_from_the_first_step():
+    learner = Learner(recipe("fvq", codes=256), None)
+    assert torch.equal(learner.tables[0].table(), torch.zeros(256, learner.recipe.code_dim))
+    _, loss, (ids,) = learner(torch.rand(8, 3, 32, 32) * 2 - 1, quantize=True)
+    loss.backward()
+    assert len(ids.unique()) > 200
+    assert (learner.tables[0].bridge.recover.bias.grad.view(4, 4, -1) != 0).any(-1).all()
 
 
 def test_without_the_zero_start_codes_differ_from_the_beginning():
