@@ -119,7 +119,7 @@ def utilization(frame: pd.DataFrame, held_out: pd.DataFrame) -> alt.Chart:
         held_out: `chosen, share, ceiling` of held-out items.
     """
     frame = frame[frame["ceiling"] >= 0.005]
-    read, new, even = "read in this build", "held out, by the model's card", "equally likely codes"
+    read, new, even = "read in this build", "held out (model card)", "equally likely codes"
     parts = [
         frame.assign(line=read, value=frame["share"]),
         held_out.assign(line=new, value=held_out["share"]),
@@ -130,7 +130,7 @@ def utilization(frame: pd.DataFrame, held_out: pd.DataFrame) -> alt.Chart:
     lines = [line for line in shown if (table["line"] == line).any()]
     return (
         alt.Chart(table)
-        .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=14))
+        .mark_line(strokeWidth=2)
         .encode(
             alt.X("chosen:Q", scale=alt.Scale(type="log", nice=False), title="codes chosen (T)"),
             alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="used at least once"),
@@ -138,7 +138,7 @@ def utilization(frame: pd.DataFrame, held_out: pd.DataFrame) -> alt.Chart:
             alt.Color(
                 "line:N",
                 scale=alt.Scale(domain=lines, range=[shown[line] for line in lines]),
-                legend=alt.Legend(orient="top", title=None),
+                legend=alt.Legend(orient="top", title=None, labelLimit=300, symbolType="stroke"),
             ),
             tooltip=["line:N", alt.Tooltip("chosen:Q", format=","), alt.Tooltip("value:Q", format=".2%")],
         )

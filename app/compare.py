@@ -170,7 +170,11 @@ def rate_distortion(frame: pd.DataFrame, score: str) -> alt.LayerChart:
     y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
     points = base.mark_point(size=110, filled=True).encode(
         y,
-        alt.Shape("count:N", legend=alt.Legend(orient="top", title=None), scale=alt.Scale(range=["circle", "diamond"])),
+        alt.Shape(
+            "count:N",
+            legend=alt.Legend(orient="top", title=None, symbolFillColor="grey", symbolStrokeColor="grey"),
+            scale=alt.Scale(range=["circle", "diamond"]),
+        ),
         tooltip=["tokenizer:N", "count:N", alt.Tooltip("bits:Q", format=".3f"), alt.Tooltip("score:Q", format=".3f")],
     )
     bars = base.mark_rule(opacity=0.45).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))

@@ -30,7 +30,6 @@ SCENES = {"name": "scenes", "size": 32}
 STEPS, LARGE_STEPS = 1500, 800
 SIZES = (1024, 4096, 16_384)
 LARGE = 102_400
-LARGE_BRIDGE = {"hidden": 256}  # at the 64 of the smaller tables many of the 64 codes of a token never come to life
 REBUILT = 256  # held-out pictures a seed of the evaluation
 DEMOS = {  # order in which the explorer builds them on first start
     "scenes-fvq-1024": 7,
@@ -89,8 +88,7 @@ PAPER: dict[tuple[str, int], dict[str, Any]] = {
 
 def _row(method: str, codes: int, seed: int = 0, *, levels: int = 4) -> ImageRow:
     steps = LARGE_STEPS if codes == LARGE else STEPS
-    settings = LARGE_BRIDGE if (method, codes) == ("fvq", LARGE) else {}
-    recipe = TokenizerRecipe(SCENES, method, codes, levels=levels, steps=steps, settings=settings)
+    recipe = TokenizerRecipe(SCENES, method, codes, levels=levels, steps=steps)
     suffix = f"-seed{seed}" if seed else ""
     return ImageRow(tokenizer_name(recipe) + suffix, recipe, seed, PAPER.get((method, codes), {}))
 

@@ -185,7 +185,9 @@ def test_a_bridge_that_can_pass_codes_on_keeps_their_order():
     assert torch.allclose(bridge(codes), codes, atol=1e-6)
 
 
-@pytest.mark.parametrize(("codes", "p"), [(1024, 2), (4096, 4), (16_384, 4), (102_400, 8), (99_856, 4), (49, 1)])
+@pytest.mark.parametrize(
+    ("codes", "p"), [(1024, 2), (4096, 4), (16_384, 4), (65_536, 4), (102_400, 5), (262_144, 8), (99_856, 4), (49, 1)]
+)
 def test_codes_a_token_divides_the_side(codes, p):
     assert codes_a_token(codes) == p
     assert math.isqrt(codes) % p == 0

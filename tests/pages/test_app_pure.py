@@ -109,7 +109,7 @@ def test_use_of_held_out_items_is_drawn_beside_what_was_read_and_ends_later():
     read = pd.DataFrame({"chosen": [50, 200], "codes": [20, 60], "share": [0.2, 0.6], "ceiling": [0.4, 0.86]})
     drawn = charts.utilization(read, found).data
     ends = drawn.groupby("line")["chosen"].max().to_dict()
-    assert ends == {"read in this build": 200, "held out, by the model's card": 3200, "equally likely codes": 3200}
+    assert ends == {"read in this build": 200, "held out (model card)": 3200, "equally likely codes": 3200}
     alone = charts.utilization(read, charts.held_out_use(metrics[:0], 100)).data
     assert set(alone["line"]) == {"read in this build", "equally likely codes"}
 
