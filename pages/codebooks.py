@@ -30,6 +30,8 @@ with left:
 with right:
     st.selectbox("Codebook", list(codebooks["site"]), label_visibility="collapsed", **state.bound("site", site))
 used = max(1.0, float(info.alive))
+reach = -math.expm1(-info.activations / info.num_codes)
+unseen = "never fire in this build" + (f"; its choices can reach {html.share(reach)} at most" if reach < 0.99 else "")
 widgets.draw(
     html.stats(
         [
@@ -38,7 +40,7 @@ widgets.draw(
                 f"{int(info.alive):,}",
                 f"{html.share(info.alive / info.num_codes)} of {int(info.num_codes):,} codes",
             ),
-            ("dead", f"{int(info.dead):,}", "never fire in this build"),
+            ("dead", f"{int(info.dead):,}", unseen),
             ("rare", f"{int(info.rare):,}", "fire 1 to 4 times"),
             (
                 "entropy of use",
