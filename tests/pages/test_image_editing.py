@@ -295,3 +295,16 @@ def test_the_lens_of_an_image_model_is_its_token_map(tab):
     tab.goto(f"lens?model={IMAGES}&item=3&place=10")
     tab.wait_for_url(re.compile(rf"image_tokens\?model={IMAGES}&site=vq&item=3&cell=10$"))
     tab.get_by_role("heading", name="Row 1, column 2").wait_for()
+
+
+def test_what_python_makes_of_the_view_is_what_the_page_decodes(data_dir):
+    explorer = resources.explorer()
+    live, where = explorer.live(IMAGES), str(resources.data_dir())
+    made = [Paint("vq", 11, (3, 4)), Nearest("vq", 2, (9,)), Copy("vq", "test.5", (0, 0, 2, 3), (5, 5))]
+    shown = image_source.picture(live, "item.2", 32)
+    view = image_tokens.view(where, IMAGES, live, shown, made, lambda name: image_source.picture(live, name, 32))
+    scope = {"explorer": explorer}
+    exec("\n".join(image_tokens.as_python(IMAGES, shown, made, 0)), scope)
+    assert np.array_equal(scope["tokens"]["vq"][0], view.after["vq"])
+    assert np.allclose(scope["pixels"][0], view.changed, atol=1e-5)
+    assert view.footprint.edited.sum() >= 8
