@@ -24,7 +24,7 @@ from backend.nn.nearest import nearest
 from backend.nn.picture_distance import feature_distance
 
 TOKENS_A_CODE = 32
-SEEN = (1, 2, 5, 10, 20)  # tokens a code after which utilization is noted on the way
+SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # tokens a code after which utilization is noted on the way
 BATCH = 256  # pictures
 
 
@@ -82,8 +82,8 @@ def _count(
 
 def is_measured(metrics: Mapping[str, Any], seeds: int) -> bool:
     """Whether the metrics of a card are of that many seeds, and codes were counted as they are now."""
-    counted = f"utilization_at_{SEEN[-1]}"
-    return counted in metrics and all(metric["seeds"] == seeds for metric in metrics.values())
+    counted = max(seen for seen in SEEN if seen < TOKENS_A_CODE)
+    return f"utilization_at_{counted}" in metrics and all(metric["seeds"] == seeds for metric in metrics.values())
 
 
 def _usage(family: ImageTokenizerFamily, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:
