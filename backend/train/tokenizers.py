@@ -274,7 +274,7 @@ def _features(
         extractor.load_state_dict(state["extractor"])
         return state["learner"]["tables.0.codes"], extractor
     extractor = train_features(pool, recipe.downsampling, own, progress=run.progress)
-    return select_features(extractor, pool, recipe.codes, own), extractor
+    return select_features(extractor, pool, recipe.codes, own, progress=run.progress), extractor
 
 
 @torch.no_grad()

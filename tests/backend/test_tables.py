@@ -12,8 +12,10 @@ from backend.errors import BadInput, CheckpointError, UsageError
 from backend.families.image_tokenizer import load_producer, load_tokenizer, save_tokenizer
 from backend.nn.bridge import VQBridge, codes_a_token
 from backend.nn.image_net import Bound, fsq_table
+from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.tables import FSQ_LEVELS, METHODS, EmaTable, FeatureTable, ResetTable, make_table
+from backend.train import picture_features
 from backend.train.codebooks import Run
 from backend.train.pools import open_pool
 from backend.train.tokenizers import Learner, TokenizerRecipe, train_tokenizer
@@ -282,3 +284,16 @@ def test_recipes_that_cannot_be_trained_are_refused(changes, told):
 
 def test_a_recipe_is_plain_json():
     assert json.loads(json.dumps(recipe("lc").to_json()))["features"] == "autoencoder"
+
+
+def test_the_features_of_lc_lie_nearer_to_new_cells_after_k_means_than_as_they_were_drawn(pools, monkeypatch):
+    pool = open_pool(SCENES, pools, 64)
+    encoder = picture_features.feature_network(4)
+    new = rows_of_cells(encoder(pool.batch(32, torch.Generator().manual_seed(99)))).detach()
+    found = {}
+    for rounds in (0, 2):
+        monkeypatch.setattr(picture_features, "ROUNDS", rounds)
+        features = picture_features.select_features(encoder, pool, 200, 0)
+        assert features.shape == (200, picture_features.WIDTH) and torch.isfinite(features).all()
+        found[rounds] = float(nearest(new, features).distances.square().mean())
+    assert found[2] < 0.95 * found[0]
