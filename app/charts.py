@@ -98,46 +98,69 @@ def effect(frame: pd.DataFrame, most: int = 12) -> alt.Chart:
     )
 
 
-def utilization(frame: pd.DataFrame) -> alt.Chart:
+def held_out_use(metrics: pd.DataFrame, codes: int) -> pd.DataFrame:
+    """How a codebook filled up when its model was measured on held-out items: `chosen, share, ceiling`; often empty.
+
+    Args:
+        metrics: of the model's card; `utilization` and `utilization_at_N` are looked for.
+        codes: K.
+    """
+    found = metrics[metrics["name"].str.fullmatch(r"utilization(_at_\d+)?")].sort_values("n")
+    ceiling = -np.expm1(-found["n"].astype(float) / codes)
+    return pd.DataFrame({"chosen": found["n"], "share": found["value"], "ceiling": ceiling})
+
+
+def utilization(frame: pd.DataFrame, held_out: pd.DataFrame) -> alt.Chart:
     """How a codebook fills up as more is read, beside what equally likely codes would do.
 
     Args:
         frame: `chosen, codes, share, ceiling`; drawn from where half a per cent is to be expected.
+        held_out: `chosen, share, ceiling` of held-out items.
     """
     frame = frame[frame["ceiling"] >= 0.005]
-    names = {"share": "this codebook", "ceiling": "equally likely codes"}
-    table = frame.melt(["chosen", "codes"], list(names), "line", "value").replace({"line": names})
+    read, new, even = "read in this build", "held out (model card)", "equally likely codes"
+    parts = [
+        frame.assign(line=read, value=frame["share"]),
+        held_out.assign(line=new, value=held_out["share"]),
+        pd.concat([frame, held_out]).sort_values("chosen").assign(line=even, value=lambda found: found["ceiling"]),
+    ]
+    table = pd.concat([part[["chosen", "value", "line"]] for part in parts])
+    shown = {read: BLUE, new: GREEN, even: ORANGE}
+    lines = [line for line in shown if (table["line"] == line).any()]
     return (
         alt.Chart(table)
         .mark_line(strokeWidth=2)
         .encode(
             alt.X("chosen:Q", scale=alt.Scale(type="log", nice=False), title="codes chosen (T)"),
             alt.Y("value:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="used at least once"),
-            alt.StrokeDash("line:N", sort=list(names.values()), legend=None),
+            alt.StrokeDash("line:N", sort=list(shown), legend=None),
             alt.Color(
                 "line:N",
-                scale=alt.Scale(domain=list(names.values()), range=[BLUE, ORANGE]),
-                legend=alt.Legend(orient="top", title=None),
+                scale=alt.Scale(domain=lines, range=[shown[line] for line in lines]),
+                legend=alt.Legend(orient="top", title=None, labelLimit=300, symbolType="stroke"),
             ),
             tooltip=["line:N", alt.Tooltip("chosen:Q", format=","), alt.Tooltip("value:Q", format=".2%")],
         )
-        .properties(height=250)
+        .properties(height=280)
     )
 
 
-def training_curve(frame: pd.DataFrame) -> alt.Chart:
+def training_curve(frame: pd.DataFrame) -> alt.TopLevelMixin:
     """How much of the codebook was used along the training.
 
     Args:
-        frame: `step` and `utilization`.
+        frame: `step`, `utilization` and, where it is known, its `ceiling` for as many tokens.
     """
-    return (
+    x = alt.X("step:Q", title="training step", scale=alt.Scale(nice=False))
+    y = alt.Y("utilization:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="utilization then")
+    columns = [name for name in ("utilization", "ceiling") if name in frame]
+    tooltip = [alt.Tooltip("step:Q", format=","), *(alt.Tooltip(f"{name}:Q", format=".2%") for name in columns)]
+    used = alt.Chart(frame).mark_line(color=GREEN, strokeWidth=2, point=len(frame) <= 30).encode(x, y, tooltip=tooltip)
+    if "ceiling" not in frame:
+        return alt.layer(used).properties(height=280)
+    ceiling = (
         alt.Chart(frame)
-        .mark_line(color=GREEN, strokeWidth=2, point=len(frame) <= 30)
-        .encode(
-            alt.X("step:Q", title="training step"),
-            alt.Y("utilization:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"), title="utilization then"),
-            tooltip=[alt.Tooltip("step:Q", format=","), alt.Tooltip("utilization:Q", format=".2%")],
-        )
-        .properties(height=250)
+        .mark_line(color=ORANGE, strokeDash=[4, 3])
+        .encode(x, alt.Y("ceiling:Q", title="utilization then"), tooltip=tooltip)
     )
+    return alt.layer(ceiling, used).properties(height=280)

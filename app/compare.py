@@ -76,7 +76,7 @@ def figures_table(compared: Sequence[Compared], published: Mapping[str, Mapping[
     """One row a tokenizer: every figure with its spread or denominator, the papers' in a column of their own."""
     rows = []
     for row in records(pd.DataFrame([one.row() for one in compared])):
-        theirs = ", ".join(f"{name} {value}" for name, value in published.get(row.model, {}).items())
+        theirs = _published(published.get(row.model, {}))
         rows.append(
             [
                 html.link(html.address("codebooks", model=row.model), row.model),
@@ -96,7 +96,7 @@ def figures_table(compared: Sequence[Compared], published: Mapping[str, Mapping[
                 ),
                 _two(f"{row.perplexity:,.0f}", f"{int(row.tokens_counted):,} tokens"),
                 _two(f"{row.encode_ms:.1f} + {row.decode_ms:.1f}", "encode + decode"),
-                Markup('<span class="faint">{}</span>').format(theirs or "–"),
+                Markup('<span class="faint">{}</span>').format(theirs),
             ]
         )
     columns = [
@@ -113,12 +113,27 @@ def figures_table(compared: Sequence[Compared], published: Mapping[str, Mapping[
     return html.table(columns, rows, right=range(1, 8), caption="tokenizers on the same pictures")
 
 
+PUBLISHED = {"utilization": "codes used", "rfid": "rFID", "psnr": "PSNR", "ssim": "SSIM"}
+
+
+def _published(figures: Mapping[str, Any]) -> Markup:
+    """A paper's figures and whose they are."""
+    shown = [
+        f"{PUBLISHED.get(name, name)} {html.share(value) if name == 'utilization' else value}"
+        for name, value in figures.items()
+        if name != "source"
+    ]
+    return _two(", ".join(shown), str(figures.get("source", ""))) if shown else Markup("–")
+
+
 def _two(value: str, note: str) -> Markup:
     return Markup('{}<br><span class="faint">{}</span>').format(value, note)
 
 
 def _spread(value: float, std: float, low: float, high: float, digits: int) -> Markup:
-    shown = html.number(value, digits) + (f" ± {html.number(std, digits)}" if std == std else "")
+    if std != std:  # of one picture
+        return _two(html.number(value, digits), "")
+    shown = f"{html.number(value, digits)} ± {html.number(std, digits)}"
     return _two(shown, f"{html.number(low, digits)} to {html.number(high, digits)}")
 
 
@@ -155,7 +170,11 @@ def rate_distortion(frame: pd.DataFrame, score: str) -> alt.LayerChart:
     y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
     points = base.mark_point(size=110, filled=True).encode(
         y,
-        alt.Shape("count:N", legend=alt.Legend(orient="top", title=None), scale=alt.Scale(range=["circle", "diamond"])),
+        alt.Shape(
+            "count:N",
+            legend=alt.Legend(orient="top", title=None, symbolFillColor="grey", symbolStrokeColor="grey"),
+            scale=alt.Scale(range=["circle", "diamond"]),
+        ),
         tooltip=["tokenizer:N", "count:N", alt.Tooltip("bits:Q", format=".3f"), alt.Tooltip("score:Q", format=".3f")],
     )
     bars = base.mark_rule(opacity=0.45).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))

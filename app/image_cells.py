@@ -125,7 +125,9 @@ def candidate_table(
                 act,
             ]
         )
-    return html.table(["Decoded", "Code", "Error here", "", ""], rows, right=(2,), caption="codes to try in this cell")
+    return html.table(
+        ["Decoded", "Code", "Error around it", "", ""], rows, right=(2,), caption="codes to try in this cell"
+    )
 
 
 def cell_table(shown: View, site: str) -> pd.DataFrame:

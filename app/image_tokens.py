@@ -326,11 +326,15 @@ def as_python(model: str, picture: Picture, made: Sequence[Change], seed: int) -
         f"live = explorer.live({model!r})",
         f"tokens = {{site: found.codes for site, found in live.encode({pixels}).items()}}",
     ]
-    if made and not any(isinstance(change, Copy) for change in made):
+    if made:
         lines += [
             "from backend.image_edits import apply, parse",
+            "def others(name):  # the pictures that regions are copied from",
+            "    source, start = name.split('.')[0], int(name.split('.')[1])",
+            f"    found = live.items(start, start + 1, {seed}) if source == 'item' else live.held_out(start, start + 1)",
+            "    return {site: map.codes[0] for site, map in live.encode(found[0].payload[None]).items()}",
             f"changes = [parse(text) for text in {[str(change) for change in made]!r}]",
-            "tables = {site: live.table(site) for site in tokens}",
-            "tokens = {s: c[None] for s, c in apply(changes, {s: c[0] for s, c in tokens.items()}, tables).items()}",
+            "before, tables = {s: c[0] for s, c in tokens.items()}, {s: live.table(s) for s in tokens}",
+            "tokens = {s: c[None] for s, c in apply(changes, before, tables, others).items()}",
         ]
     return [*lines, "pixels = live.decode(tokens)"]

@@ -195,49 +195,75 @@ COMPARED = {  # measure -> heading; those the paper prints get its figure beside
     "jsd_all_mlp_normalized": "Divergence, MLP codes forced",
     "jsd_wrong_state_normalized": "control",
     "dead_code_fraction": "Dead codes",
+    "utilization": "Codes used",
+    "utilization_of_ceiling": "of the ceiling",
+    "utilization_at_5": "at T = 5K",
+    "tokens_counted": "T",
+    "perplexity": "Perplexity",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "feature_distance": "Feature distance",
 }
+PRINTED = ("lm_loss", "lm_accuracy", "transition_accuracy", "utilization")
 
 
 def comparison_table(record: Mapping[str, Any]) -> Markup:
-    """One row a trained model, the paper's own figures in columns of their own.
+    """One row a trained model, or several seeds of one, the paper's own figures in columns of their own.
 
     Args:
         record: what `reproduce` wrote.
     """
+    measured = {name for row in record["rows"] for name in row["metrics"]}
+    shown = {name: heading for name, heading in COMPARED.items() if name in measured}
     rows = []
-    for row in record["rows"]:
-        cells: list[Any] = [Markup("{}<br><span class='faint'>{}</span>").format(row["model"], row["title"])]
-        for name in COMPARED:
-            metric = row["metrics"].get(name)
-            cells.append("" if metric is None else _with_range(metric))
+    for seeds in _by_title(record["rows"]):
+        first = seeds[0]
+        more = f", {len(seeds)} training seeds" if len(seeds) > 1 else ""
+        cells: list[Any] = [
+            Markup("{}<br><span class='faint'>{}{}</span>").format(first["model"], first["title"], more)
+        ]
+        for name in shown:
+            metrics = [row["metrics"][name] for row in seeds if name in row["metrics"]]
+            cells.append(_with_range(metrics) if metrics else "")
             if name in PRINTED:
-                cells.append(Markup('<span class="paper">{}</span>').format(_published(row["paper"].get(name))))
+                cells.append(Markup('<span class="paper">{}</span>').format(_published(first["paper"].get(name))))
         rows.append(cells)
     columns = ["Model"]
-    for name, heading in COMPARED.items():
+    for name, heading in shown.items():
         columns += [heading, "paper"] if name in PRINTED else [heading]
     return html.table(columns, rows, right=tuple(range(1, len(columns))), caption=f"comparison {record['table']}")
 
 
-PRINTED = ("lm_loss", "lm_accuracy", "transition_accuracy")
+def _by_title(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The seeds of one kind of model together, in the order of the first ones."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault(str(row["title"]), []).append(row)
+    return list(kinds.values())
 
 
-def _with_range(metric: Mapping[str, Any]) -> Markup:
-    text = html.number(float(metric["value"]))
-    return Markup('<b title="{} to {} over {} seeds, n = {:,}. {}">{}</b>').format(
-        html.number(float(metric["low"])),
-        html.number(float(metric["high"])),
-        metric["seeds"],
-        int(metric["n"]),
-        metric["definition"],
-        text,
+def _with_range(metrics: Sequence[Mapping[str, Any]]) -> Markup:
+    """The mean over training seeds; what it ranges over is said where it is pointed at."""
+    value = sum(float(metric["value"]) for metric in metrics) / len(metrics)
+    first = metrics[0]
+    trained = f"{len(metrics)} training seeds, " if len(metrics) > 1 else ""
+    return Markup('<b title="{} to {} over {}{} evaluation seeds, n = {:,}. {}">{}</b>').format(
+        html.number(min(float(metric["low"]) for metric in metrics)),
+        html.number(max(float(metric["high"]) for metric in metrics)),
+        trained,
+        first["seeds"],
+        int(first["n"]),
+        first["definition"],
+        f"{value:,.0f}" if abs(value) >= 1000 else html.number(value),
     )
 
 
 def comparison_note(record: Mapping[str, Any]) -> str:
     """Where a comparison's figures come from, in one line."""
     minutes = sum(float(row["training"].get("seconds", 0)) for row in record["rows"]) / 60
+    missing = len(record.get("missing", ()))
     return (
         f"trained here in {minutes:.0f} min, measured with {record['evaluation_seeds']} evaluation seeds, finished "
         f"{str(record['finished'])[:10]}; the paper's are of other, larger models: see each model's card"
+        + (f"; {missing} rows are not made yet" if missing else "")
     )

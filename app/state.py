@@ -38,16 +38,21 @@ class Trace:
         started: clock at the start of the run, in seconds.
         calls: the calls in order; the second value is True where the answer came from the cache.
         live: how many questions the model itself was asked.
+        drawn: keys of the widgets bound to the address.
+        drawn_before: those of the run before.
     """
 
     started: float = field(default_factory=time.perf_counter)
     calls: list[tuple[Call, bool]] = field(default_factory=list)
     live: int = 0
+    drawn: set[str] = field(default_factory=set)
+    drawn_before: frozenset[str] = frozenset()
 
 
 def begin() -> None:
     """Start a run: forget what the run before has asked for."""
-    st.session_state["trace"] = Trace()
+    before = st.session_state.get("trace", Trace())
+    st.session_state["trace"] = Trace(drawn_before=frozenset(before.drawn))
 
 
 def trace() -> Trace:
@@ -139,7 +144,9 @@ def bound(
         then: called after the address has been written.
     """
     key = f"w.{name}"
-    if key not in st.session_state or st.session_state[key] != value:
+    reappears = key not in trace().drawn_before  # the browser has forgotten its value, even if the session has not
+    trace().drawn.add(key)
+    if reappears or key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
 
     def write() -> None:

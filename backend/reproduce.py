@@ -239,6 +239,7 @@ def reproduce(
     seeds: int = 3,
     seed: int = 0,
     device: str = "auto",
+    rows: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train and measure every row of a table; returns and writes the record `results/NAME.json`.
@@ -252,25 +253,31 @@ def reproduce(
         seeds: of the evaluation.
         seed: of the training.
         device: `auto`, `cpu` or `cuda`.
+        rows: names of the rows to make, of `utilization` alone; all by default.
         progress: called with (what, done, total).
 
     Raises:
-        UsageError: there is no such table.
+        UsageError: there is no such table or row.
     """
     if name == "utilization":
         from backend.reproduce_images import reproduce_utilization
 
-        record = reproduce_utilization(data_dir, fast=fast, seeds=seeds, device=device, progress=progress)
-        record = {"commit": _commit()} | record
-        write_record(record, data_dir)
+        record: dict[str, Any] = {}
+        for found in reproduce_utilization(
+            data_dir, fast=fast, seeds=seeds, device=device, only=rows, progress=progress
+        ):
+            record = {"commit": _commit()} | found
+            write_record(record, data_dir)
         return record
     if name not in TABLES:
         raise UsageError(f"There is no table {name[:60]!r}. Known: {', '.join(TABLES)}, utilization.")
+    if rows:
+        raise UsageError(f"The rows of {name} build on each other: they cannot be chosen.")
     table = quick(TABLES[name]) if fast else TABLES[name]
     suffix = "-quick" if fast else ""
     base = table.rows[0].model + suffix
     began = time.monotonic()
-    rows = []
+    made = []
     for row in table.rows:
         model = row.model + suffix
         spec = ModelSpec(
@@ -288,7 +295,7 @@ def reproduce(
         metrics = _measure(spec, data_dir, seeds, device, progress)
         card = {"metrics": metrics, "training": training}
         write_card(data_dir / spec.checkpoint, card)
-        rows.append(
+        made.append(
             {"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training}
         )
     record = {
@@ -299,7 +306,7 @@ def reproduce(
         "training_seed": seed,
         "evaluation_seeds": seeds,
         "settings": {"dataset": dict(table.dataset), "shape": dataclasses.asdict(table.shape), "quick": fast},
-        "rows": rows,
+        "rows": made,
     }
     write_record(record, data_dir)
     return record

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from app import codes, html, image_code, people, resources, state, widgets
+from app import codes, html, image_code, patches, people, resources, state, widgets
 from app.effects import effect_panel
 from app.tables import row
 from backend.answers import How
@@ -18,7 +18,13 @@ if ref is None:
     widgets.draw(html.page_title("Code", "Choose one, or find one by what it fires on."))
     widgets.code_picker(codebooks, None)
     widgets.section(f"Most used codes of {site}")
-    widgets.draw(widgets.code_chips(explorer.codes(model, site).nlargest(120, "count"), model, labels, site))
+    most = explorer.codes(model, site).nlargest(120, "count")
+    if row(models, "model", model).kind == "image":
+        live = most[most["count"] > 0]
+        typical = explorer.typical_patches(model, site, list(live["code"]))
+        widgets.draw(patches.code_gallery(live, typical, labels))
+    else:
+        widgets.draw(widgets.code_chips(most, model, labels, site))
     widgets.footer(explorer)
     st.stop()
 

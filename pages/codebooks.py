@@ -30,6 +30,8 @@ with left:
 with right:
     st.selectbox("Codebook", list(codebooks["site"]), label_visibility="collapsed", **state.bound("site", site))
 used = max(1.0, float(info.alive))
+reach = -math.expm1(-info.activations / info.num_codes)
+unseen = "never fire in this build" + (f"; its choices can reach {html.share(reach)} at most" if reach < 0.99 else "")
 widgets.draw(
     html.stats(
         [
@@ -38,7 +40,7 @@ widgets.draw(
                 f"{int(info.alive):,}",
                 f"{html.share(info.alive / info.num_codes)} of {int(info.num_codes):,} codes",
             ),
-            ("dead", f"{int(info.dead):,}", "never fire in this build"),
+            ("dead", f"{int(info.dead):,}", unseen),
             ("rare", f"{int(info.rare):,}", "fire 1 to 4 times"),
             (
                 "entropy of use",
@@ -93,18 +95,25 @@ with side:
     drawing.draw(charts.usage_histogram, codes, alt=f"Number of codes of {site} by number of activations")
 
 filling, curve = explorer.utilization(model, site), explorer.training_curve(model)
+held_out = charts.held_out_use(explorer.metrics(model), int(info.num_codes))
 trained = {"step", "utilization"} <= set(curve)
 left, right = st.columns(2, gap="medium")
 with left:
     last = filling.iloc[-1]
-    widgets.section(
-        "Use against codes chosen",
+    note = (
         f"{last.codes:,.0f} of {int(info.num_codes):,} after T = {last.chosen:,.0f}; "
-        f"{html.share(last.share)}, ceiling {html.share(last.ceiling)}",
+        f"{html.share(last.share)}, ceiling {html.share(last.ceiling)}"
     )
-    drawing.draw(charts.utilization, filling, alt=f"Share of the codes of {site} used at least once, by choices")
+    if len(held_out):
+        end = held_out.iloc[-1]
+        note += f"; held out {html.share(end.share)} after {end.chosen:,.0f}"
+    widgets.section("Use against codes chosen", note)
+    alt = f"Share of the codes of {site} used at least once, by choices"
+    drawing.draw(charts.utilization, filling, held_out, alt=alt)
 with right:
-    widgets.section("Use along the training", "what the model's card says; counted then, over fewer choices")
+    widgets.section(
+        "Use along the training", "counted then, over the newest training tokens; dashed: equally likely codes"
+    )
     if trained:
         drawing.draw(charts.training_curve, curve, alt="Share of the codes in use along the training")
     else:

@@ -46,9 +46,9 @@ with st.spinner("Encoding and decoding ..."):
     found = compare.measured(str(resources.data_dir()), tuple(chosen), pixels, lives)
 frame, single = table(found), picture_table(found, [picture.name for picture in pictures])
 height, width = pixels.shape[2:]
+several = f"{len(pictures)} pictures of {width} x {height} pixels; ± one standard deviation; lowest to highest"
 widgets.section(
-    "Figures",
-    f"over the same {len(pictures)} pictures of {width} x {height} pixels; ± one standard deviation; lowest to highest",
+    "Figures", f"over the same {several}" if len(pictures) > 1 else f"of one picture, {width} x {height} pixels"
 )
 widgets.draw(compare.figures_table(found, {name: explorer.published(name) for name in chosen}))
 with st.popover("What the figures mean"):

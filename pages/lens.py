@@ -13,8 +13,13 @@ codebooks = explorer.codebooks(model)
 labels = explorer.people.newest_labels(model)
 site = state.site(codebooks)
 item = state.integer("item", -1, 0, 10**9)
+about = row(models, "model", model)
+if about.kind == "image":  # its lens is the token map over the picture
+    place = state.integer("place", -1, 0, 10**9)
+    shown = {"item": item if item >= 0 else None, "cell": place if place >= 0 else None}
+    state.go("image_tokens", model=model, site=site, **shown)
 ways = {"text": "Your text", "item": "Item of the build"}
-if not lens.reads_text(row(models, "model", model)):
+if not lens.reads_text(about):
     del ways["text"]
 way = state.choice("way", list(ways), "item" if item >= 0 or "text" not in ways else "text")
 

@@ -144,12 +144,15 @@ def _write_card(model: str, data_dir: Path, metrics: Mapping[str, Any]) -> None:
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", metavar="TABLE", help="tokfsm, tokfsm-small, stories, python-source or utilization")
     parser.add_argument("--quick", action="store_true", help="few steps and small batches, to see that it works")
+    parser.add_argument(
+        "--rows", nargs="+", default=[], metavar="NAME", help="utilization: only these models (all that are missing)"
+    )
 
 
 def _reproduce(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.reproduce import reproduce
 
-    record = reproduce(options.table, options.data_dir, fast=options.quick, progress=progress)
+    record = reproduce(options.table, options.data_dir, fast=options.quick, rows=tuple(options.rows), progress=progress)
     rows = record["rows"]
     measures = [name for name in HEADLINES if any(name in row["metrics"] for row in rows)]
     columns = [column for name in measures for column in (name, "paper")]
@@ -158,7 +161,10 @@ def _reproduce(options: argparse.Namespace, progress: Progress) -> Answer:
         pairs = [(row["metrics"].get(name, {}).get("value"), row["paper"].get(name)) for name in measures]
         cells.append([row["model"], *("-" if value is None else value for pair in pairs for value in pair)])
     where = options.data_dir / "results" / f"{record['table']}.json"
-    return Answer(record, f"{table(['model', *columns], cells)}\nThe record is in {where}.")
+    text = f"{table(['model', *columns], cells)}\nThe record is in {where}."
+    if record.get("missing"):
+        text += f"\nNot made yet: {', '.join(record['missing'])}."
+    return Answer(record, text)
 
 
 # -- bench ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from backend.errors import BadInput
 
@@ -58,15 +59,14 @@ def nearest(z: Tensor, table: Tensor, topk: int = 1, *, rows: int = ROWS) -> Fou
         BadInput: the shapes do not fit, or `topk` is out of range.
     """
     z, table = _checked(z, table, topk)
-    bias = -0.5 * table.square().sum(-1)
+    bias, runs = -0.5 * table.square().sum(-1), _runs(table)
     slack = _slack(z, table)
     parts = []
     for start in range(0, len(z), rows):
         block = z[start : start + rows]
         peaks = _peaks(block, table, bias)
-        kept = min(topk, peaks.shape[1])
-        lowest = peaks.amax(-1) if kept == 1 else peaks.topk(kept, dim=-1).values[:, -1]
-        parts.append(_settle(block, table, peaks >= (lowest - slack[start : start + rows])[:, None], topk))
+        lowest = _kth_highest(peaks, min(topk, len(peaks)))
+        parts.append(_settle(block, runs, (peaks >= lowest - slack[start : start + rows]).T, topk))
     if not parts:
         return Found(z.new_zeros((0, topk), dtype=torch.int64), z.new_zeros((0, topk)))
     return Found(torch.cat([p.ids for p in parts]), torch.cat([p.distances for p in parts]))
@@ -80,17 +80,30 @@ def nearly_nearest(z: Tensor, table: Tensor, *, rows: int = ROWS) -> Tensor:
         int64 `[row]`. Where two codes are as near but for rounding, either may be given.
     """
     z, table = _checked(z, table, 1)
-    bias = -0.5 * table.square().sum(-1)
+    bias, runs = -0.5 * table.square().sum(-1), _runs(table)
     found = []
     for start in range(0, len(z), rows):
         block = z[start : start + rows]
-        run = _peaks(block, table, bias).argmax(-1)
-        step = max(1, EXACT_BYTES // (_length(len(table)) * table.shape[1] * 4))
-        for part, chosen in zip(block.split(step), run.split(step), strict=True):
-            ids = _codes_of(chosen[:, None], len(table))  # [row, code of the run]
-            squares = _squares(part, table, ids)
-            found.append(ids.gather(1, squares.argmin(-1, keepdim=True))[:, 0])
+        best = _peaks(block, table, bias).argmax(0)
+        step = max(1, EXACT_BYTES // (runs[0].numel() * 4))
+        for part, run in zip(block.split(step), best.split(step), strict=True):
+            found.append(run * runs.shape[1] + _squares(part, runs, run[:, None]).argmin(-1))
     return torch.cat(found) if found else z.new_zeros(0, dtype=torch.int64)
+
+
+def spread_over_equals(ids: Tensor, table: Tensor) -> Tensor:
+    """Chosen codes `[row]` of which those of the most chosen one are spread over all codes that equal it.
+
+    Equal codes are equally near. A bridge that starts at zero makes all codes equal: if the lowest id won there, as in
+    `nearly_nearest`, only its place in a token of the bridge would be trained, and many others would stay asleep.
+    """
+    most = ids.mode().values
+    equal = (table.detach() == table[most].detach()).all(-1).nonzero()[:, 0]
+    if len(equal) == 1:
+        return ids
+    rows = (ids == most).nonzero()[:, 0]
+    mixed = torch.randperm(len(equal), generator=torch.Generator().manual_seed(len(equal))).to(ids.device)
+    return ids.index_copy(0, rows, equal[mixed[torch.arange(len(rows), device=ids.device) % len(equal)]])
 
 
 def _checked(z: Tensor, table: Tensor, topk: int) -> tuple[Tensor, Tensor]:
@@ -115,8 +128,16 @@ def _slack(z: Tensor, table: Tensor) -> Tensor:
     return (dim + 8) * 2.0**-23 * reach.square()
 
 
+def _runs(table: Tensor) -> Tensor:
+    """The codes by runs, `[run, code of the run, dim]`; past the table's end lie infinitely far ones."""
+    length = _length(len(table))
+    missing = -len(table) % length
+    whole = torch.cat((table, table.new_full((missing, table.shape[1]), torch.inf))) if missing else table
+    return whole.view(-1, length, table.shape[1])
+
+
 def _peaks(z: Tensor, table: Tensor, bias: Tensor) -> Tensor:
-    """Highest value of every run of codes, float32 `[row, run]`."""
+    """Highest value of every run of codes, float32 `[run, row]`: this way round a maximum over runs is fast too."""
     codes, length = len(table), _length(len(table))
     peaks = z.new_empty((-(-codes // length), len(z)))
     width = min(PANEL, len(peaks) * length)
@@ -129,18 +150,29 @@ def _peaks(z: Tensor, table: Tensor, bias: Tensor) -> Tensor:
         torch.addmm(bias[start:stop, None], table[start:stop], z.T, out=values[: stop - start])
         runs = peaks[start // length : (start + whole) // length]
         torch.amax(values.view(-1, length, len(z)), dim=1, out=runs)
-    return peaks.T.contiguous()
+    return peaks
+
+
+def _kth_highest(peaks: Tensor, k: int) -> Tensor:
+    """The k-th highest peak of every row, float32 `[row]`, or a lower one where some are equal."""
+    if k > 4:
+        return peaks.T.topk(k, dim=-1).values[:, -1]
+    highest = peaks.amax(0)
+    for _ in range(k - 1):
+        below = peaks.masked_fill(peaks >= highest, -torch.inf).amax(0)
+        highest = torch.where(below.isinf(), highest, below)  # there may be no lower one
+    return highest
 
 
 def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> Found:
-    """The nearest codes among the runs that are marked, bool `[row, run]`, by their outright distances."""
+    """The nearest codes of a table `[run, code, dim]` in the runs that are marked, bool `[row, run]`, outright."""
     counts = maybe.sum(-1)
     ids = z.new_empty((len(z), topk), dtype=torch.int64)
     squares = z.new_empty((len(z), topk))
     for count in counts.unique().tolist():
         which = (counts == count).nonzero()[:, 0]
         runs = maybe[which].nonzero()[:, 1].view(-1, count)  # in order of the codes
-        step = max(1, EXACT_BYTES // (count * _length(len(table)) * table.shape[1] * 4))
+        step = max(1, EXACT_BYTES // (count * table[0].numel() * 4))
         for rows, some in zip(which.split(step), runs.split(step), strict=True):
             ids[rows], squares[rows] = _outright(z[rows], table, some, topk)
     return Found(ids, squares.sqrt())
@@ -148,14 +180,18 @@ def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> Found:
 
 def _outright(z: Tensor, table: Tensor, runs: Tensor, topk: int) -> tuple[Tensor, Tensor]:
     """Ids and squared distances `[row, topk]` of the nearest codes of the runs `[row, run]`; ties by the lowest id."""
-    step = max(1, EXACT_BYTES // (len(z) * _length(len(table)) * table.shape[1] * 4))
+    length = table.shape[1]
+    step = max(1, EXACT_BYTES // (len(z) * table[0].numel() * 4))
     best = z.new_zeros((len(z), 0), dtype=torch.int64), z.new_zeros((len(z), 0))
     for some in runs.split(step, dim=1):
-        ids = _codes_of(some, len(table))
-        squares = _squares(z, table, ids)
-        ids, squares = torch.cat((best[0], ids), dim=1), torch.cat((best[1], squares), dim=1)
+        squares = _squares(z, table, some)
         order = _lowest(squares, topk)
-        best = ids.gather(1, order), squares.gather(1, order)
+        ids = some.gather(1, order // length) * length + order % length
+        if best[0].shape[1]:
+            ids, squares = torch.cat((best[0], ids), dim=1), torch.cat((best[1], squares.gather(1, order)), dim=1)
+            order = _lowest(squares, topk)
+            ids = ids.gather(1, order)
+        best = ids, squares.gather(1, order)
     return best
 
 
@@ -170,16 +206,10 @@ def _lowest(values: Tensor, count: int) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-def _codes_of(runs: Tensor, codes: int) -> Tensor:
-    """Ids `[row, run x length]` of the codes of runs `[row, run]`; those of the last run may pass the table's end."""
-    length = _length(codes)
-    return (runs[..., None] * length + torch.arange(length, device=runs.device)).flatten(1)
-
-
-def _squares(z: Tensor, table: Tensor, ids: Tensor) -> Tensor:
-    """Squared distances to given codes, float32 `[row, code]`; infinite past the table's end."""
-    squares = (z[:, None] - table[ids.clamp(max=len(table) - 1)]).square_().sum(-1)
-    return squares.masked_fill_(ids >= len(table), torch.inf)
+def _squares(z: Tensor, table: Tensor, runs: Tensor) -> Tensor:
+    """Squared distances to the codes of given runs `[row, run]`, float32 `[row, code]`; infinite past the table's end."""
+    codes = embedding(runs, table.flatten(1)).view(len(z), -1, table.shape[2])  # whole runs: far fewer, longer copies
+    return codes.sub_(z[:, None]).square_().sum(-1)
 
 
 def _length(codes: int) -> int:

@@ -60,19 +60,16 @@ def make_tokenizer_model(
         UsageError, BadInput, CheckpointError, TrainingError: see `train_tokenizer`.
     """
     folder = catalog.inside(data_dir, spec.checkpoint)
-    about: dict[str, Any] = {"recipe": recipe.to_json(), "seed": run.seed, "half": half}
-    about = json.loads(json.dumps(about))
-    if folder.is_dir() and not again:
-        known = dict(read_card(folder).get("training", {}))
-        if {key: value for key, value in known.items() if key in about} == about:
-            catalog.write_spec(spec, data_dir)
-            return known
+    known = trained_with(spec, recipe, run.seed, data_dir, half=half)
+    if known is not None and not again:
+        catalog.write_spec(spec, data_dir)
+        return known
     work = catalog.inside(data_dir, Path("training") / spec.name)
     work.mkdir(parents=True, exist_ok=True)
     run = replace(run, state=work / "state.pt", log=work / "log.jsonl")
     began = time.monotonic()
     trained = train_tokenizer(recipe, run, catalog.inside(data_dir, POOLS))
-    about |= {
+    about = _settings(recipe, run.seed, half) | {
         "steps": recipe.steps,
         "seconds": round(time.monotonic() - began, 1),
         "parameters": sum(p.numel() for n, p in trained.model.named_parameters() if not n.startswith("tables.")),
@@ -83,3 +80,19 @@ def make_tokenizer_model(
     catalog.write_spec(spec, data_dir)
     shutil.rmtree(work, ignore_errors=True)
     return about
+
+
+def trained_with(
+    spec: ModelSpec, recipe: TokenizerRecipe, seed: int, data_dir: Path, *, half: bool
+) -> dict[str, Any] | None:
+    """`training` of the card of a model that was trained with these very settings; None: there is none."""
+    folder = catalog.inside(data_dir, spec.checkpoint)
+    known = dict(read_card(folder).get("training", {})) if folder.is_dir() else {}
+    about = _settings(recipe, seed, half)
+    return known if {key: value for key, value in known.items() if key in about} == about else None
+
+
+def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:
+    """What makes the outcome what it is, as the card keeps it."""
+    found: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.to_json(), "seed": seed, "half": half}))
+    return found

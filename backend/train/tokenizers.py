@@ -25,7 +25,7 @@ from torch.nn.functional import embedding
 from backend.errors import TrainingError, UsageError
 from backend.nn.image_net import Encoder, NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
-from backend.nn.nearest import nearly_nearest
+from backend.nn.nearest import nearly_nearest, spread_over_equals
 from backend.nn.tables import METHODS, SHARE_BEFORE_START, CodeTable, fsq_levels, make_table
 from backend.train.codebooks import Run
 from backend.train.picture_features import WIDTH, feature_network, read_features, select_features, train_features
@@ -164,7 +164,7 @@ class Learner(nn.Module):
         for method in self.tables:
             assert isinstance(method, CodeTable)
             table = method.table()
-            ids = nearly_nearest(left, table)
+            ids = spread_over_equals(nearly_nearest(left, table), table)
             codes = embedding(ids, table)
             loss = loss + method.codebook * (codes - left.detach()).square().mean()
             loss = loss + method.commitment * (left - codes.detach()).square().mean()
@@ -274,7 +274,7 @@ def _features(
         extractor.load_state_dict(state["extractor"])
         return state["learner"]["tables.0.codes"], extractor
     extractor = train_features(pool, recipe.downsampling, own, progress=run.progress)
-    return select_features(extractor, pool, recipe.codes, own), extractor
+    return select_features(extractor, pool, recipe.codes, own, progress=run.progress), extractor
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """What is measured of an image tokenizer, against numbers that follow from its definition."""
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from backend.catalog import write_spec
+from backend.errors import UsageError
 from backend.evaluate_images import measure_images
 from backend.families import open_family
 from backend.families.image_tokenizer import save_tokenizer
@@ -33,23 +35,29 @@ def test_counts_are_those_of_the_tokens_of_held_out_pictures():
     family = tiny_family()
     metrics = measured(family)
     assert set(NAMES) <= set(metrics)
-    grid = family.encode(family.items(0, 8, 900_000)).grids["vq"]
+    grid = family.encode(family.items(0, 25, 900_000)).grids["vq"]
     counts = np.bincount(grid.codes[:, 0], minlength=50)
     shares = counts[counts > 0] / counts.sum()
-    assert metrics["tokens_counted"].value == 8 * 64
+    assert metrics["tokens_counted"].value == 25 * 64
     assert metrics["utilization"].value == pytest.approx((counts > 0).mean())
     assert metrics["perplexity"].value == pytest.approx(np.prod(shares**-shares))
-    assert metrics["utilization_ceiling"].value == pytest.approx(1 - math.exp(-512 / 50))
+    assert metrics["utilization_ceiling"].value == pytest.approx(1 - math.exp(-1600 / 50))
     assert metrics["bits_per_pixel"].value == pytest.approx(math.log2(50) / 16)
     assert metrics["bits_per_pixel_effective"].value == pytest.approx(math.log2(metrics["perplexity"].value) / 16)
     assert metrics["fold_token_mismatches"].value == 0
     assert all(metric.definition and metric.n > 0 for metric in metrics.values())
 
 
-def test_tokens_are_at_least_five_a_code_however_few_pictures_are_rebuilt():
-    metrics = measured(tiny_family((300,)), count=2)
-    assert metrics["tokens_counted"].value == 24 * 64
+def test_tokens_are_thirty_two_a_code_however_few_pictures_are_rebuilt_and_use_is_noted_on_the_way():
+    family = tiny_family((300,))
+    metrics = measured(family, count=2)
+    assert metrics["tokens_counted"].value == 150 * 64
     assert metrics["psnr"].n == 2
+    grid = family.encode(family.items(0, 24, 900_000)).grids["vq"]
+    assert metrics["utilization_at_5"].n == 24 * 64
+    assert metrics["utilization_at_5"].value == len(np.unique(grid.codes)) / 300
+    noted = [metrics[f"utilization_at_{seen}"].value for seen in (1, 2, 5, 10, 20)]
+    assert noted == sorted(noted) and noted[-1] <= metrics["utilization"].value
 
 
 def test_residual_tables_are_counted_each_and_their_bits_added():
@@ -94,37 +102,51 @@ def test_the_feature_distance_is_zero_for_equal_pictures_and_grows_with_what_is_
 
 
 def test_rows_of_the_table_have_names_of_their_own_and_squares_where_the_bridge_needs_them():
-    names = [row.name(seed) for row in ROWS for seed in row.seeds]
+    names = [row.model for row in ROWS]
     assert len(names) == len(set(names))
     assert {"scenes-fvq-1024", "scenes-fvq-4096", "scenes-fvq-16384", "scenes-fvq-102400", "scenes-lc-16384"} <= set(
         names
     )
     assert all(math.isqrt(row.recipe.codes) ** 2 == row.recipe.codes for row in ROWS if row.recipe.method == "fvq")
     assert all(row.recipe.network for row in ROWS)
-    small = {
-        row.recipe.method: row.seeds
-        for row in ROWS
-        if row.recipe.codes == 16_384 and row.recipe.method in ("vq", "fvq")
-    }
-    assert small == {"vq": (0, 1, 2), "fvq": (0, 1, 2)}
+    plain = {(row.recipe.method, row.recipe.codes, row.seed) for row in ROWS if not row.note}
+    assert {(m, k, s) for m in ("vq", "fvq") for k in (1024, 4096, 16_384) for s in (0, 1, 2)} <= plain
+    schedules = {(row.recipe.codes, row.recipe.steps, row.recipe.batch) for row in ROWS}
+    assert len(schedules) == len({row.recipe.codes for row in ROWS}), "all methods of one size see as much"
 
 
-def test_a_finished_row_is_neither_trained_nor_measured_again(tmp_path):
-    only = ("scenes-fvq-1024",)
-    first = reproduce_utilization(tmp_path, fast=True, device="cpu", only=only)
+def made(data_dir, only, progress=None):
+    """Every record that a fast run gives on its way."""
+    return list(reproduce_utilization(data_dir, fast=True, device="cpu", only=only, progress=progress))
+
+
+def test_the_record_is_whole_after_every_row_and_a_finished_row_is_not_made_again(tmp_path):
+    fvq, vq = "scenes-fvq-1024-quick", "scenes-vq-1024-quick"
+    nothing, first = made(tmp_path, (fvq,))
+    assert nothing["rows"] == [] and fvq in nothing["missing"]
     (row,) = first["rows"]
-    assert row["model"] == "scenes-fvq-1024-quick" and row["metrics"]["fold_token_mismatches"]["value"] == 0
+    assert row["model"] == fvq and row["metrics"]["fold_token_mismatches"]["value"] == 0
     assert row["training"]["curve"][-1]["step"] == row["training"]["steps"]
+    assert fvq not in first["missing"] and vq in first["missing"]
     said = []
-    again = reproduce_utilization(
-        tmp_path, fast=True, device="cpu", only=only, progress=lambda what, done, total: said.append(what)
-    )
-    assert again["rows"] == first["rows"] and said == []
-    assert open_family_of(tmp_path, "scenes-fvq-1024-quick").model.sites == ["vq"]
+    before, both = made(tmp_path, (vq, fvq), lambda what, done, total: said.append(what))
+    assert before["rows"] == first["rows"]
+    assert [one["model"] for one in both["rows"]] == [fvq, vq] and both["rows"][0] == row
+    assert said and all(what.startswith(vq) for what in said)
 
 
-def open_family_of(data_dir, name):
-    """A model of the catalog."""
-    from backend.catalog import find
+def test_a_row_measured_in_another_way_is_measured_again_but_not_trained(tmp_path):
+    name = "scenes-vq-1024-quick"
+    (row,) = made(tmp_path, (name,))[-1]["rows"]
+    card = tmp_path / "checkpoints" / name / "card.json"
+    old = json.loads(card.read_text())
+    del old["metrics"]["utilization_at_20"]
+    card.write_text(json.dumps(old))
+    said = []
+    (again,) = made(tmp_path, (name,), lambda what, done, total: said.append(what))[-1]["rows"]
+    assert again == row and said == [f"{name}: measuring"]
 
-    return open_family(find(name, data_dir), data_dir)
+
+def test_an_unknown_row_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no rows scenes-none"):
+        made(tmp_path, ("scenes-none",))

@@ -5,7 +5,7 @@ import torch
 
 from backend.errors import BadInput
 from backend.nn import nearest as module
-from backend.nn.nearest import nearest, nearly_nearest
+from backend.nn.nearest import nearest, nearly_nearest, spread_over_equals
 
 
 def outright(z, table):
@@ -97,3 +97,13 @@ def test_no_rows_give_no_ids():
 def test_what_cannot_be_searched_is_refused(z, table, topk):
     with pytest.raises(BadInput):
         nearest(torch.zeros(z), torch.zeros(table), topk)
+
+
+def test_rows_of_the_most_chosen_code_are_spread_over_its_equals_and_all_others_stay():
+    table = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    ids = torch.tensor([1, 0, 1, 1, 3, 1, 1, 1])
+    found = spread_over_equals(ids, table)
+    assert found[1] == 0 and found[4] == 3
+    assert sorted(found[ids == 1].tolist()) == [1, 1, 2, 2, 4, 4]
+    distinct = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(spread_over_equals(ids, distinct), ids)

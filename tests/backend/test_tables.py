@@ -12,11 +12,13 @@ from backend.errors import BadInput, CheckpointError, UsageError
 from backend.families.image_tokenizer import load_producer, load_tokenizer, save_tokenizer
 from backend.nn.bridge import VQBridge, codes_a_token
 from backend.nn.image_net import Bound, fsq_table
+from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.tables import FSQ_LEVELS, METHODS, EmaTable, FeatureTable, ResetTable, make_table
+from backend.train import picture_features
 from backend.train.codebooks import Run
 from backend.train.pools import open_pool
-from backend.train.tokenizers import TokenizerRecipe, train_tokenizer
+from backend.train.tokenizers import Learner, TokenizerRecipe, train_tokenizer
 
 SCENES = {"name": "scenes", "size": 32}
 CODES = {"fsq": 1000}
@@ -143,6 +145,15 @@ def test_the_bridge_starts_with_every_code_at_zero_and_one_code_s_gradient_moves
     assert (patches > 0).all()
 
 
+def test_every_place_of_a_bridge_that_starts_at_zero_is_trained_from_the_first_step():
+    learner = Learner(recipe("fvq", codes=4096), None)
+    assert torch.equal(learner.tables[0].table(), torch.zeros(4096, learner.recipe.code_dim))
+    _, loss, (ids,) = learner(torch.rand(8, 3, 32, 32) * 2 - 1, quantize=True)
+    loss.backward()
+    assert len(ids.unique()) > 450  # of 512 tokens
+    assert (learner.tables[0].bridge.recover.bias.grad.view(16, -1) != 0).any(-1).all()
+
+
 def test_without_the_zero_start_codes_differ_from_the_beginning():
     assert make_table("fvq", 256, 8, {"zero": False}, None).table().std() > 0.1
 
@@ -176,7 +187,9 @@ def test_a_bridge_that_can_pass_codes_on_keeps_their_order():
     assert torch.allclose(bridge(codes), codes, atol=1e-6)
 
 
-@pytest.mark.parametrize(("codes", "p"), [(1024, 2), (4096, 4), (16_384, 4), (102_400, 8), (99_856, 4), (49, 1)])
+@pytest.mark.parametrize(
+    ("codes", "p"), [(1024, 2), (4096, 4), (16_384, 4), (65_536, 4), (102_400, 5), (262_144, 8), (99_856, 4), (49, 1)]
+)
 def test_codes_a_token_divides_the_side(codes, p):
     assert codes_a_token(codes) == p
     assert math.isqrt(codes) % p == 0
@@ -271,3 +284,16 @@ def test_recipes_that_cannot_be_trained_are_refused(changes, told):
 
 def test_a_recipe_is_plain_json():
     assert json.loads(json.dumps(recipe("lc").to_json()))["features"] == "autoencoder"
+
+
+def test_the_features_of_lc_lie_nearer_to_new_cells_after_k_means_than_as_they_were_drawn(pools, monkeypatch):
+    pool = open_pool(SCENES, pools, 64)
+    encoder = picture_features.feature_network(4)
+    new = rows_of_cells(encoder(pool.batch(32, torch.Generator().manual_seed(99)))).detach()
+    found = {}
+    for rounds in (0, 2):
+        monkeypatch.setattr(picture_features, "ROUNDS", rounds)
+        features = picture_features.select_features(encoder, pool, 200, 0)
+        assert features.shape == (200, picture_features.WIDTH) and torch.isfinite(features).all()
+        found[rounds] = float(nearest(new, features).distances.square().mean())
+    assert found[2] < 0.95 * found[0]

@@ -114,13 +114,15 @@ def bench_tokens(codes: int, rounds: int) -> list[Row]:
     """Token maps of 256 pictures beside the encoder alone."""
     import torch
 
+    from backend.families.image_tokenizer import BATCH_PIXELS
+
     family = _family(codes)
     pixels = family.dataset.pixels(0, 256, 1)
     images, pictures = torch.from_numpy(pixels), list(pixels)
 
     @torch.no_grad()
     def bare() -> None:
-        for part in images.split(128):
+        for part in images.split(BATCH_PIXELS // images[0, 0].numel()):
             family.model.encode(part)
 
     seconds = _turns(rounds, encode=lambda: family.encode_pixels(pictures), bare=bare)

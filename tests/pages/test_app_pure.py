@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from app import builder, charts, html, queries
+from app import builder, charts, html, measures, queries
 from app.components.code_map import map_data
 from app.components.token_strip import token_data
 from backend.answers import Clause, Example, Token
@@ -93,6 +93,41 @@ def test_charts_of_a_codebook_never_get_too_many_rows(codes):
     assert len(charts.rank_frequency(frame, 10**6).data) <= 400
     histogram = charts.usage_histogram(frame).data
     assert histogram["codes"].sum() == codes and len(histogram) < 40
+
+
+def test_use_of_held_out_items_is_drawn_beside_what_was_read_and_ends_later():
+    metrics = pd.DataFrame(
+        {
+            "name": ["utilization", "utilization_at_5", "psnr", "utilization_ceiling", "utilization_at_1"],
+            "value": [0.9, 0.5, 20.0, 1.0, 0.3],
+            "n": [3200, 500, 8, 3200, 100],
+        }
+    )
+    found = charts.held_out_use(metrics, 100)
+    assert found["chosen"].tolist() == [100, 500, 3200] and found["share"].tolist() == [0.3, 0.5, 0.9]
+    assert found["ceiling"].tolist() == pytest.approx([1 - np.exp(-1), 1 - np.exp(-5), 1 - np.exp(-32)])
+    read = pd.DataFrame({"chosen": [50, 200], "codes": [20, 60], "share": [0.2, 0.6], "ceiling": [0.4, 0.86]})
+    drawn = charts.utilization(read, found).data
+    ends = drawn.groupby("line")["chosen"].max().to_dict()
+    assert ends == {"read in this build": 200, "held out (model card)": 3200, "equally likely codes": 3200}
+    alone = charts.utilization(read, charts.held_out_use(metrics[:0], 100)).data
+    assert set(alone["line"]) == {"read in this build", "equally likely codes"}
+
+
+def test_training_seeds_of_one_kind_are_one_row_of_a_comparison_with_only_what_was_measured():
+    def row(model, value, seed):
+        metric = {"value": value, "low": value, "high": value, "n": 32_768, "seeds": 3, "definition": "share <b>"}
+        return {
+            "model": model,
+            "title": "FVQ",
+            "training_seed": seed,
+            "metrics": {"utilization": metric},
+            "paper": {"utilization": 1.0},
+        }
+
+    text = str(measures.comparison_table({"table": "t", "rows": [row("fvq", 0.9, 0), row("fvq-seed1", 0.7, 1)]}))
+    assert text.count("<tr>") == 2 and ">0.800</b>" in text and "2 training seeds" in text and "0.700 to 0.900" in text
+    assert "Loss" not in text and "share &lt;b&gt;" in text and "1.000" in text
 
 
 def test_the_effect_chart_shows_the_largest_rises_and_falls():

@@ -22,6 +22,7 @@ from app import compare, image_cells, image_source, image_tokens, pictures, reso
 from app.components.token_map import map_data
 from app.components.wipe import Line, Shown, wipe_data
 from app.environment import DATA_DIR_VARIABLE
+from backend.data.png import encode_png
 from backend.errors import BadInput
 from backend.image_compare import Compared, picture_table
 from backend.image_edits import Copy, Nearest, Paint, Swap, footprint
@@ -140,8 +141,9 @@ def test_pictures_are_ordered_by_what_is_asked_for():
 
 
 def test_the_table_of_figures_keeps_the_papers_apart_and_runs_no_name():
-    text = str(compare.figures_table(two(), {"a": {"PSNR": 20.5}}))
-    assert "23.67 ± 5.51" in text and "20.00 to 30.00" in text and "PSNR 20.5" in text and "3 of 9" in text
+    text = str(compare.figures_table(two(), {"a": {"source": "their paper", "utilization": 0.999, "rfid": 2.62}}))
+    assert "23.67 ± 5.51" in text and "20.00 to 30.00" in text and "3 of 9" in text
+    assert "codes used 99.9 %, rFID 2.62" in text and "their paper" in text
     assert "<img" not in text
     data = wipe_data(
         [(EVIL, "")], [Line(EVIL, "", [], np.zeros((8, 8, 3), np.uint8), [Shown(np.zeros((8, 8, 3), np.uint8), EVIL)])]
@@ -274,3 +276,35 @@ def test_a_click_paints_the_address_brings_it_back_undo_takes_it_away_and_o_open
     tab.get_by_text("1 of 64 cells edited").wait_for()
     tab.locator("canvas.pane").first.press("o")
     tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
+
+
+def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(tab, tmp_path):
+    tab.goto(f"compare?tokenizer={IMAGES}")
+    chosen = tab.locator("button[aria-checked=true]", has_text="Reconstruction")
+    chosen.wait_for()
+    tab.get_by_text("My own", exact=True).click()
+    tab.get_by_text("No picture is chosen.").wait_for()
+    file = tmp_path / "own.png"
+    file.write_bytes(encode_png(np.full((64, 64, 3), 90, np.uint8)))
+    tab.set_input_files("input[type=file]", file)
+    chosen.wait_for()
+    tab.get_by_text("of one picture, 128 x 128 pixels").wait_for()
+
+
+def test_the_lens_of_an_image_model_is_its_token_map(tab):
+    tab.goto(f"lens?model={IMAGES}&item=3&place=10")
+    tab.wait_for_url(re.compile(rf"image_tokens\?model={IMAGES}&site=vq&item=3&cell=10$"))
+    tab.get_by_role("heading", name="Row 1, column 2").wait_for()
+
+
+def test_what_python_makes_of_the_view_is_what_the_page_decodes(data_dir):
+    explorer = resources.explorer()
+    live, where = explorer.live(IMAGES), str(resources.data_dir())
+    made = [Paint("vq", 11, (3, 4)), Nearest("vq", 2, (9,)), Copy("vq", "test.5", (0, 0, 2, 3), (5, 5))]
+    shown = image_source.picture(live, "item.2", 32)
+    view = image_tokens.view(where, IMAGES, live, shown, made, lambda name: image_source.picture(live, name, 32))
+    scope = {"explorer": explorer}
+    exec("\n".join(image_tokens.as_python(IMAGES, shown, made, 0)), scope)
+    assert np.array_equal(scope["tokens"]["vq"][0], view.after["vq"])
+    assert np.allclose(scope["pixels"][0], view.changed, atol=1e-5)
+    assert view.footprint.edited.sum() >= 8
