@@ -7,8 +7,8 @@
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
    new ones, at the first half of them, or once, at the last token of the prompt.
 4. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
-   succeed, less what they lose in fluency. From a few starting points the best is climbed to: one slot more or fewer, the other
-   order of codes, the next codebook, another place, until nothing is better.
+   succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
+   one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FLUENT = 1.3  # perplexity ratio up to which nothing is lost
 LOSS = 2.0  # share of successes that a ratio of one more costs
 RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ONCE: Where = (-1,)  # at the last token of the prompt
-STARTS = 3  # codebooks that are tried alone before climbing begins
+ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
 SAMPLES, NEW_TOKENS = 32, 60  # of a candidate, where a data set does not say
 
@@ -277,9 +277,12 @@ class Finder:
             return float(tried[key][5])
 
         for truth, ranking in rankings.items():
+            most = [_most(self._slots[site.site]) for site in ranking]
+            forced = [(*(0,) * i, most[i]) for i in range(min(ALONE, len(ranking)))]
+            forced += [tuple(most[:count]) for count in TOGETHER if count <= len(ranking)]
             starts = [
-                Candidate(truth, (*(0,) * i, _most(self._slots[site.site])), False, where)
-                for i, site in enumerate(ranking[:STARTS])
+                Candidate(truth, slots, False, where)
+                for slots in forced
                 for where in (places[:1] if whole_items else places)
             ]
             best = max(starts, key=worth)
