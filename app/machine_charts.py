@@ -74,16 +74,15 @@ def adjacency(view: StateView, truth: bool, opens: str = "") -> dict[str, Any]:
     all_of_them = view.transitions
     table = largest(all_of_them.assign(weight=all_of_them["count"] + all_of_them["machine"] * 1e9), "weight")
     most = np.log1p(max(1, table["count"].max() if len(table) else 1))
-    look = (0.8, 5.8 if (table["verdict"] != "right").sum() < 200 else 3.7)  # few mistakes are drawn large
+    least = 5.8 if (table["verdict"] != "right").sum() < 200 else 3.7  # few mistakes are drawn large
     kinds = {
-        verdict: Kind(verdict, shape, [(*rgb, 0.35), (*rgb, 1.0)] if verdict == "right" else [(*rgb, 1.0)], (), *size)
-        for verdict, shape, rgb, size in zip(
-            VERDICTS, VERDICT_SHAPES, map(_rgb, VERDICT_COLOURS), ((0.8, 1.0), look, look), strict=True
-        )
+        "right": Kind("right", "square", [(*_rgb(BLUE), 0.35), (*_rgb(BLUE), 1.0)], fill=0.8),
+        "mistake": Kind("mistake", "cross", [(*_rgb(ORANGE), 1.0)], fill=0.8, least=least),
+        "missed": Kind("missed", "diamond", [(*_rgb(PINK), 1.0)], fill=0.8, least=least),
     }
     if truth:
         table = table[table["machine"]].assign(verdict="machine")
-        kinds = {"machine": Kind("", "square", [(*_rgb(GREY), 1.0)], (), 0.8)}
+        kinds = {"machine": Kind("", "square", [(*_rgb(GREY), 1.0)], fill=0.8)}
     shade = np.log1p(table["count"]) / most
     return matrix_data(
         table.assign(row=table["source"], column=table["target"], shade=shade, kind=table["verdict"]),

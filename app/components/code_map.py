@@ -122,8 +122,7 @@ export default function (component) {
     const detail = { href: data.href + code(i) };
     if (i >= 0) document.dispatchEvent(new CustomEvent("codescope-open", { detail }));
   };
-  draw();
-  const watch = new ResizeObserver(() => draw());
+  const watch = new ResizeObserver(() => draw());  // which calls it at once, before the page is painted
   watch.observe(root);
   return () => watch.disconnect();
 }

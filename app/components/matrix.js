@@ -47,7 +47,7 @@ export default function (component) {
     const ratio = window.devicePixelRatio || 1, whole = Math.max(160, root.clientWidth);
     const pen = canvas.getContext("2d");
     pen.font = FONT;
-    const wide = (names) => names.reduce((most, name) => Math.max(most, pen.measureText(name).width), 0);
+    const wide = (names) => pen.measureText(names.reduce((most, n) => (n.length > most.length ? n : most), "")).width;
     left = 22 + wide(data.rows) + 6;
     const below = wide(data.columns) + 8 + 20;
     top = 4;
@@ -127,8 +127,7 @@ export default function (component) {
     const detail = { href: address + encodeURIComponent(name) };
     document.dispatchEvent(new CustomEvent("codescope-open", { detail }));
   };
-  draw();
-  const watch = new ResizeObserver(() => draw());
+  const watch = new ResizeObserver(() => draw());  // which calls it at once, before the page is painted
   watch.observe(root);
   return () => watch.disconnect();
 }

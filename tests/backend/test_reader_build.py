@@ -55,3 +55,29 @@ def test_a_built_store_answers_as_the_family_encodes(explorer: Explorer) -> None
     assert result.matches == len(expected) > 0
     assert result.neuron_positions > 0 and (result.codes["neuron"][:3] != "").all()
     assert 0 < result.codes["precision"][0] <= 1
+
+
+def test_the_build_that_answers_is_known_without_opening_it(
+    explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = explorer.reader(SPEC.name).build
+    fresh = Explorer(explorer.data_dir)
+
+    def opened(*_: object) -> None:
+        raise AssertionError("the store was opened")
+
+    monkeypatch.setattr("backend.store.reader.Reader", opened)
+    assert fresh.build(SPEC.name) == known
+    with pytest.raises(AssertionError, match="opened"):
+        fresh.facts(SPEC.name)
+
+
+def test_a_newest_build_that_cannot_be_read_does_not_answer(explorer: Explorer, tmp_path: Path) -> None:
+    good = explorer.reader(SPEC.name).path
+    builds = tmp_path / "builds"
+    builds.mkdir()
+    (builds / good.name).write_bytes(good.read_bytes())
+    (builds / f"{SPEC.name}.29990101T000000-0123abcd.duckdb").write_bytes(b"nonsense")
+    fresh = Explorer(tmp_path)
+    fresh.facts(SPEC.name)
+    assert fresh.build(SPEC.name) == fresh.reader(SPEC.name).build == explorer.build(SPEC.name)
