@@ -160,9 +160,10 @@ def share(value: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A measured number; a dash where there is none."""
+    """A measured number; a dash where there is none. From 10,000 on it has no decimals."""
     if value is None or value != value:
         return "–"
+    digits = 0 if abs(value) >= 10_000 else digits
     return f"{value:,.{digits}f}" if abs(value) >= 10**-digits or value == 0 else f"{value:.1e}"
 
 

@@ -17,6 +17,9 @@ from backend.image_edits import Change, Footprint, Paint, nearest_codes
 from backend.types import CodeRef
 
 CANDIDATES = 11
+TRIED = 1024  # codes at most, where a person asks for more
+TRIED_PIXELS = 1 << 20  # decoded for them at most
+REACH = 3  # cells around the chosen one that are decoded with each of them
 
 
 def footprint_figures(found: Footprint) -> Markup:
@@ -62,34 +65,58 @@ def here(**changed: Any) -> str:
     return html.address("image_tokens", **{**state.parameters(), **changed})
 
 
-def candidates(live: Any, shown: View, site: str, cell: int) -> list[tuple[int, np.ndarray, float]]:
+def candidates(live: Any, shown: View, site: str, cell: int, widely: bool) -> list[tuple[int, np.ndarray, float]]:
     """Other codes for one cell, best first: code, what would be decoded, and the error around the cell then.
 
-    Tried are the codes nearest to the one there now, and the model's own choice and runner-up.
+    Tried are the model's own choice and runner-up and the codes nearest to the one there now; `widely`: of many near ones
+    those with which a piece of the picture, decoded alone, comes nearest to the original.
     """
     now = shown.after[site]
     row, column = divmod(cell, now.shape[1])
-    table = live.table(site)
-    near = nearest_codes(table, now[row : row + 1, column], min(CANDIDATES, len(table) - 1))[0]
-    own = shown.chosen[site]
-    wanted = dict.fromkeys(
-        [
-            int(now[row, column]),
-            int(shown.before[site][row, column]),
-            int(own.runner_up[0, row, column]),
-            *near.tolist(),
-        ]
+    near = (
+        _best_of_many(live, shown, site, row, column) if widely else _nearest(live, now, row, column, site, CANDIDATES)
     )
-    codes = [code for code in wanted if code >= 0]
+    wanted = [now[row, column], shown.before[site][row, column], shown.chosen[site].runner_up[0, row, column], *near]
+    codes = [code for code in dict.fromkeys(int(code) for code in wanted) if code >= 0]
     tokens = {one: np.repeat(ids[None], len(codes), 0) for one, ids in shown.after.items()}
     tokens[site][:, row, column] = codes
     decoded = live.decode(tokens)
+    lost = _lost(decoded, shown, row, column)
+    return sorted(zip(codes, decoded, lost.tolist(), strict=True), key=lambda one: one[2])
+
+
+def _nearest(live: Any, now: np.ndarray, row: int, column: int, site: str, count: int) -> np.ndarray:
+    """Codes nearest to the one in a cell."""
+    table = live.table(site)
+    return nearest_codes(table, now[row : row + 1, column], min(count, len(table) - 1))[0]
+
+
+def _best_of_many(live: Any, shown: View, site: str, row: int, column: int) -> np.ndarray:
+    """The best of many codes near the present one, judged by a piece of the picture decoded with each."""
+    top, left = max(0, row - REACH), max(0, column - REACH)
+    piece = {one: ids[top : row + REACH + 1, left : column + REACH + 1] for one, ids in shown.after.items()}
+    pixels = piece[site].size * shown.cell[0] * shown.cell[1]
+    codes = _nearest(live, shown.after[site], row, column, site, min(TRIED, max(CANDIDATES, TRIED_PIXELS // pixels)))
+    tokens = {one: np.repeat(ids[None], len(codes), 0) for one, ids in piece.items()}
+    tokens[site][:, row - top, column - left] = codes
+    lost = _lost(live.decode(tokens), shown, row, column, (top, left))
+    return codes[np.argsort(lost, kind="stable")[:CANDIDATES]]
+
+
+def _lost(decoded: np.ndarray, shown: View, row: int, column: int, corner: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Mean |difference| to the original in a cell and those around it, a share of the range, `[n]`.
+
+    Args:
+        decoded: float32 `[n, 3, height, width]`, of the picture from a corner on.
+        shown: the view.
+        row: of the cell.
+        column: of the cell.
+        corner: row and column of the first cell that was decoded.
+    """
     original = pictures.around(shown.picture.pixels.transpose(1, 2, 0), row, column, shown.cell)
-    found = []
-    for code, pixels in zip(codes, decoded, strict=True):
-        there = pictures.around(pixels.transpose(1, 2, 0), row, column, shown.cell)
-        found.append((code, pixels, float(np.abs(there - original).mean() / 2)))
-    return sorted(found, key=lambda one: one[2])
+    there = pictures.around(decoded.transpose(2, 3, 0, 1), row - corner[0], column - corner[1], shown.cell)
+    lost: np.ndarray = np.abs(there - original[:, :, None]).mean((0, 1, 3)) / 2
+    return lost
 
 
 def candidate_table(

@@ -198,6 +198,8 @@ def _one_cell(editor: Editor, shown: View, site: str, cell: int, made: Sequence[
         return
     row, column = divmod(cell, editor.grid)
     widgets.section(f"Row {row}, column {column}", "codes that could stand here, each decoded in its place; best first")
-    found = image_cells.candidates(editor.live, shown, site, cell)
+    widely = state.flag("widely")
+    st.toggle(f"Try up to {image_cells.TRIED:,} codes", **state.bound("widely", widely, False))
+    found = image_cells.candidates(editor.live, shown, site, cell, widely)
     labels = editor.explorer.people.newest_labels(editor.model)
     widgets.draw(image_cells.candidate_table(found, shown, site, cell, made, editor.model, editor.counts(site), labels))

@@ -254,7 +254,7 @@ def _with_range(metrics: Sequence[Mapping[str, Any]]) -> Markup:
         first["seeds"],
         int(first["n"]),
         first["definition"],
-        f"{value:,.0f}" if abs(value) >= 1000 else html.number(value),
+        html.number(value),
     )
 
 

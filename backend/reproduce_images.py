@@ -35,6 +35,9 @@ DEMOS = {  # order in which the explorer builds them on first start
     "scenes-fvq-1024": 7,
     "scenes-vq-1024": 8,
     "scenes-fvq-4096": 9,
+    "scenes-fvq-16384": 10,
+    "scenes-lc-16384": 11,
+    "scenes-fvq-102400": 12,
 }
 
 

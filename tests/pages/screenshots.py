@@ -7,7 +7,7 @@ from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).resolve().parents[2] / "app" / "screenshots"
 MODEL = "tokfsm-attn-mlp-k1"
-STORIES, PICTURES = "stories-attn-k8", "scenes-fvq-1024"
+STORIES, PICTURES, LARGE = "stories-attn-k8", "scenes-fvq-4096", "scenes-fvq-102400"
 VIEWS = {
     "overview": f"?model={MODEL}",
     "codebooks": f"codebooks?model={MODEL}&site=L1.mlp",
@@ -21,9 +21,10 @@ VIEWS = {
     "lists": f"lists?model={MODEL}",
     "story_code": f"code?model={STORIES}&site=L0.attn.h0&code=268",
     "concepts": f"concepts?model={STORIES}",
-    "image_tokens": f"image_tokens?model={PICTURES}&item=3",
-    "image_codebooks": f"codebooks?model={PICTURES}",
-    "compare": f"compare?tokenizer={PICTURES}&tokenizer=scenes-vq-1024",
+    "image_tokens": f"image_tokens?model={PICTURES}&item=3&tool=copy&other=7&change=vq:copy:item.7@2.2.5.5%3E4.0",
+    "image_code": f"code?model={PICTURES}&site=vq&code=417",
+    "image_codebooks": f"codebooks?model={LARGE}",
+    "compare": f"compare?tokenizer={PICTURES}&tokenizer=scenes-vq-4096&tokenizer={LARGE}",
 }
 
 

@@ -308,3 +308,20 @@ def test_what_python_makes_of_the_view_is_what_the_page_decodes(data_dir):
     assert np.array_equal(scope["tokens"]["vq"][0], view.after["vq"])
     assert np.allclose(scope["pixels"][0], view.changed, atol=1e-5)
     assert view.footprint.edited.sum() >= 8
+
+
+@pytest.mark.parametrize("cell", [0, 27, 63])
+def test_trying_many_codes_finds_one_at_least_as_good_and_says_what_is_lost_with_it(data_dir, cell):
+    live, where = resources.explorer().live(IMAGES), str(resources.data_dir())
+    shown = image_source.picture(live, "item.2", 32)
+    view = image_tokens.view(where, IMAGES, live, shown, [], None)
+    few, many = (image_cells.candidates(live, view, "vq", cell, widely) for widely in (False, True))
+    assert many[0][2] <= few[0][2] and max(len(few), len(many)) <= image_cells.CANDIDATES + 3
+    assert any(code == view.after["vq"].flat[cell] for code, _, _ in many)
+    row, column = divmod(cell, 8)
+    for code, _, error in many:
+        tokens = view.after["vq"].copy()
+        tokens[row, column] = code
+        off = np.abs(live.decode({"vq": tokens[None]})[0] - shown.pixels) / 2
+        window = off[:, max(0, row - 1) * 4 : (row + 2) * 4, max(0, column - 1) * 4 : (column + 2) * 4]
+        assert error == pytest.approx(window.mean(), abs=1e-5)
