@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from backend.analysis.concepts import concept_codes
+from backend.analysis.concepts import BETA, concept_codes
 from backend.analysis.patterns import compile_pattern
 from backend.data.corpus import TextItems
 from backend.families.transformer import TransformerFamily
@@ -174,7 +174,7 @@ def measure_concepts(
     n = len(codes)
     about = (
         f"mean over {n} concepts (label values and patterns with at least {MIN_SUPPORT} positions on each half); "
-        "best code by F1 on one half of the items, measured on the other"
+        f"best code by F{BETA:g} on one half of the items, measured on the other"
     )
     count = sum(values.shape[1] for values in neurons.values())
     rival = f"best of {count} neurons, either sign, chosen on one half, at the recall of the code on the other"
