@@ -191,7 +191,7 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
                 (attention, words, dataclasses.replace(mlp, layers=(1, 2))),
                 held,
                 {},
-                demo=7 if stories else 8,
+                demo=13 if stories else 0,
             ),
             Row(
                 f"{short}-mlp",
