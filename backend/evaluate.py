@@ -70,7 +70,7 @@ def evaluate(
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
     trials = None
     if steering and "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
-        trials = SteeringMeasures(LiveModel(spec, data_dir, device), progress)
+        trials = SteeringMeasures(LiveModel(spec, data_dir, device), seeds, progress)
     for seed in range(seeds):
         if progress:
             progress(f"evaluating {model}, seed {seed}", seed, seeds)

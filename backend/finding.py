@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -174,6 +174,19 @@ def choosing_prompts(live: LiveModel, after: int, seed: int) -> tuple[str, ...]:
     return tuple(dataset.render(item.payload[skipped : skipped + PROMPT_TOKENS])[0] for item in items)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that wrote its samples: a row of `Found.tried`."""
+
+    sites: int
+    where: str
+    truth: str
+    success: float
+    perplexity_ratio: float
+    worth: float
+    edits: tuple[Edit, ...]
+
+
 class Finder:
     """Finds the edits for one behaviour after another; what does not depend on the behaviour is worked out once."""
 
@@ -210,8 +223,9 @@ class Finder:
         self.live = live
         self._given, self._items = tuple(prompts), items
         self._samples, self._seed, self._progress = samples, seed, progress
-        self._new_tokens = new_tokens or (trial.new_tokens if trial else NEW_TOKENS)
-        self._temperature = temperature if temperature is not None else trial.temperature if trial else 1.0
+        own = (trial.new_tokens, trial.temperature) if trial else (NEW_TOKENS, 1.0)
+        self._new_tokens = own[0] if new_tokens is None else new_tokens
+        self._temperature = own[1] if temperature is None else temperature
         self._infos = live.family.codebooks()
         self._slots = {info.site: info.slots for info in self._infos}
 
@@ -251,59 +265,59 @@ class Finder:
         succeeds = goal.test(dataset)
         now = goal.truth(dataset, self._shown)
         rankings = {"now": rank_sites(self._grids, self._infos, now)}
-        whole_items = _of_whole_items(self._shown, now)
-        if not whole_items and (before := _before(self._shown, now)).any():
-            rankings["next"] = rank_sites(self._grids, self._infos, before)
+        if whole_items := _of_whole_items(self._shown, now):
+            places: list[Where] = [f"generated:{-(-self._new_tokens // 2)}", "all"]
+        else:
+            places = ["all", ONCE]
+            if (before := _before(self._shown, now)).any():
+                rankings["next"] = rank_sites(self._grids, self._infos, before)
         rankings = {truth: ranking for truth, ranking in rankings.items() if ranking}
         if not rankings:
             raise BadInput("No code fires more often where that is true than elsewhere. Look at more items.")
-        places: list[Where] = [f"generated:{-(-self._new_tokens // 2)}", "all"]
-        if not whole_items:
-            places = ["all", ONCE]
-        tried: dict[tuple[str, ...], tuple[Any, ...]] = {}
+        tried: dict[tuple[Edit, ...], Tried] = {}
 
         def worth(candidate: Candidate) -> float:
             edits = candidate.edits(rankings[candidate.truth], self._slots)
-            key = tuple(map(str, edits))
-            if key not in tried:
-                made = self._sample(edits)
-                share = float(np.mean([succeeds(new_text(self.live, g)) for g in made]))
-                ratio = self.live.perplexity(made) / self._usual
-                lost = LOSS * max(0.0, ratio - FLUENT) if np.isfinite(ratio) else 0.0
-                sites = len({edit.site for edit in edits})
-                tried[key] = (sites, _written(candidate.where), candidate.truth, share, ratio, share - lost, edits)
+            if edits not in tried:
+                tried[edits] = self._try(candidate, edits, succeeds)
                 if self._progress:
                     self._progress(f"trying codes, {len(tried)} so far", 0, 0)
-            return float(tried[key][5])
+            return tried[edits].worth
 
         for truth, ranking in rankings.items():
-            most = [_most(self._slots[site.site]) for site in ranking]
-            forced = [(*(0,) * i, most[i]) for i in range(min(ALONE, len(ranking)))]
-            forced += [tuple(most[:count]) for count in TOGETHER if count <= len(ranking)]
-            starts = [
-                Candidate(truth, slots, False, where)
-                for slots in forced
-                for where in (places[:1] if whole_items else places)
-            ]
-            best = max(starts, key=worth)
+            best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=worth)
             while True:
                 better = max(best.neighbours(ranking, self._slots, places), key=worth)
                 if worth(better) <= worth(best) + 1e-9:
                     break
                 best = better
-        chosen = max(tried.values(), key=lambda row: row[5])
-        columns = ["sites", "where", "truth", "success", "perplexity_ratio", "worth", "edits"]
-        rows = [(*row[:-1], key) for key, row in tried.items()]
+        chosen = max(tried.values(), key=lambda one: one.worth)
+        rows = [{**vars(one), "edits": tuple(map(str, one.edits))} for one in tried.values()]
         return Found(
-            chosen[-1],
-            rankings.get("now", []),
-            pd.DataFrame(rows, columns=columns),
-            self.prompts,
-            len(self._shown),
-            self._samples,
-            self._new_tokens,
-            self._temperature,
+            edits=chosen.edits,
+            sites=rankings.get("now", []),
+            tried=pd.DataFrame(rows),
+            prompts=self.prompts,
+            items=len(self._shown),
+            samples=self._samples,
+            new_tokens=self._new_tokens,
+            temperature=self._temperature,
         )
+
+    def _starts(self, truth: str, ranking: Sequence[SiteCodes], places: Sequence[Where]) -> list[Candidate]:
+        """Single codebooks and several together, most of their slots forced."""
+        most = [_most(self._slots[site.site]) for site in ranking]
+        forced = [(*(0,) * i, most[i]) for i in range(min(ALONE, len(ranking)))]
+        forced += [tuple(most[:count]) for count in TOGETHER if count <= len(ranking)]
+        return [Candidate(truth, slots, False, where) for slots in forced for where in places]
+
+    def _try(self, candidate: Candidate, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
+        made = self._sample(edits)
+        share = float(np.mean([succeeds(new_text(self.live, one)) for one in made]))
+        ratio = self.live.perplexity(made) / self._usual
+        lost = LOSS * max(0.0, ratio - FLUENT) if np.isfinite(ratio) else 0.0
+        sites = len({edit.site for edit in edits})
+        return Tried(sites, edits[0].written_where, candidate.truth, share, ratio, share - lost, edits)
 
 
 def find_edits(live: LiveModel, goal: Goal, **options: Any) -> Found:
@@ -327,7 +341,3 @@ def _before(items: Sequence[Item], truth: np.ndarray) -> np.ndarray:
     before = np.append(truth[1:], False) & ~truth
     before[np.cumsum([item.positions for item in items]) - 1] = False
     return before
-
-
-def _written(where: Where) -> str:
-    return where if isinstance(where, str) else ",".join(map(str, where))

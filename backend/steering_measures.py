@@ -17,15 +17,16 @@ from backend.measures import Measures
 from backend.steering import LiveModel
 from backend.types import Edit, Progress
 
-SAMPLES = 200
+SAMPLES = 200  # of every arm, over all seeds together
 
 
 class SteeringMeasures:
     """The edits that were found for every behaviour of a data set, and what they do, seed by seed."""
 
-    def __init__(self, live: LiveModel, progress: Progress | None = None) -> None:
-        """Find the edits."""
+    def __init__(self, live: LiveModel, seeds: int, progress: Progress | None = None) -> None:
+        """Find the edits; `seeds`: how many share the samples."""
         self.live = live
+        self.samples = -(-SAMPLES // seeds)
         trial = trial_of(str(live.spec.dataset["name"]))
         assert trial is not None
         self.trial = trial
@@ -43,7 +44,7 @@ class SteeringMeasures:
         def write(edits: tuple[Edit, ...], number: int) -> tuple[list[str], float, float]:
             began = time.perf_counter()
             number = 7_000 + 100 * seed + number
-            made = sample(live, trial.testing, SAMPLES, trial.new_tokens, number, edits, trial.temperature)
+            made = sample(live, trial.testing, self.samples, trial.new_tokens, number, edits, trial.temperature)
             spent = time.perf_counter() - began
             tokens = sum(len(g.tokens) - g.prompt_length for g in made)
             return [new_text(live, g) for g in made], live.perplexity(made), tokens / spent
@@ -58,17 +59,20 @@ class SteeringMeasures:
             row = rates[behaviour.field]
             for name, texts in (("unsteered", plain), ("steered", steered), ("random_code", random)):
                 row[name].append(float(np.mean([succeeds(text) for text in texts])))
-            about = f"share of {SAMPLES} samples of {trial.new_tokens} new tokens at temperature {trial.temperature:g}"
+            about = (
+                f"share of {self.samples} samples a seed, {trial.new_tokens} new tokens at temperature "
+                f"{trial.temperature:g},"
+            )
             into.add(
                 f"{behaviour.field}_steered.{behaviour.value}",
                 row["steered"][-1],
-                SAMPLES,
+                self.samples,
                 f"{about} that are {behaviour.value} by the data's own truth; {len(edits)} edits",
             )
             into.add(
                 f"{behaviour.field}_unsteered.{behaviour.value}",
                 row["unsteered"][-1],
-                SAMPLES,
+                self.samples,
                 f"{about} that are {behaviour.value} without edits",
             )
             ratios.append(perplexity / usual)
@@ -78,26 +82,26 @@ class SteeringMeasures:
         for field, row in rates.items():
             count = len(row["steered"])
             about = (
-                f"mean over {count} values of {field} of the share of {SAMPLES} samples that have it by the data's own "
-                "truth; prompts that no code was chosen on"
+                f"mean over {count} values of {field} of the share of {self.samples} samples a seed that have it by the "
+                "data's own truth; prompts that no code was chosen on"
             )
-            into.add(f"{field}_steered", float(np.mean(row["steered"])), SAMPLES * count, f"codes forced: {about}")
-            into.add(f"{field}_unsteered", float(np.mean(row["unsteered"])), SAMPLES, f"no edits: {about}")
+            into.add(f"{field}_steered", float(np.mean(row["steered"])), self.samples * count, f"codes forced: {about}")
+            into.add(f"{field}_unsteered", float(np.mean(row["unsteered"])), self.samples, f"no edits: {about}")
             into.add(
                 f"{field}_random_code",
                 float(np.mean(row["random_code"])),
-                SAMPLES * count,
+                self.samples * count,
                 f"control, random live codes of the same codebooks forced: {about}",
             )
         into.add(
             "steered_perplexity_ratio",
             float(np.mean(ratios)),
-            SAMPLES * len(ratios),
+            self.samples * len(ratios),
             "perplexity of steered text under the base over that of unsteered text, mean over behaviours",
         )
         into.add(
             "steered_speed_ratio",
             float(np.mean(speeds)),
-            SAMPLES * len(speeds),
+            self.samples * len(speeds),
             "tokens per second with edits over those without, same batch, mean over behaviours",
         )
