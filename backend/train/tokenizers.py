@@ -199,10 +199,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
     """
     if recipe.method == "lc" and recipe.features not in ("autoencoder", "random"):
         read_features(Path(recipe.features), recipe.codes, run.seed)  # before anything takes long
-    device = torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = run.torch_device
     pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress)
-    going_on = run.resume and run.state is not None and run.state.exists()
-    state = read_state(run.state, _identity(recipe, run)) if going_on and run.state is not None else {}
+    state = read_state(run.saved, _identity(recipe, run)) if run.saved is not None else {}
     features, extractor = _features(recipe, run, pool, state)
     torch.manual_seed(run.seed)
     learner = Learner(recipe, features).to(device)
