@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from backend.analysis.usage import utilization_ceiling
 from backend.errors import TrainingError, UsageError
 from backend.nn.image_net import Encoder, NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
@@ -310,7 +311,7 @@ def _point(step: int, window: Tensor, tokens: int, codes: int, error: float, sec
     return {
         "step": step,
         "utilization": round(used / codes, 6),
-        "ceiling": round(-math.expm1(-counted / codes), 6),
+        "ceiling": round(float(utilization_ceiling(counted, codes)), 6),
         "tokens": counted,
         "error": round(error, 6),
         "seconds": round(seconds, 1),
