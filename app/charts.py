@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from app.html import visible_text
+from backend.analysis.usage import utilization_ceiling
 
 BLUE, ORANGE, GREEN = "#3D8FC6", "#DB6D1F", "#1FA37E"  # readable on white and on black
 
@@ -106,7 +107,7 @@ def held_out_use(metrics: pd.DataFrame, codes: int) -> pd.DataFrame:
         codes: K.
     """
     found = metrics[metrics["name"].str.fullmatch(r"utilization(_at_\d+)?")].sort_values("n")
-    ceiling = -np.expm1(-found["n"].astype(float) / codes)
+    ceiling = utilization_ceiling(found["n"], codes)
     return pd.DataFrame({"chosen": found["n"], "share": found["value"], "ceiling": ceiling})
 
 

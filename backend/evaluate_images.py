@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from backend.analysis.likeness import psnr, ssim
+from backend.analysis.usage import utilization_ceiling
 from backend.data.images import ImageDataset
 from backend.data.seeds import HELD_OUT_SEED
 from backend.families.image_tokenizer import ImageTokenizerFamily, load_producer
@@ -75,7 +76,8 @@ def _count(
         start = stop
         if stop in marks:
             share = float(np.mean([(found > 0).mean() for found in counts.values()]))
-            told = f"utilization after the first T = {marks[stop]} K tokens; its ceiling is {-math.expm1(-marks[stop]):.4f}"
+            ceiling = float(utilization_ceiling(marks[stop], 1))
+            told = f"utilization after the first T = {marks[stop]} K tokens; its ceiling is {ceiling:.4f}"
             into.add(f"utilization_at_{marks[stop]}", share, stop * cells, told)
     return counts
 
@@ -88,7 +90,7 @@ def is_measured(metrics: Mapping[str, Any], seeds: int) -> bool:
 
 def _usage(family: ImageTokenizerFamily, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:
     used = {site: float((found > 0).mean()) for site, found in counts.items()}
-    ceilings = {site: -math.expm1(-tokens / len(found)) for site, found in counts.items()}
+    ceilings = {site: float(utilization_ceiling(tokens, len(found))) for site, found in counts.items()}
     spread = {site: math.exp(_entropy(found)) for site, found in counts.items()}
     mean = ", mean over tables" if len(counts) > 1 else ""
     told = f"share of codes chosen at least once among the tokens of held-out pictures{mean}"

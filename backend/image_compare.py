@@ -13,6 +13,7 @@ import pandas as pd
 
 from backend import catalog
 from backend.analysis.likeness import psnr, ssim
+from backend.analysis.usage import utilization_ceiling
 from backend.errors import BadInput, Unsupported
 from backend.types import Progress
 
@@ -168,7 +169,7 @@ def usage(tokens: Mapping[str, np.ndarray], sizes: Mapping[str, int], pixels: in
         "tokens_counted": counted,
         "used": sum(used),
         "utilization": float(np.mean(np.divide(used, codes))),
-        "ceiling": float(np.mean([-math.expm1(-counted / size) for size in codes])),
+        "ceiling": float(np.mean([utilization_ceiling(counted, size) for size in codes])),
         "perplexity": float(np.mean(np.exp2(entropy))),
         "bits_per_pixel": cells * sum(map(math.log2, codes)) / pixels,
         "bits_per_pixel_effective": cells * sum(entropy) / pixels,

@@ -89,9 +89,9 @@ PAPER: dict[tuple[str, int], dict[str, Any]] = {
 }
 
 
-def _row(method: str, codes: int, seed: int = 0, *, levels: int = 4) -> ImageRow:
+def _row(method: str, codes: int, seed: int = 0) -> ImageRow:
     steps = LARGE_STEPS if codes == LARGE else STEPS
-    recipe = TokenizerRecipe(SCENES, method, codes, levels=levels, steps=steps)
+    recipe = TokenizerRecipe(SCENES, method, codes, steps=steps)
     suffix = f"-seed{seed}" if seed else ""
     return ImageRow(tokenizer_name(recipe) + suffix, recipe, seed, PAPER.get((method, codes), {}))
 

@@ -30,7 +30,8 @@ with left:
 with right:
     st.selectbox("Codebook", list(codebooks["site"]), label_visibility="collapsed", **state.bound("site", site))
 used = max(1.0, float(info.alive))
-reach = -math.expm1(-info.activations / info.num_codes)
+filling = explorer.utilization(model, site)
+reach = filling["ceiling"].iloc[-1]
 unseen = "never fire in this build" + (f"; its choices can reach {html.share(reach)} at most" if reach < 0.99 else "")
 widgets.draw(
     html.stats(
@@ -94,7 +95,7 @@ with side:
     widgets.section("How many codes fire how often")
     drawing.draw(charts.usage_histogram, codes, alt=f"Number of codes of {site} by number of activations")
 
-filling, curve = explorer.utilization(model, site), explorer.training_curve(model)
+curve = explorer.training_curve(model)
 held_out = charts.held_out_use(explorer.metrics(model), int(info.num_codes))
 trained = {"step", "utilization"} <= set(curve)
 left, right = st.columns(2, gap="medium")

@@ -6,7 +6,7 @@ A chart of elements takes half a second for 5,000 marks; a canvas takes 10 ms an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +90,7 @@ def matrix_data(
         "count": cells["count"].tolist(),
         "shade": np.round(100 * cells["shade"].to_numpy(np.float64)).astype(int).tolist(),
         "kind": cells["kind"].map(number).tolist(),
-        "kinds": [
-            {
-                "name": kind.name,
-                "shape": kind.shape,
-                "light": [list(colour) for colour in kind.light],
-                "dark": [list(colour) for colour in kind.dark or kind.light],
-                "fill": kind.fill,
-                "least": kind.least,
-            }
-            for kind in kinds.values()
-        ],
+        "kinds": [asdict(kind) | {"dark": kind.dark or kind.light} for kind in kinds.values()],
         "titles": list(titles),
         "said": list(said),
         "counted": counted,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 _MOST_BINS = 4_000_000
 
@@ -55,6 +56,16 @@ def count_usage(
         entropy_of_symbols(codes[known], symbols[known], num_codes),
         int(np.count_nonzero(same_code & (positions[1:] == positions[:-1]))),
     )
+
+
+def utilization_ceiling(chosen: npt.ArrayLike, codes: int) -> np.ndarray:
+    """Share of K equally likely codes that T choices reach on average, float64 in the shape of T: 1 - exp(-T / K).
+
+    Args:
+        chosen: T.
+        codes: K.
+    """
+    return np.asarray(-np.expm1(-np.asarray(chosen, np.float64) / codes))
 
 
 def entropy_of_symbols(codes: np.ndarray, symbols: np.ndarray, num_codes: int) -> np.ndarray:

@@ -214,7 +214,8 @@ an edit is SITE:CODE, with more behind it where it is needed:
   L1.mlp:41:0.8             blended in by a strength from 0 (nothing) to 1.5
   L1.mlp:41:ban             never chosen; the next best code is
   L1.mlp:41:zero            its slot is left empty where it would be chosen
-  L1.mlp:41@3,5..9          at these positions only, from 0 (-1: the prompt's last); @prompt, @generated, @all (all)
+  L1.mlp:41@3,5..9          at these positions only, from 0 (-1: the prompt's last)
+  L1.mlp:41@generated:40    in the first 40 new tokens; @generated: in all new ones; @prompt; @all (all)
   L1.mlp:41#0               in this one of the k slots"""
 
 

@@ -6,7 +6,7 @@ import argparse
 import shlex
 
 from backend.commands.asking import language_model
-from backend.commands.command import Answer, Command, Progress, add_model, counting, positive, table
+from backend.commands.command import EDITS, Answer, Command, Progress, add_model, counting, positive, table
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -95,4 +95,10 @@ FIND = Command(
     ),
     _options,
     _find,
+    f"""\
+Codes are ranked by what they tell of FIELD = VALUE (a codebook's worth, in nats). Edits that force the best ones are tried
+on samples, and the better ones varied. The worth of a candidate is the share of its samples that succeed, less what they
+lose in fluency: perplexity_ratio is their perplexity over that of unsteered ones.
+
+{EDITS}""",
 )

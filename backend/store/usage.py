@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from backend import catalog
+from backend.analysis.usage import utilization_ceiling
 from backend.answers import CodeStats
 from backend.errors import CheckpointError, OutsideDataDir, StoreError
 from backend.store.people import People
@@ -181,7 +182,7 @@ def utilization(reader: Reader, site: str, points: int) -> pd.DataFrame:
     seen = np.unique(np.geomspace(1, max(1, reader.positions), points).astype(np.int64))
     chosen = seen * one.info.slots
     used = np.searchsorted(np.sort(first), seen, side="left")
-    ceiling = -np.expm1(-chosen / one.info.num_codes)
+    ceiling = utilization_ceiling(chosen, one.info.num_codes)
     return pd.DataFrame({"chosen": chosen, "codes": used, "share": used / one.info.num_codes, "ceiling": ceiling})
 
 

@@ -1,6 +1,6 @@
 """The training loop that every codebook transformer shares: language-model loss, codebook loss, one step after another.
 
-1. `Schedule` warms the learning rate up, holds it and lets it fall (linearly) to a tenth.
+1. `Recipe.rate` warms the learning rate up, holds it and lets it fall (linearly) to a tenth.
 2. Each step asks for a batch of token ids made on the device, adds up the losses, clips the gradient, steps AdamW
    (codebooks and vectors without weight decay).
 3. Now and then codes that nothing chose restart at current activations.
@@ -87,6 +87,16 @@ class Run:
     progress: Progress | None = None
     log: Path | None = None
 
+    @property
+    def saved(self) -> Path | None:
+        """The state to go on from; None: the run starts from the beginning."""
+        return self.state if self.resume and self.state is not None and self.state.exists() else None
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where a single process trains; `cuda` where there is no GPU is the CPU."""
+        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
 
 def train(
     model: CodebookTransformer,
@@ -125,8 +135,8 @@ def train(
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.lr, betas=(0.9, 0.98))
     start = 0
     identity = repr(recipe)
-    if run.resume and state is not None and state.exists():
-        start = _restore(state, identity, model, optimizer)
+    if run.saved is not None:
+        start = _restore(run.saved, identity, model, optimizer)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     generator = torch.Generator(accelerator.device)
     losses = torch.full((recipe.steps,), math.nan, device=accelerator.device)
@@ -145,9 +155,8 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         done = step + 1
-        losses[step] = (
-            loss.detach()
-        )  # not a list of tensors: those would keep the memory between them from being used again
+        # not a list of tensors: those would keep the memory between them from being used again
+        losses[step] = loss.detach()
         if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 0.9:
             reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
         if done % 50 == 0 or done == recipe.steps:

@@ -44,8 +44,8 @@ def train_codebooks(
     torch.manual_seed(run.seed)
     plain = load_checkpoint(base).model
     model = CodebookTransformer(plain, placements)
-    if not (run.resume and run.state is not None and run.state.exists()):
-        model.to("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
+    if run.saved is None:
+        model.to(run.torch_device)
         initialize(model, batch, how, seed=run.seed, progress=run.progress)
     teacher = load_checkpoint(base).to(model.model.device) if recipe.distill else None
     train(model, batch, recipe, run.seed + 1, run, teacher)

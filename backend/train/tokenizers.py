@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from backend.analysis.usage import utilization_ceiling
 from backend.errors import TrainingError, UsageError
 from backend.nn.image_net import Encoder, NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
@@ -199,10 +200,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
     """
     if recipe.method == "lc" and recipe.features not in ("autoencoder", "random"):
         read_features(Path(recipe.features), recipe.codes, run.seed)  # before anything takes long
-    device = torch.device("cuda" if run.device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = run.torch_device
     pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress)
-    going_on = run.resume and run.state is not None and run.state.exists()
-    state = read_state(run.state, _identity(recipe, run)) if going_on and run.state is not None else {}
+    state = read_state(run.saved, _identity(recipe, run)) if run.saved is not None else {}
     features, extractor = _features(recipe, run, pool, state)
     torch.manual_seed(run.seed)
     learner = Learner(recipe, features).to(device)
@@ -311,7 +311,7 @@ def _point(step: int, window: Tensor, tokens: int, codes: int, error: float, sec
     return {
         "step": step,
         "utilization": round(used / codes, 6),
-        "ceiling": round(-math.expm1(-counted / codes), 6),
+        "ceiling": round(float(utilization_ceiling(counted, codes)), 6),
         "tokens": counted,
         "error": round(error, 6),
         "seconds": round(seconds, 1),

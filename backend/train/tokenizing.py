@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.data import open_corpus
-from backend.data.bpe import train_tokenizer
+from backend.data.bpe import TOKENIZER, train_tokenizer
 from backend.errors import BadInput
 
 CHARACTERS = 6_000_000  # more text hardly changes a vocabulary of some thousand tokens
@@ -40,4 +40,4 @@ def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path) -
                 return
 
     folder.mkdir(parents=True, exist_ok=True)
-    train_tokenizer(texts(), vocabulary).save(str(folder / "tokenizer.json"))
+    train_tokenizer(texts(), vocabulary).save(str(folder / TOKENIZER))
