@@ -6,7 +6,8 @@ tokenizer's latents than CLIP's would be, and are told apart from them in every 
 features come from a file.
 
 A random selection of latents is used too unevenly: T tokens reached less than T / (K + T) of the codes, as if their shares
-were spread exponentially (of 102,400 codes 83.1 % at T = 5 K, 94.7 % at 32 K). Two rounds of k-means even that out.
+were spread exponentially (of 102,400 codes 83.1 % at T = 5 K, 94.7 % at 32 K). With two rounds of k-means they reached 85.5 %
+and 96.8 %.
 """
 
 from __future__ import annotations
