@@ -19,8 +19,10 @@ from backend.commands.command import (
     clean,
     counting,
     existing_file,
+    given_path,
     positive,
     table,
+    temperature,
 )
 from backend.commands.pictures import encode_pictures
 from backend.files import replacing
@@ -36,16 +38,24 @@ if TYPE_CHECKING:
 def _encode_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
-    given.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
+    given.add_argument("--tokens", type=given_path, metavar="FILE.npy", help="token ids, int64 [item, position]")
     given.add_argument(
-        "--images", nargs="+", metavar="PATH", help="image files, folders, or float32 [n, 3, height, width] (.npy)"
+        "--text", type=given_path, metavar="FILE", help="one item a line, read as the model's data set writes it"
+    )
+    given.add_argument(
+        "--images",
+        type=given_path,
+        nargs="+",
+        metavar="PATH",
+        help="image files, folders, or float32 [n, 3, height, width] (.npy)",
     )
     parser.add_argument(
         "--size", type=positive, default=0, metavar="PIXELS", help="a side of the pictures of files (as trained)"
     )
     add_edit(parser, required=False)
-    parser.add_argument("--out", required=True, metavar="FILE.npz", help="where codes, scores and logits go")
+    parser.add_argument(
+        "--out", type=given_path, required=True, metavar="FILE.npz", help="where codes, scores and logits go"
+    )
 
 
 def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
@@ -58,6 +68,8 @@ def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     out = Path(options.out).expanduser()
     if not out.parent.is_dir():
         raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
+    if out.is_dir():
+        raise BadInput(f"{out} is a folder. Give --out a file in it, e.g. {out / 'codes.npz'}.")
     family = open_family(catalog.find(options.model, options.data_dir), options.data_dir)
     wanted, what = ("decode", "pictures") if options.images else ("logits", "text")
     if wanted not in family.capabilities:
@@ -95,7 +107,7 @@ def _from_tokens(path: str, family: Any) -> list[Item]:
 
     file = existing_file(path, "token ids")
     try:
-        ids = np.load(file, allow_pickle=False)
+        ids = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: what claims more than it holds is refused
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"{path} is no numpy file of plain numbers. Save token ids with numpy.save, int64.") from error
     if not isinstance(ids, np.ndarray) or ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[1] == 0:
@@ -251,7 +263,7 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-new-tokens", type=positive, default=60, metavar="N", help="length of a continuation (60)"
     )
-    parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most likely token (1)")
+    parser.add_argument("--temperature", type=temperature, default=1.0, help="0 takes the most likely token (1)")
     parser.add_argument("--top-k", type=positive, metavar="N", help="only so many of the most likely tokens")
 
 

@@ -215,6 +215,7 @@ an edit is SITE:CODE, with more behind it where it is needed:
   L1.mlp:41:ban             never chosen; the next best code is
   L1.mlp:41:zero            its slot is left empty where it would be chosen
   L1.mlp:41@3,5..9          at these positions only, from 0 (-1: the prompt's last); @prompt, @generated, @all (all)
+  L1.mlp:41@generated:40    at the first 40 new tokens only
   L1.mlp:41#0               in this one of the k slots"""
 
 
@@ -253,6 +254,13 @@ def chosen_device(asked: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
+def given_path(text: str) -> str:
+    """Argument type: a path or an address; an empty one, which would mean the working directory, is a slip."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, but names a file or a folder")
+    return text
+
+
 def positive(text: str) -> int:
     """Argument type: a whole number of at least 1."""
     return _at_least(text, 1)
@@ -261,6 +269,17 @@ def positive(text: str) -> int:
 def counting(text: str) -> int:
     """Argument type: a whole number of at least 0; seeds too."""
     return _at_least(text, 0)
+
+
+def temperature(text: str) -> float:
+    """Argument type: 0 to 100, as of `Sampling`."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no temperature: it must be a number from 0 to 100")
+    return number
 
 
 def _at_least(text: str, low: int) -> int:

@@ -50,9 +50,9 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     found = translate(state, RULES, file)
     table = found.take(EMBEDDING)
     said = list(warnings)
-    if table.shape[-1] > 4 * _OWN_DIM:
+    if table.ndim == 2 and table.shape[1] > 4 * _OWN_DIM:
         said.append(
-            f"Codes have {table.shape[-1]} values, LlamaGen's own {_OWN_DIM}: they are normalised as LlamaGen does. "
+            f"Codes have {table.shape[1]} values, LlamaGen's own {_OWN_DIM}: they are normalised as LlamaGen does. "
             "If this is an FVQ tokenizer, import it with the format fvq instead."
         )
     return assemble(found, table, normalized=True, claims=claims, warnings=said)

@@ -127,17 +127,24 @@ def test_encode_refuses_what_it_cannot_read(
     for name, array in bad.items():
         np.save(tmp_path / f"{name}.npy", array)
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "claims.npy", np.zeros((1, 99), int))
+    small = (tmp_path / "claims.npy").read_bytes()
+    (tmp_path / "claims.npy").write_bytes(small.replace(b"(1, 99), }          ", b"(1, 999999999999), }"))
     assert "whole numbers" in tried("--tokens", tmp_path / "float.npy")
     assert "[item, position]" in tried("--tokens", tmp_path / "flat.npy")
     assert "0 to 10" in tried("--tokens", tmp_path / "big.npy")
     assert "too many" in tried("--tokens", tmp_path / "long.npy")
     assert "plain numbers" in tried("--tokens", tmp_path / "objects.npy")
+    assert "plain numbers" in tried("--tokens", tmp_path / "claims.npy")
     assert "no file" in tried("--tokens", tmp_path / "missing.npy")
     (tmp_path / "walk.txt").write_text("1 2\n3 \x1b[31mx\n")
     said = tried("--text", tmp_path / "walk.txt")
     assert "line 2" in said and "\x1b" not in said
     (tmp_path / "walk.txt").write_text("1 2\n")
     assert "not an edit" in tried("--text", tmp_path / "walk.txt", "--edit", "L1.mlp")
+    (tmp_path / "o.npz").mkdir()
+    assert "is a folder" in tried("--text", tmp_path / "walk.txt")
+    (tmp_path / "o.npz").rmdir()
     assert "codes 0 to 29" in tried("--text", tmp_path / "walk.txt", "--edit", "L1.mlp:30")
     assert not (tmp_path / "o.npz").exists()
 
@@ -263,6 +270,36 @@ def test_every_command_explains_itself_with_an_example(capsys: pytest.CaptureFix
 )
 def test_wrong_usage_exits_with_2_and_says_why(arguments: Sequence[str], tmp_path: Path, capsys: Any) -> None:
     assert "usage:" in refused(capsys, 2, *arguments, data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "text", "--text", ""),
+        ("train", "folder", "--images", " "),
+        ("import", "huggingface", ""),
+        ("import", "llamagen", "a.pt", "--base", ""),
+        ("encode", "m", "--images", "", "--out", "o.npz"),
+        ("compare", "m", "--images", "a.png", ""),
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(arguments: Sequence[str], tmp_path: Path, capsys: Any) -> None:
+    assert "it is empty" in refused(capsys, 2, *arguments, data=tmp_path)
+
+
+@pytest.mark.parametrize("number", ["-1", "nan", "inf", "hot"])
+def test_a_temperature_that_is_none_is_wrong_usage(number: str, tmp_path: Path, capsys: Any) -> None:
+    for asked in (("find-topic-codes", "m", "topic", "sea"), ("steer", "m", "--prompt", "a", "--edit", "L0.mlp:1")):
+        assert "temperature" in refused(capsys, 2, *asked, "--temperature", number, data=tmp_path)
+
+
+def test_too_little_memory_is_said(tmp_path: Path, capsys: Any) -> None:
+    arguments = ("train", "scenes", "--method", "vq", "--codes", str(10**12), "--steps", "1", "--batch", "1")
+    assert "not enough memory" in refused(capsys, 1, *arguments, "--pool", "1", data=tmp_path)
+
+
+def test_an_endless_learning_rate_is_wrong_usage(tmp_path: Path, capsys: Any) -> None:
+    assert "learning rate" in refused(capsys, 2, "train", "scenes", "--lr", "inf", data=tmp_path)
 
 
 def test_the_data_directory_may_stand_before_or_behind_the_command(

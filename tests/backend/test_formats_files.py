@@ -167,6 +167,9 @@ def test_a_language_model_with_missing_weights_or_another_s_configuration_is_ref
     (tmp_path / "a" / "config.json").write_text('{"model_type": "no-such-model"}')
     with pytest.raises(CheckpointError, match="no-such-model"):
         import_checkpoint("huggingface", tmp_path / "a", tmp_path / "data")
+    (tmp_path / "a" / "config.json").write_text('{"model_type": "gpt2", "n_embd": "x"}')
+    with pytest.raises(CheckpointError, match="n_embd"):
+        import_checkpoint("huggingface", tmp_path / "a", tmp_path / "data")
     (tmp_path / "a" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="config.json"):
         import_checkpoint("huggingface", tmp_path / "a", tmp_path / "data")
