@@ -268,6 +268,7 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
     from backend.data.seeds import HELD_OUT_SEED
     from backend.errors import BadInput
     from backend.families.checkpoint import tokenizer_in
+    from backend.files import write_atomically
     from backend.train.tokenizing import make_tokenizer
 
     file = plan.folder / "options.json"
@@ -301,7 +302,7 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
         origin = catalog.checkpoint_folder(catalog.find(plan.origin, options.data_dir), options.data_dir)
         for name, content in tokenizer_in(origin).items():
             (plan.folder / name).write_bytes(content)
-    file.write_text(json.dumps(_identity(options), indent=1) + "\n", encoding="utf-8")
+    write_atomically(file, json.dumps(_identity(options), indent=1) + "\n")
 
 
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:

@@ -39,9 +39,9 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     """
     file = find_file(path)
     claims = read_claims(path, base, expect="codebook_size")
-    if claims.get("codebook_l2_norm") is False:
+    if (claimed := claims.get("codebook_l2_norm")) not in (None, True):
         raise CheckpointError(
-            f"The configuration of {file} says codebook_l2_norm false; LlamaGen's codes are normalised. "
+            f"The configuration of {file} says codebook_l2_norm {str(claimed)[:20]}; LlamaGen's codes are normalised. "
             "Import it with the format fvq, which has the same names and no normalisation."
         )
     state, warnings = read_state(file)

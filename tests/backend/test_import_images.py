@@ -226,6 +226,10 @@ def test_the_normalisation_of_llamagen_and_fvq_is_not_mixed_up(tmp_path: Path) -
         assert read(right, path, base).normalized is value
         with pytest.raises(CheckpointError, match=f"format {right}"):
             read(wrong, tmp_path)
+    for value, wrong in (("true", "fvq"), ("false", "llamagen"), (0, "llamagen"), (1, "fvq")):
+        base.write_text(json.dumps({"codebook_l2_norm": value}))
+        with pytest.raises(CheckpointError, match="codebook_l2_norm"):
+            read(wrong, path, base)
     torch.save({"model": llamagen_state(replace(SMALL, code_dim=256))}, tmp_path / "wide.pt")
     assert any("format fvq" in warning for warning in read("llamagen", tmp_path / "wide.pt").warnings)
 
@@ -321,6 +325,9 @@ def bridge(width: int = 16, patch: int = 2, dim: int = 6) -> dict[str, torch.Ten
         (64, {"blocks.0.attn.qkv.weight": torch.ones(40, 16)}, "cannot be computed"),
         (64, {"blocks.0.adaLN_modulation.1.weight": torch.ones(96, 16)}, "no known part"),
         (64, {"final_layer.linear.bias": torch.full((24,), torch.inf)}, "not finite"),
+        (64, {"final_layer.linear.bias": torch.tensor(2.0)}, "final_layer.linear.bias"),
+        (64, {"pos_embed": torch.tensor(2.0)}, "pos_embed"),
+        (64, {"x_embedder.proj.weight": torch.tensor(2.0)}, "cannot be computed"),
     ],
 )
 def test_a_bridge_that_does_not_fit_is_refused(codes: int, change: Any, match: str, tmp_path: Path) -> None:
