@@ -20,6 +20,7 @@ from backend.commands.command import (
     counting,
     existing_file,
     given_path,
+    new_file,
     positive,
     table,
     temperature,
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
 def _encode_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--tokens", type=given_path, metavar="FILE.npy", help="token ids, int64 [item, position]")
-    given.add_argument(
-        "--text", type=given_path, metavar="FILE", help="one item a line, read as the model's data set writes it"
-    )
+    given.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
+    given.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
     given.add_argument(
         "--images",
         type=given_path,
@@ -53,23 +52,17 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
         "--size", type=positive, default=0, metavar="PIXELS", help="a side of the pictures of files (as trained)"
     )
     add_edit(parser, required=False)
-    parser.add_argument(
-        "--out", type=given_path, required=True, metavar="FILE.npz", help="where codes, scores and logits go"
-    )
+    parser.add_argument("--out", required=True, metavar="FILE.npz", help="where codes, scores and logits go")
 
 
 def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend import catalog
-    from backend.errors import BadInput, Unsupported
+    from backend.errors import Unsupported
     from backend.families import open_family
     from backend.types import Edit
 
     edits = [Edit.parse(text) for text in options.edit]
-    out = Path(options.out).expanduser()
-    if not out.parent.is_dir():
-        raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
-    if out.is_dir():
-        raise BadInput(f"{out} is a folder. Give --out a file in it, e.g. {out / 'codes.npz'}.")
+    out = new_file(options.out)
     family = open_family(catalog.find(options.model, options.data_dir), options.data_dir)
     wanted, what = ("decode", "pictures") if options.images else ("logits", "text")
     if wanted not in family.capabilities:

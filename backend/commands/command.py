@@ -292,6 +292,24 @@ def _at_least(text: str, low: int) -> int:
     return number
 
 
+def new_file(path: str) -> Path:
+    """Where a person wants something written.
+
+    Raises:
+        BadInput: it is a folder, or in one that is not there.
+    """
+    from backend.errors import BadInput
+
+    out = Path(path).expanduser()
+    if out.is_dir():
+        raise BadInput(
+            f"{path or '(nothing)'} is a folder and no file to write to. Give a file, e.g. {out / 'codes.npz'}."
+        )
+    if not out.parent.is_dir():
+        raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
+    return out
+
+
 def existing_file(path: str, what: str) -> Path:
     """A file that a person named.
 

@@ -25,11 +25,10 @@ from backend.commands.command import (
     counting,
     everywhere,
     examples,
-    given_path,
     metric_table,
     positive,
 )
-from backend.commands.plans import KINDS, Kind, Plan, make_plan
+from backend.commands.plans import KINDS, Kind, Plan, check_measurable, make_plan
 
 if TYPE_CHECKING:
     from backend.nn.insertion import CodebookTransformer
@@ -178,7 +177,6 @@ def _text_options(parser: argparse.ArgumentParser, recipe: str) -> None:
     if recipe == "text":
         text.add_argument(
             "--text",
-            type=given_path,
             required=True,
             metavar="FILE|DIR|hf:NAME",
             help="txt, jsonl or parquet files, or a Hugging Face data set such as hf:roneneldan/TinyStories",
@@ -264,8 +262,6 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
 def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
     """Make the run's folder, tokenizer included, or check that it is the same run that is to go on."""
     from backend import catalog
-    from backend.data import open_corpus
-    from backend.data.seeds import HELD_OUT_SEED
     from backend.errors import BadInput
     from backend.families.checkpoint import tokenizer_in
     from backend.files import write_atomically
@@ -287,11 +283,7 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
         raise BadInput(
             f"There is a model {taken[0]!r} already. Give another with --name, or --overwrite to replace it."
         )
-    if options.evaluate and options.recipe == "text" and open_corpus(plan.dataset).count(HELD_OUT_SEED) == 0:
-        raise BadInput(
-            f"{options.text} is a single document, so nothing of it can be held out to measure on. Cut it with --split "
-            "lines or paragraphs, give more text, or leave measuring out with --evaluate 0."
-        )
+    check_measurable(plan, options)
     shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True)
     if plan.vocabulary:

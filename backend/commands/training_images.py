@@ -138,6 +138,8 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
     from backend.nn.bridge import codes_a_token
     from backend.train.tokenizers import TokenizerRecipe
 
+    if options.images and options.data_set not in (None, "folder"):
+        raise UsageError(f"--images and --data-set {options.data_set} name different pictures. Leave one out.")
     source = "folder" if options.images else options.data_set or options.recipe
     dataset: dict[str, Any] = {"name": source, "size": options.size}
     if source == "folder":

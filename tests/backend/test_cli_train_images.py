@@ -46,6 +46,7 @@ def test_a_person_s_own_pictures_are_trained_on(data, tmp_path, capsys):
         (("--method", "fsq", "--codes", "7"), "FSQ has a table of"),
         (("--size", "30"), "cannot be cut into cells"),
         (("--width", "9"), "multiple of 8"),
+        (("--data-set", "photos", "--images", "."), "different pictures"),
         (("--method", "lc", "--features", "nowhere.npy"), "nowhere.npy"),
     ],
 )
