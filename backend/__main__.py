@@ -20,7 +20,7 @@ from types import FrameType
 from backend.commands import COMMANDS
 from backend.commands.command import Bar, Command, clean, everywhere, examples, plain
 from backend.errors import CodescopeError, UsageError
-from backend.files import is_disk_full
+from backend.files import is_disk_full, is_out_of_memory
 
 DEBUG_VARIABLE = "CODESCOPE_DEBUG"
 _FIRST_STEPS = """\
@@ -66,6 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 bar,
                 f"There is no room left on the disk for what {command.name} writes. Free some and run it again to go on "
                 "(train: with --resume).",
+                1,
+            )
+        if is_out_of_memory(error):
+            return _failed(
+                bar,
+                f"There is not enough memory for what {command.name} was asked. Ask for fewer codes, smaller pictures, or "
+                "a smaller batch or model.",
                 1,
             )
         said = clean(f"{type(error).__name__}: {error}")

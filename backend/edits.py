@@ -24,8 +24,8 @@ class Edit:
             leaves an empty slot where it was chosen (a zero vector that still counts in a mean over k codes);
             `blend` moves the layer's output from what was chosen towards the code: `(1 - s) * chosen + s * code`.
         strength: s of `blend`, 0 to 1.5; `force` is blend at 1, with the ids changed too.
-        where: `all`, `prompt`, `generated`, `generated:N` (the first N new tokens), or a tuple of positions counted from
-            the first token; negative ones count from the end of the prompt (-1 is its last token).
+        where: `all`, `prompt`, `generated`, `generated:N` (the first N new tokens, at least 1), or a tuple of positions
+            counted from the first token; negative ones count from the end of the prompt (-1 is its last token).
         slot: which of the k slots is replaced; None replaces all.
     """
 
@@ -83,7 +83,7 @@ class Edit:
             BadInput: the text has another form, or the strength is out of range.
         """
         match = re.fullmatch(
-            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|[0-9.]{1,12}))?(?:@(generated:\d{1,7}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
+            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|[0-9.]{1,12}))?(?:@(generated:[1-9]\d{0,6}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
             text.strip(),
             re.ASCII,
         )
@@ -145,7 +145,7 @@ def first_generated(where: Where) -> int | None:
 
 
 def _parse_where(text: str) -> Where:
-    if text in ("all", "prompt") or re.fullmatch(r"generated(:\d{1,7})?", text):
+    if text in ("all", "prompt") or re.fullmatch(r"generated(:[1-9]\d{0,6})?", text):
         return text
     positions: list[int] = []
     for part in text.split(","):

@@ -31,6 +31,15 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, means that there is no memory for what was asked."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file to write to, which takes the place of `path` at the end of the `with`; after an error it is removed."""

@@ -246,7 +246,7 @@ def _text(config: PretrainedConfig, tokenizer: Path, text: str | None) -> tuple[
 def _transitions(file: Path) -> np.ndarray:
     """bool `[N, N]` from a file of transition probabilities; objects in it are refused, not run."""
     try:
-        table = np.load(file, allow_pickle=False)
+        table = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: what claims more than it holds is refused
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{file} is no plain numpy array ({error}). Delete it or get it again.") from error
     if (

@@ -19,8 +19,11 @@ from backend.commands.command import (
     clean,
     counting,
     existing_file,
+    given_path,
+    new_file,
     positive,
     table,
+    temperature,
 )
 from backend.commands.pictures import encode_pictures
 from backend.files import replacing
@@ -39,7 +42,11 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
     given.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
     given.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
     given.add_argument(
-        "--images", nargs="+", metavar="PATH", help="image files, folders, or float32 [n, 3, height, width] (.npy)"
+        "--images",
+        type=given_path,
+        nargs="+",
+        metavar="PATH",
+        help="image files, folders, or float32 [n, 3, height, width] (.npy)",
     )
     parser.add_argument(
         "--size", type=positive, default=0, metavar="PIXELS", help="a side of the pictures of files (as trained)"
@@ -50,14 +57,12 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
 
 def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend import catalog
-    from backend.errors import BadInput, Unsupported
+    from backend.errors import Unsupported
     from backend.families import open_family
     from backend.types import Edit
 
     edits = [Edit.parse(text) for text in options.edit]
-    out = Path(options.out).expanduser()
-    if not out.parent.is_dir():
-        raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
+    out = new_file(options.out)
     family = open_family(catalog.find(options.model, options.data_dir), options.data_dir)
     wanted, what = ("decode", "pictures") if options.images else ("logits", "text")
     if wanted not in family.capabilities:
@@ -95,7 +100,7 @@ def _from_tokens(path: str, family: Any) -> list[Item]:
 
     file = existing_file(path, "token ids")
     try:
-        ids = np.load(file, allow_pickle=False)
+        ids = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: what claims more than it holds is refused
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"{path} is no numpy file of plain numbers. Save token ids with numpy.save, int64.") from error
     if not isinstance(ids, np.ndarray) or ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[1] == 0:
@@ -251,7 +256,7 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-new-tokens", type=positive, default=60, metavar="N", help="length of a continuation (60)"
     )
-    parser.add_argument("--temperature", type=float, default=1.0, help="0 takes the most likely token (1)")
+    parser.add_argument("--temperature", type=temperature, default=1.0, help="0 takes the most likely token (1)")
     parser.add_argument("--top-k", type=positive, metavar="N", help="only so many of the most likely tokens")
 
 

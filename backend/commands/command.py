@@ -254,6 +254,13 @@ def chosen_device(asked: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
+def given_path(text: str) -> str:
+    """Argument type: a path or an address; an empty one, which would mean the working directory, is a slip."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, but names a file or a folder")
+    return text
+
+
 def positive(text: str) -> int:
     """Argument type: a whole number of at least 1."""
     return _at_least(text, 1)
@@ -264,6 +271,17 @@ def counting(text: str) -> int:
     return _at_least(text, 0)
 
 
+def temperature(text: str) -> float:
+    """Argument type: 0 to 100, as of `Sampling`."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no temperature: it must be a number from 0 to 100")
+    return number
+
+
 def _at_least(text: str, low: int) -> int:
     try:
         number = int(text)
@@ -272,6 +290,24 @@ def _at_least(text: str, low: int) -> int:
     if not low <= number <= MOST:
         raise argparse.ArgumentTypeError(f"{text[:40]} is out of range: it must be from {low} to {MOST}")
     return number
+
+
+def new_file(path: str) -> Path:
+    """Where a person wants something written.
+
+    Raises:
+        BadInput: it is a folder, or in one that is not there.
+    """
+    from backend.errors import BadInput
+
+    out = Path(path).expanduser()
+    if out.is_dir():
+        raise BadInput(
+            f"{path or '(nothing)'} is a folder and no file to write to. Give a file, e.g. {out / 'codes.npz'}."
+        )
+    if not out.parent.is_dir():
+        raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
+    return out
 
 
 def existing_file(path: str, what: str) -> Path:

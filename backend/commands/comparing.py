@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from backend.commands.command import Answer, Command, Progress, positive, table
+from backend.commands.command import Answer, Command, Progress, given_path, positive, table
 
 COLUMNS = (
     "model psnr psnr_std ssim feature_distance utilization ceiling perplexity tokens_counted bits_per_pixel "
@@ -17,6 +17,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument(
         "--images",
+        type=given_path,
         nargs="+",
         metavar="PATH",
         help="image files, folders or Parquet tables, or one float32 array (.npy)",
@@ -29,7 +30,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=0,
         metavar="PIXELS",
-        help="a side; files are cut to their middle square (as trained)",
+        help="a side, less what no cell fits into; files are cut to their middle square (as trained)",
     )
 
 
@@ -37,6 +38,7 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
     import numpy as np
 
     from backend.commands.pictures import Given, read_given
+    from backend.errors import UsageError
     from backend.explorer import Explorer
     from backend.image_compare import DEFINITIONS, common_size, compare, image_tokenizer, picture_table
 
@@ -46,6 +48,8 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
         progress(f"loading {name}", 0, 0)
         tokenizers.append(image_tokenizer(explorer, name))
     if options.held_out:
+        if options.size:
+            raise UsageError("Held-out pictures have the size of their data set: leave --size out, or give --images.")
         items = tokenizers[0].held_out(0, options.held_out)
         given = Given(np.stack([item.payload for item in items]), [f"held-out {item.index}" for item in items], [])
     else:

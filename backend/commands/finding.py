@@ -6,7 +6,17 @@ import argparse
 import shlex
 
 from backend.commands.asking import language_model
-from backend.commands.command import EDITS, Answer, Command, Progress, add_model, counting, positive, table
+from backend.commands.command import (
+    EDITS,
+    Answer,
+    Command,
+    Progress,
+    add_model,
+    counting,
+    positive,
+    table,
+    temperature,
+)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +42,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         "--new-tokens", type=positive, metavar="N", help="of each sample (200 for stories, else 40 or 60)"
     )
     parser.add_argument(
-        "--temperature", type=float, metavar="T", help="of each sample (0.7 where text can be judged, else 1)"
+        "--temperature", type=temperature, metavar="T", help="of each sample (0.7 where text can be judged, else 1)"
     )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the samples (0)")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from backend.commands.command import Answer, Command, Progress, clean
+from backend.commands.command import Answer, Command, Progress, clean, given_path
 
 # `backend.importing.FORMATS` without importing it, which takes seconds
 FORMATS = ("codebook-features", "huggingface", "llamagen", "fvq", "vqgan-lc", "taming", "diffusers")
@@ -14,17 +14,26 @@ FORMATS = ("codebook-features", "huggingface", "llamagen", "fvq", "vqgan-lc", "t
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}")
     parser.add_argument(
-        "path", metavar="PATH", help="the checkpoint's folder or file; or hf:owner/name[:file], on the hub"
+        "path",
+        type=given_path,
+        metavar="PATH",
+        help="the checkpoint's folder or file; or hf:owner/name[:file], on the hub",
     )
     parser.add_argument(
         "--base",
+        type=given_path,
         metavar="CONFIG",
         help="configuration of the model that the codebooks were put into, or that an image tokenizer was trained with",
     )
     parser.add_argument("--name", metavar="N", help="name of the new model (made from the path)")
-    parser.add_argument("--images", metavar="PATH", help="pictures that an image tokenizer is shown (our scenes)")
     parser.add_argument(
-        "--text", metavar="FILE|DIR|hf:NAME", help="text that a language model with a tokenizer is shown (our stories)"
+        "--images", type=given_path, metavar="PATH", help="pictures that an image tokenizer is shown (our scenes)"
+    )
+    parser.add_argument(
+        "--text",
+        type=given_path,
+        metavar="FILE|DIR|hf:NAME",
+        help="text that a language model with a tokenizer is shown (our stories)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
 

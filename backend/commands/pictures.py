@@ -60,13 +60,14 @@ def _read_array(path: str) -> np.ndarray:
     from backend.errors import BadInput
 
     try:
-        pixels = np.load(existing_file(path, "pictures"), allow_pickle=False)
+        # mapped, not read: a file that claims more than it holds is refused at once
+        pixels = np.load(existing_file(path, "pictures"), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"{path} is no numpy file of plain numbers. Save pictures with numpy.save, float32.") from error
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype.kind != "f":
         what = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else "several arrays"
         raise BadInput(f"{path} holds {what}. Pictures must be float32 [n, 3, height, width] in [-1, 1].")
-    if not len(pixels) or not np.isfinite(pixels).all() or np.abs(pixels).max() > 1.001:
+    if not pixels.size or not np.isfinite(pixels).all() or np.abs(pixels).max() > 1.001:
         raise BadInput(f"{path} must hold at least one picture, with values from -1 to 1 (0 to 255 is x / 127.5 - 1).")
     return pixels.astype(np.float32)
 

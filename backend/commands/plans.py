@@ -231,6 +231,8 @@ def _text(options: argparse.Namespace, origin: ModelSpec | None) -> Mapping[str,
     if settings["length"] < 8:
         raise BadInput(f"Rows of {settings['length']} tokens are too short to learn from. Give --length 8 or more.")
     if options.recipe == "text":
+        if not options.text.strip():
+            raise BadInput("Which text? --text names it, and it is empty. Give a file, a folder, or hf:owner/name.")
         settings["path"] = options.text
         if not options.text.startswith("hf:"):
             path = Path(options.text).expanduser().resolve()
@@ -311,3 +313,20 @@ def _name(options: argparse.Namespace, places: list[str], dataset: Mapping[str, 
     name = "-".join(parts)
     shipped = {path.stem for path in catalog.SHIPPED.glob("*.toml")}
     return name if name not in shipped or options.overwrite else f"{name}-mine"
+
+
+def check_measurable(plan: Plan, options: argparse.Namespace) -> None:
+    """What is measured at the end must be there at the beginning.
+
+    Raises:
+        BadInput: the text is a single document, and it is to be measured.
+    """
+    from backend.data import open_corpus
+    from backend.data.seeds import HELD_OUT_SEED
+    from backend.errors import BadInput
+
+    if options.evaluate and options.recipe == "text" and open_corpus(plan.dataset).count(HELD_OUT_SEED) == 0:
+        raise BadInput(
+            f"{options.text} is a single document, so nothing of it can be held out to measure on. Cut it with --split "
+            "lines or paragraphs, give more text, or leave measuring out with --evaluate 0."
+        )

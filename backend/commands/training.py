@@ -28,7 +28,7 @@ from backend.commands.command import (
     metric_table,
     positive,
 )
-from backend.commands.plans import KINDS, Kind, Plan, make_plan
+from backend.commands.plans import KINDS, Kind, Plan, check_measurable, make_plan
 
 if TYPE_CHECKING:
     from backend.nn.insertion import CodebookTransformer
@@ -264,6 +264,7 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
     from backend import catalog
     from backend.errors import BadInput
     from backend.families.checkpoint import tokenizer_in
+    from backend.files import write_atomically
     from backend.train.tokenizing import make_tokenizer
 
     file = plan.folder / "options.json"
@@ -282,6 +283,7 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
         raise BadInput(
             f"There is a model {taken[0]!r} already. Give another with --name, or --overwrite to replace it."
         )
+    check_measurable(plan, options)
     shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True)
     if plan.vocabulary:
@@ -292,7 +294,7 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
         origin = catalog.checkpoint_folder(catalog.find(plan.origin, options.data_dir), options.data_dir)
         for name, content in tokenizer_in(origin).items():
             (plan.folder / name).write_bytes(content)
-    file.write_text(json.dumps(_identity(options), indent=1) + "\n", encoding="utf-8")
+    write_atomically(file, json.dumps(_identity(options), indent=1) + "\n")
 
 
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:

@@ -13,7 +13,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.commands.command import Answer, Progress, add_device, chosen_device, counting, metric_table, positive
+from backend.commands.command import (
+    Answer,
+    Progress,
+    add_device,
+    chosen_device,
+    counting,
+    given_path,
+    metric_table,
+    positive,
+)
 
 if TYPE_CHECKING:
     from backend.train.tokenizers import TokenizerRecipe
@@ -47,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     codes.add_argument(
         "--features",
+        type=given_path,
         default="autoencoder",
         metavar="WHICH",
         help="lc: autoencoder (trained here), random, or a .npy file of your own [at least K, any] (autoencoder)",
@@ -55,7 +65,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     codes.add_argument("--no-zero-init", action="store_true", help="fvq: start the bridge's last layer at random")
     pictures = parser.add_argument_group("pictures")
     pictures.add_argument("--data-set", choices=tuple(RECIPES), help="other pictures than the recipe's name says")
-    pictures.add_argument("--images", metavar="FOLDER", help="your own: a folder, a picture or a Parquet file")
+    pictures.add_argument(
+        "--images", type=given_path, metavar="FOLDER", help="your own: a folder, a picture or a Parquet file"
+    )
     pictures.add_argument("--size", type=positive, default=32, metavar="PIXELS", help="one side (32)")
     pictures.add_argument("--pool", type=positive, default=20_000, metavar="N", help="drawn to train on (20000)")
     how = parser.add_argument_group("network and training")
@@ -81,20 +93,22 @@ def run(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.errors import BadInput
     from backend.families.checkpoint import write_card
     from backend.train.codebooks import Run
-    from backend.train.tokenizer_models import make_tokenizer_model, tokenizer_name, tokenizer_spec
+    from backend.train.tokenizer_models import make_tokenizer_model, tokenizer_name, tokenizer_spec, trained_with
 
     options.device = chosen_device(options.device)
     recipe = recipe_of(options)
-    name = catalog.check_name(options.name or tokenizer_name(recipe))
-    if name in catalog.models(options.data_dir) and not options.overwrite:
+    name = catalog.check_name(tokenizer_name(recipe) if options.name is None else options.name)
+    spec = tokenizer_spec(name, recipe, {})
+    same = trained_with(spec, recipe, options.seed, options.data_dir, half=options.half) is not None
+    measure_only = options.resume and same  # it was stopped while it was measured
+    if name in catalog.models(options.data_dir) and not options.overwrite and not measure_only:
         raise BadInput(f"There is a model {name!r} already. Give another with --name, or --overwrite to replace it.")
     work = catalog.inside(options.data_dir, Path("training") / name)
     if not options.resume:
         shutil.rmtree(work, ignore_errors=True)
     began = time.monotonic()
-    spec = tokenizer_spec(name, recipe, {})
     settings = Run(options.seed, options.device, resume=options.resume, progress=progress)
-    training = make_tokenizer_model(spec, recipe, settings, options.data_dir, half=options.half, again=True)
+    training = make_tokenizer_model(spec, recipe, settings, options.data_dir, half=options.half, again=not measure_only)
     folder = catalog.inside(options.data_dir, spec.checkpoint)
     metrics: dict[str, Any] = {}
     if options.evaluate:
@@ -124,6 +138,8 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
     from backend.nn.bridge import codes_a_token
     from backend.train.tokenizers import TokenizerRecipe
 
+    if options.images and options.data_set not in (None, "folder"):
+        raise UsageError(f"--images and --data-set {options.data_set} name different pictures. Leave one out.")
     source = "folder" if options.images else options.data_set or options.recipe
     dataset: dict[str, Any] = {"name": source, "size": options.size}
     if source == "folder":

@@ -98,10 +98,10 @@ def _files_below(folder: Path) -> Iterator[Path | Report]:
         for name in sorted(name for name in files if not name.startswith(".")):
             file = Path(place) / name
             shown = file.relative_to(folder).as_posix()
-            if not file.resolve().is_relative_to(inside):
-                yield Report(shown, "It is a link that leads out of the folder.", "skipped")
-            elif not file.is_file():
+            if not file.is_file():  # also a link that leads nowhere, or round in a circle
                 yield Report(shown, "It is no ordinary file.", "skipped")
+            elif not file.resolve().is_relative_to(inside):
+                yield Report(shown, "It is a link that leads out of the folder.", "skipped")
             else:
                 yield file
 

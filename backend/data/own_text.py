@@ -187,12 +187,14 @@ def _decode(data: bytes, path: Path, line: int) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        known = (
-            "It looks like UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "It may be Latin-1 or Windows-1252"
+        known, encoding = (
+            ("It looks like UTF-16", "UTF-16")
+            if data[:2] in (b"\xff\xfe", b"\xfe\xff")
+            else ("It may be Latin-1 or Windows-1252", "WINDOWS-1252")
         )
         raise BadInput(
             f"{path}, line {line}: byte 0x{data[error.start]:02x} (number {error.start + 1} of it) is not UTF-8. {known}: "
-            "convert the file, e.g. iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW."
+            f"convert the file, e.g. iconv -f {encoding} -t UTF-8 OLD > NEW."
         ) from error
 
 

@@ -45,7 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # endless digits are a ValueError, nesting a RecursionError
         raise CheckpointError(f"{path} cannot be read as JSON: {error}. Give a complete checkpoint folder.") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"{path} holds no JSON object, so it is no configuration.")
@@ -69,7 +69,7 @@ def read_config(path: Path) -> PretrainedConfig:
         raise CheckpointError(f"{file} names no model_type, so it is no Hugging Face configuration.")
     try:
         return AutoConfig.from_pretrained(str(file), local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except Exception as error:  # transformers and its checked data classes raise nearly anything
         raise CheckpointError(
             f"{file} (model_type {kind!r}) is no configuration that transformers knows: {error}"
         ) from error
@@ -131,8 +131,10 @@ def read_tensors(path: Path, keys: Sequence[str] = ("state_dict",)) -> tuple[dic
         raise CheckpointError(f"{path} holds no table of tensors but {type(content).__name__}.")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            what = getattr(value, "name", type(value).__name__)
+            what = getattr(value, "name", None) or type(value).__name__
             raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is no tensor but {what}. It is refused.")
+        if value.layout is not torch.strided or value.is_meta:
+            raise CheckpointError(f"{path}: the tensor {name[:80]!r} is sparse or has no values. Save it dense.")
     warnings = (
         [f"Left out objects of {', '.join(read.skipped)} in {path.name}; nothing of them was run."]
         if read.skipped

@@ -49,9 +49,9 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     """
     file = find_file(path)
     claims = read_claims(path, base, expect="codebook_size")
-    if claims.get("codebook_l2_norm") is True:
+    if (claimed := claims.get("codebook_l2_norm")) not in (None, False):
         raise CheckpointError(
-            f"The configuration of {file} says codebook_l2_norm true; FVQ's codes are not normalised. "
+            f"The configuration of {file} says codebook_l2_norm {str(claimed)[:20]}; FVQ's codes are not normalised. "
             "Import it with the format llamagen."
         )
     if claims.get("num_heads", _HEADS) != _HEADS:
@@ -72,7 +72,7 @@ def _fold(raw: Tensor, found: Translated) -> Tensor:
     bridge = {name.removeprefix(_BRIDGE): found.take(name) for name in list(found.rest) if name.startswith(_BRIDGE)}
     try:
         codes = _bridge(raw, bridge)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"The VQBridge of {found.source} (codes {tuple(raw.shape)}) cannot be computed: "
             f"{'there is no ' if isinstance(error, KeyError) else ''}{error}. The file is incomplete or of another form."
@@ -90,7 +90,10 @@ def _bridge(raw: Tensor, weights: dict[str, Tensor]) -> Tensor:
     x = conv2d(raw.T.reshape(1, dim, side, side), embed, weights.pop("x_embedder.proj.bias"), stride=patch)
     x = x.flatten(2).transpose(1, 2)  # [1, token, width]
     if "pos_embed" in weights:
-        x = x + weights.pop("pos_embed")
+        places = weights.pop("pos_embed")
+        if places.shape != x.shape:  # it would be spread over all of them
+            raise ValueError(f"pos_embed {tuple(places.shape)} is not {tuple(x.shape)}")
+        x = x + places
     # one class, or the last of many: the one that stands for "no class"
     label = weights.pop("y_embedder.embedding_table.weight", None)
     condition = None if label is None else silu(label[-1:])
@@ -131,4 +134,7 @@ def _norm(x: Tensor) -> Tensor:
 
 
 def _affine(x: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
-    return linear(x, weights.pop(f"{name}weight"), weights.pop(f"{name}bias"))
+    weight, bias = weights.pop(f"{name}weight"), weights.pop(f"{name}bias")
+    if bias.shape != weight.shape[:1]:  # a single number would be spread over all of them
+        raise ValueError(f"{name}bias {tuple(bias.shape)} does not fit {name}weight {tuple(weight.shape)}")
+    return linear(x, weight, bias)

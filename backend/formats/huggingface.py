@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from backend.errors import CheckpointError
 from backend.formats.checkpoints import Imported, read_config, read_weights
@@ -30,6 +31,7 @@ def read(path: Path, base: Path | None) -> Imported:
     try:
         with torch.device("meta"):  # only its class is wanted
             kind: Any = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+        disable_progress_bar()  # of its own, on stderr
         model, report = kind.from_pretrained(
             None,
             config=config,

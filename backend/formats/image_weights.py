@@ -83,10 +83,12 @@ def find_file(path: Path, skip: str = "") -> Path:
         skip: regular expression of names in a folder that are something else.
 
     Raises:
-        BadInput: the folder holds none, or several.
+        BadInput: the folder holds none, or several; or the path is something else, such as a pipe.
     """
     if path.is_file():
         return path
+    if not path.is_dir():
+        raise BadInput(f"{path} is neither a file nor a folder. Give the checkpoint's file.")
     found = sorted(f for f in path.iterdir() if f.suffix in SUFFIXES and not (skip and re.match(skip, f.name)))
     if len(found) != 1:
         names = ", ".join(f.name for f in found[:6]) or "none"
@@ -126,15 +128,16 @@ def check_tensor(name: str, tensor: Tensor, source: Path) -> Tensor:
     """The tensor as float32.
 
     Raises:
-        CheckpointError: no floating point numbers, infinite ones, or more of them than the file holds.
+        CheckpointError: no floating point numbers, infinite ones (as float32), or more of them than the file holds.
     """
     if not tensor.is_floating_point():
         raise CheckpointError(f"{source}: {name!r} holds {tensor.dtype}, not floating point numbers.")
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise CheckpointError(f"{source}: {name!r} claims {tuple(tensor.shape)}, more values than the file holds.")
-    if not tensor.isfinite().all():
+    numbers = tensor.detach().float().contiguous()
+    if not numbers.isfinite().all():
         raise CheckpointError(f"{source}: {name!r} holds values that are not finite. Training broke, or the file did.")
-    return tensor.detach().float().contiguous()
+    return numbers
 
 
 def assemble(
@@ -153,11 +156,10 @@ def assemble(
         CheckpointError: something is missing, left over, of another shape, or contradicts; it is named.
     """
     source = found.source
-    halves = {half: _half(found, half) for half in ("encoder", "decoder")}
     shapes = {name: _shape(found, f"{name}.weight", 4) for name in ("encoder.to_codes", "decoder.from_codes")}
     try:
         settings = VqganSettings(
-            **halves,
+            **{half: _half(found, half) for half in ("encoder", "decoder")},
             latent_channels=shapes["encoder.to_codes"][1],
             code_dim=shapes["encoder.to_codes"][0],
             image_channels=_shape(found, "encoder.conv_in.weight", 4)[1],

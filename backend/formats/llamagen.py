@@ -39,9 +39,9 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     """
     file = find_file(path)
     claims = read_claims(path, base, expect="codebook_size")
-    if claims.get("codebook_l2_norm") is False:
+    if (claimed := claims.get("codebook_l2_norm")) not in (None, True):
         raise CheckpointError(
-            f"The configuration of {file} says codebook_l2_norm false; LlamaGen's codes are normalised. "
+            f"The configuration of {file} says codebook_l2_norm {str(claimed)[:20]}; LlamaGen's codes are normalised. "
             "Import it with the format fvq, which has the same names and no normalisation."
         )
     state, warnings = read_state(file)
@@ -50,9 +50,9 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     found = translate(state, RULES, file)
     table = found.take(EMBEDDING)
     said = list(warnings)
-    if table.shape[-1] > 4 * _OWN_DIM:
+    if table.ndim == 2 and table.shape[1] > 4 * _OWN_DIM:
         said.append(
-            f"Codes have {table.shape[-1]} values, LlamaGen's own {_OWN_DIM}: they are normalised as LlamaGen does. "
+            f"Codes have {table.shape[1]} values, LlamaGen's own {_OWN_DIM}: they are normalised as LlamaGen does. "
             "If this is an FVQ tokenizer, import it with the format fvq instead."
         )
     return assemble(found, table, normalized=True, claims=claims, warnings=said)

@@ -125,11 +125,17 @@ def read_torch(path: Path) -> TorchFile:
 
 
 def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
-    """`torch.save` packs without compressing: what is compressed could unpack to any size."""
+    """`torch.save` packs without compressing: what is compressed could unpack to any size. Checksums must be right."""
     if packed := next((info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED), None):
         raise CheckpointError(
             f"{path}: {packed.filename!r} is compressed, which torch.save never does. It is refused; save it again."
         )
+    try:
+        damaged = archive.testzip()  # torch itself does not look
+    except zipfile.BadZipFile as error:
+        damaged = str(error)
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged: the checksum of {damaged!r} is wrong. Copy the file again.")
 
 
 def _read_archive(archive: zipfile.ZipFile, path: Path) -> TorchFile:

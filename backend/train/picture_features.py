@@ -96,9 +96,11 @@ def read_features(path: Path, count: int, seed: int) -> Tensor:
         BadInput: the file cannot be read, has another shape, or too few rows.
     """
     try:
-        rows = np.load(path, allow_pickle=False)
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: what claims more than it holds is refused
     except (OSError, ValueError, EOFError) as error:
         raise BadInput(f"{path} cannot be read as an array of features: {error}. Give a .npy file.") from error
+    if not isinstance(rows, np.ndarray):
+        raise BadInput(f"{path} holds several arrays. Give a .npy file with one.")
     if rows.ndim != 2 or rows.dtype.kind != "f" or len(rows) < count or not np.isfinite(rows).all():
         raise BadInput(
             f"{path} holds {rows.dtype} {rows.shape}; at least {count} rows of finite floating-point features are needed."

@@ -53,8 +53,19 @@ def read_state(path: Path, identity: str) -> dict[str, Any]:
 
 
 def read_log(file: Path | None) -> list[dict[str, Any]]:
-    """At most some `LOG_LINES` lines of a training log, the last one among them; empty where there is none."""
+    """At most some `LOG_LINES` lines of a training log, the last one among them; empty where there is none.
+
+    A run that was killed and went on from its last saved state has some steps twice: the later line counts. A line that
+    was cut off by a kill is left out.
+    """
     if file is None or not file.exists():
         return []
-    entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return entries[:: max(1, len(entries) // LOG_LINES)] + entries[-1:]
+    found: dict[int, dict[str, Any]] = {}
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            found[int(entry["step"])] = entry
+        except (ValueError, KeyError, TypeError):
+            continue
+    entries = [found[step] for step in sorted(found)]
+    return entries[: -1 : max(1, len(entries) // LOG_LINES)] + entries[-1:]

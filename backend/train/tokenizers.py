@@ -84,7 +84,8 @@ class TokenizerRecipe:
         """
         if self.method not in METHODS:
             raise UsageError(f"There is no method {self.method!r}. Known: {', '.join(METHODS)}.")
-        if min(self.codes, self.levels, self.steps, self.batch, self.pool) < 1 or self.dim < 0 or not self.lr > 0:
+        whole = min(self.codes, self.levels, self.steps, self.batch, self.pool) >= 1 and self.dim >= 0
+        if not whole or not 0 < self.lr < math.inf:
             raise UsageError("Codes, levels, steps, batch and pool must be at least 1 and the learning rate above 0.")
 
     @property

@@ -112,6 +112,36 @@ def test_wrong_usage_exits_with_2_and_says_why(arguments: Sequence[str], tmp_pat
     assert "usage:" in refused(capsys, 2, *arguments, data=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "text", "--text", ""),
+        ("train", "folder", "--images", " "),
+        ("import", "huggingface", ""),
+        ("import", "llamagen", "a.pt", "--base", ""),
+        ("encode", "m", "--images", "", "--out", "o.npz"),
+        ("compare", "m", "--images", "a.png", ""),
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(arguments: Sequence[str], tmp_path: Path, capsys: Any) -> None:
+    assert "it is empty" in refused(capsys, 2, *arguments, data=tmp_path)
+
+
+@pytest.mark.parametrize("number", ["-1", "nan", "inf", "hot"])
+def test_a_temperature_that_is_none_is_wrong_usage(number: str, tmp_path: Path, capsys: Any) -> None:
+    for asked in (("find-topic-codes", "m", "topic", "sea"), ("steer", "m", "--prompt", "a", "--edit", "L0.mlp:1")):
+        assert "temperature" in refused(capsys, 2, *asked, "--temperature", number, data=tmp_path)
+
+
+def test_too_little_memory_is_said(tmp_path: Path, capsys: Any) -> None:
+    arguments = ("train", "scenes", "--method", "vq", "--codes", str(10**12), "--steps", "1", "--batch", "1")
+    assert "not enough memory" in refused(capsys, 1, *arguments, "--pool", "1", data=tmp_path)
+
+
+def test_an_endless_learning_rate_is_wrong_usage(tmp_path: Path, capsys: Any) -> None:
+    assert "learning rate" in refused(capsys, 2, "train", "scenes", "--lr", "inf", data=tmp_path)
+
+
 def test_the_data_directory_may_stand_before_or_behind_the_command(
     commands_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

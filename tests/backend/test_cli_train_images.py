@@ -46,6 +46,7 @@ def test_a_person_s_own_pictures_are_trained_on(data, tmp_path, capsys):
         (("--method", "fsq", "--codes", "7"), "FSQ has a table of"),
         (("--size", "30"), "cannot be cut into cells"),
         (("--width", "9"), "multiple of 8"),
+        (("--data-set", "photos", "--images", "."), "different pictures"),
         (("--method", "lc", "--features", "nowhere.npy"), "nowhere.npy"),
     ],
 )
@@ -58,3 +59,21 @@ def test_what_makes_no_tokenizer_is_refused_before_anything_is_drawn(data, capsy
 def test_a_model_of_that_name_is_not_replaced_by_chance(data, capsys):
     told = refused(capsys, 2, "train", "scenes", "--name", "tokfsm-base", *SHORT, data=data)
     assert "There is a model 'tokfsm-base' already" in told
+
+
+def test_a_run_stopped_while_it_was_measured_is_measured_with_resume_and_not_trained_again(data, capsys, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    run = ("train", "scenes", "--method", "vq", "--codes", "16", "--name", "killed", *SHORT)
+    whole = answer(capsys, *run, "--name", "whole", data=data)
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.commands.making.measured", stopped)
+        assert "--resume" in refused(capsys, 1, *run, data=data)
+    before = (data / "checkpoints" / "killed" / "model.safetensors").stat().st_mtime_ns
+    assert read_card(data / "checkpoints" / "killed")["metrics"] == {}
+    refused(capsys, 2, *run, data=data)
+    refused(capsys, 2, *run, "--resume", "--lr", "0.5", data=data)  # another run's settings
+    found = answer(capsys, *run, "--resume", data=data)
+    assert found["metrics"] == whole["metrics"] == read_card(data / "checkpoints" / "killed")["metrics"]
+    assert (data / "checkpoints" / "killed" / "model.safetensors").stat().st_mtime_ns == before

@@ -119,6 +119,16 @@ def test_a_file_that_was_cut_off_is_refused(kept: float, tmp_path: Path) -> None
         read_torch(file)
 
 
+def test_a_file_with_a_changed_byte_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pytorch_model.bin"
+    torch.save({"a": torch.full((1000,), 7.5)}, file)
+    data = bytearray(file.read_bytes())
+    data[data.index(torch.full((1000,), 7.5).numpy().tobytes()) + 402] ^= 0x40
+    file.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged: the checksum of"):
+        read_torch(file)
+
+
 # -- any causal language model -----------------------------------------------------------------------------------------
 
 
@@ -166,6 +176,9 @@ def test_a_language_model_with_missing_weights_or_another_s_configuration_is_ref
             import_checkpoint("huggingface", folder, tmp_path / "data")
     (tmp_path / "a" / "config.json").write_text('{"model_type": "no-such-model"}')
     with pytest.raises(CheckpointError, match="no-such-model"):
+        import_checkpoint("huggingface", tmp_path / "a", tmp_path / "data")
+    (tmp_path / "a" / "config.json").write_text('{"model_type": "gpt2", "n_embd": "x"}')
+    with pytest.raises(CheckpointError, match="n_embd"):
         import_checkpoint("huggingface", tmp_path / "a", tmp_path / "data")
     (tmp_path / "a" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="config.json"):

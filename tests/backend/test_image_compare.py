@@ -149,6 +149,7 @@ def test_compare_reads_a_folder_and_says_what_it_skipped(data, tmp_path, capsys)
     assert len(found["pictures"]) == 6 and any("broken.png" in text for text in found["warnings"])
     refused(capsys, 2, "compare", "one", "--images", str(tmp_path / "nothing"), data=data)
     refused(capsys, 2, "compare", "words", "--held-out", "2", data=data)
+    assert "--size" in refused(capsys, 2, "compare", "one", "--held-out", "2", "--size", "64", data=data)
 
 
 def test_encode_writes_tokens_and_what_is_decoded_from_them(data, lives, tmp_path, capsys):
@@ -176,6 +177,8 @@ def test_encode_writes_tokens_and_what_is_decoded_from_them(data, lives, tmp_pat
     )
     with np.load(out) as arrays:
         assert (arrays["codes/vq"][:, 0, :4] == 7).all()
+    np.save(tmp_path / "flat.npy", pixels[:, :, :0])
+    refused(capsys, 2, "encode", "one", "--images", str(tmp_path / "flat.npy"), "--out", str(out), data=data)
     np.save(tmp_path / "wrong.npy", pixels[:, :1])
     refused(capsys, 2, "encode", "one", "--images", str(tmp_path / "wrong.npy"), "--out", str(out), data=data)
     refused(capsys, 2, "encode", "one", "--text", str(tmp_path / "wrong.npy"), "--out", str(out), data=data)

@@ -226,6 +226,10 @@ def test_the_normalisation_of_llamagen_and_fvq_is_not_mixed_up(tmp_path: Path) -
         assert read(right, path, base).normalized is value
         with pytest.raises(CheckpointError, match=f"format {right}"):
             read(wrong, tmp_path)
+    for value, wrong in (("true", "fvq"), ("false", "llamagen"), (0, "llamagen"), (1, "fvq")):
+        base.write_text(json.dumps({"codebook_l2_norm": value}))
+        with pytest.raises(CheckpointError, match="codebook_l2_norm"):
+            read(wrong, path, base)
     torch.save({"model": llamagen_state(replace(SMALL, code_dim=256))}, tmp_path / "wide.pt")
     assert any("format fvq" in warning for warning in read("llamagen", tmp_path / "wide.pt").warnings)
 
@@ -247,6 +251,11 @@ def test_the_normalisation_of_llamagen_and_fvq_is_not_mixed_up(tmp_path: Path) -
         ({"quantize.embedding.weight": None}, "quantize.embedding.weight"),
         ({"quantize.embedding.weight": torch.ones(64, 5)}, "codes have 6 values"),
         ({"quantize.embedding.weight": torch.ones(6)}, "codebook has the shape"),
+        ({"quantize.embedding.weight": torch.tensor(1.0)}, "codebook has the shape"),
+        ({"quantize.embedding.weight": torch.ones(64, 6).to_sparse()}, "sparse"),
+        ({"quantize.embedding.weight": torch.ones(64, 6, device="meta")}, "no values"),
+        ({"quantize.embedding.weight": torch.full((64, 6), 1e300, dtype=torch.float64)}, "not finite"),
+        ({"encoder.conv_in.weight": torch.ones(0, 3, 3, 3)}, "makes no network"),
         ({"quantize.embedding.weight": torch.ones(64, 6, dtype=torch.int64)}, "int64"),
         ({"quantize.embedding.weight": torch.ones(1, 6).expand(1 << 40, 6)}, "more values than the file holds"),
         ({"quantize.embedding.weight": torch.full((64, 6), torch.nan)}, "not finite"),
@@ -266,6 +275,27 @@ def test_weights_that_are_missing_unknown_or_wrong_are_named(change: Any, match:
     torch.save({"model": state}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=match):
         read("llamagen", tmp_path)
+
+
+def test_a_table_of_eight_bit_numbers_becomes_float32(tmp_path: Path) -> None:
+    state = llamagen_state(SMALL)
+    state["quantize.embedding.weight"] = state["quantize.embedding.weight"].to(torch.float8_e4m3fn)
+    torch.save({"model": state}, tmp_path / "a.pt")
+    assert torch.equal(read("llamagen", tmp_path).table, state["quantize.embedding.weight"].float())
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"layers_per_block": 1' + "0" * 5000 + "}"])
+def test_a_json_that_no_program_wrote_is_refused(text: str, tmp_path: Path) -> None:
+    save_diffusers(tmp_path, SMALL)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+        read("diffusers", tmp_path)
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pt")
+    with pytest.raises(BadInput, match="neither a file nor a folder"):
+        read("llamagen", tmp_path / "a.pt")
 
 
 def bridge(width: int = 16, patch: int = 2, dim: int = 6) -> dict[str, torch.Tensor]:
@@ -295,6 +325,9 @@ def bridge(width: int = 16, patch: int = 2, dim: int = 6) -> dict[str, torch.Ten
         (64, {"blocks.0.attn.qkv.weight": torch.ones(40, 16)}, "cannot be computed"),
         (64, {"blocks.0.adaLN_modulation.1.weight": torch.ones(96, 16)}, "no known part"),
         (64, {"final_layer.linear.bias": torch.full((24,), torch.inf)}, "not finite"),
+        (64, {"final_layer.linear.bias": torch.tensor(2.0)}, "final_layer.linear.bias"),
+        (64, {"pos_embed": torch.tensor(2.0)}, "pos_embed"),
+        (64, {"x_embedder.proj.weight": torch.tensor(2.0)}, "cannot be computed"),
     ],
 )
 def test_a_bridge_that_does_not_fit_is_refused(codes: int, change: Any, match: str, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_a_folder_is_read_with_all_below_it_and_every_file_that_is_not_is_report
     (folder / "link.png").symlink_to(outside / "secret.png")
     (folder / "away").symlink_to(outside)
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "round.png").symlink_to(folder / "round.png")
     frames = [halves(), halves(left=(0, 255, 0))]
     (folder / "moving.gif").write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     (folder / "table.parquet").write_bytes(b"PAR1 no table")
@@ -149,7 +150,8 @@ def test_a_folder_is_read_with_all_below_it_and_every_file_that_is_not_is_report
     ]
     said = {report.path: (report.what, report.done) for report in reports}
     assert set(said) == {
-        *("notes.txt", "broken.jpg", "empty.png", "link.png", "away", "gone.png", "moving.gif", "table.parquet"),
+        *("notes.txt", "broken.jpg", "empty.png", "link.png", "away", "gone.png", "round.png"),
+        *("moving.gif", "table.parquet"),
         str(tmp_path / "nothing"),
     }
     assert said["moving.gif"] == ("It has 2 frames.", "read the first one")

@@ -138,3 +138,12 @@ def test_a_model_without_a_tokenizer_and_a_text_that_is_not_there_are_refused_wi
     assert "nothing.txt" in capsys.readouterr().err
     assert main(["train", "text", "--text", str(folder / "nothing.txt"), *data]) == 2
     assert "nothing.txt" in capsys.readouterr().err
+
+
+def test_a_single_document_is_refused_before_anything_is_trained_if_it_is_to_be_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.txt").write_text("a single line")
+    data = ["--data-dir", str(tmp_path / "data"), "--name", "one", "--steps", "1", "--base-steps", "1"]
+    assert main(["train", "text", "--text", str(tmp_path / "one.txt"), *data]) == 2
+    assert "single document" in capsys.readouterr().err and not list((tmp_path / "data").rglob("*.safetensors"))

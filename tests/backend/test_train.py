@@ -21,6 +21,7 @@ from backend.train.batches import WalkBatches
 from backend.train.codebooks import Recipe, Run, initialize, reset_dead_codes, train
 from backend.train.runs import train_base, train_codebooks
 from backend.train.shapes import Shape
+from backend.train.states import LOG_LINES, read_log
 from backend.types import CodeRef, Edit, ModelSpec, Sampling
 
 MACHINE = Machine(states=6, edges=2, base=3, seed=1, length=17)
@@ -282,3 +283,14 @@ def test_the_log_of_a_run_is_json_lines(tmp_path):
     train(model, WalkBatches(MACHINE), Recipe(steps=50, batch=4), 0, Run(device="cpu", log=tmp_path / "log.jsonl"))
     (row,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert row["step"] == 50 and row["loss"] > 0
+
+
+def test_the_log_of_a_killed_run_is_that_of_one_that_was_not(tmp_path):
+    whole = [{"step": step, "loss": 1 / step} for step in range(50, 1150, 50)]
+    again = [{"step": step, "loss": 9.0} for step in (150, 200)]  # behind the last saved state, then done again
+    lines = [json.dumps(entry) for entry in (*whole[:2], *again, *whole[2:])]
+    (tmp_path / "log").write_text("\n".join([*lines[:4], '{"step": 250, "lo', *lines[4:], '{"step": 1150, ']))
+    assert read_log(tmp_path / "log") == whole
+    (tmp_path / "log").write_text("\n".join(json.dumps({"step": step}) for step in range(1, 1001)))
+    long = [entry["step"] for entry in read_log(tmp_path / "log")]
+    assert len(long) <= LOG_LINES + 1 and long[0] == 1 and long[-1] == 1000 and long == sorted(set(long))
