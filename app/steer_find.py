@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,16 +11,16 @@ import streamlit as st
 from markupsafe import Markup
 
 from app import html, state, widgets
+from app.edit_list import place_of
 from app.steer_panels import question
 from app.steering import Kept
 from app.tables import records
 from app.timing import Pace
-from backend.data.judging import judged
+from backend.data.judging import FLUENT, LOSS, judged
 from backend.explorer import MAX_PATTERN, Explorer
-from backend.types import CodeRef
+from backend.types import CodeRef, Edit
 
 MAX_TRIES = 200
-PLACES = {"all": "everywhere", "-1": "once, at the prompt's last token"}
 TRUTHS = {"now": "where it is true", "next": "right before it becomes true"}
 
 
@@ -133,8 +134,18 @@ def _chooser(found: Any, judge: str, pattern: str) -> None:
 
 def candidate_text(row: Any) -> str:
     """One candidate in words."""
-    many = f"{row['sites']} codebook{'s' if row['sites'] > 1 else ''}"
-    return f"{many}, {PLACES.get(row['where'], row['where'])}: {html.share(row['success'])}"
+    return f"{forced(row['edits'])}, {forced_where(row['edits'])}: {html.share(row['success'])}"
+
+
+def forced(edits: Sequence[str]) -> str:
+    """Which codebooks a candidate forces, and how many slots of each: `L0.attn.h0 (6), L1.attn.h2 (4)`."""
+    counts = Counter(Edit.parse(edit).site for edit in edits)
+    return ", ".join(f"{site} ({count})" for site, count in counts.items())
+
+
+def forced_where(edits: Sequence[str]) -> str:
+    """At which positions a candidate forces its codes."""
+    return place_of(Edit.parse(edits[0]))
 
 
 def sites_table(found: Any, model: str) -> pd.DataFrame:
@@ -175,24 +186,29 @@ def tried_html(found: Any) -> Markup:
     fluent = bool(found.tried["perplexity_ratio"].notna().any())
     rows = [
         [
-            f"{r.sites}",
-            PLACES.get(r.where, r.where),
+            forced(r.edits),
+            forced_where(r.edits),
             TRUTHS[r.truth],
             html.bar(r.success),
             *([f"{r.perplexity_ratio:,.2f} x"] if fluent else []),
-            f"{len(r.edits)}",
+            f"{r.worth:.2f}",
         ]
         for r in records(found.tried)
     ]
     heads = [
-        "Codebooks",
-        "Forced",
+        "Codebooks (slots forced)",
+        "Where",
         "Codes of",
         f"Success of {found.samples}",
         *(["Perplexity"] if fluent else []),
-        "Edits",
+        "Worth",
     ]
-    note = "Written from prompts that should not be measured on: " + ", ".join(
+    note = (
+        f"Worth: the share of successes, less {LOSS:g} times what the perplexity exceeds {FLUENT:g} x. "
+        if fluent
+        else ""
+    )
+    note += "Written from prompts that should not be measured on: " + ", ".join(
         f"“{html.visible_text(p)}”" for p in found.prompts
     )
     return html.table(heads, rows, caption="candidates that were tried") + Markup('<p class="faint">{}</p>').format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -222,12 +223,15 @@ def changed_html(table: pd.DataFrame, positions: int) -> Markup:
 
 
 def codes_changed_at(found: Lens, place: int) -> list[tuple[str, int, int]]:
-    """`site, code before, code after` for every slot that changes at a position."""
+    """`site, code before, code after` for every code that another one takes the place of at a position.
+
+    The order of the k codes says nothing of the output, so only what is gone and what is new counts.
+    """
     changes = []
     for site, grid in found.grids.items():
-        for before, after in zip(found.before[site].codes[place], grid.codes[place], strict=True):
-            if before != after:
-                changes.append((site, int(before), int(after)))
+        before, after = (Counter(codes.codes[place].tolist()) for codes in (found.before[site], grid))
+        gone, new = ((one - other).elements() for one, other in ((before, after), (after, before)))
+        changes += [(site, *pair) for pair in zip(gone, new, strict=True)]
     return changes
 
 

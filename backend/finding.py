@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from backend.conditions import Goal, new_text, sample
-from backend.data.judging import trial_of
+from backend.data.judging import FLUENT, LOSS, trial_of
 from backend.edits import Where
 from backend.errors import BadInput, Unsupported
 from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progress
@@ -30,8 +30,6 @@ from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progres
 if TYPE_CHECKING:
     from backend.steering import LiveModel
 
-FLUENT = 1.3  # perplexity ratio up to which nothing is lost
-LOSS = 2.0  # share of successes that a ratio of one more costs
 RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ONCE: Where = (-1,)  # at the last token of the prompt
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins

@@ -26,7 +26,7 @@ class Lens:
         tokens: one per position, with its gap; `labels` filled where the data set knows the truth of any text.
         grids: site -> codes over the `T` positions, edits in force.
         before: the same without edits; equal to `grids` where there are none.
-        changed: site -> number of positions at which a codebook chose otherwise because of the edits.
+        changed: site -> number of positions at which a codebook chose other codes because of the edits, whatever their order.
         kl: float64 `[T]`: nats, divergence of each next-token distribution from the unedited one.
         next: most likely next tokens after the last: `token_id, token, before, after` (probabilities).
     """

@@ -106,7 +106,7 @@ class LiveModel:
             }
         )
         changed = {
-            site: int((grid.codes != steered.grids_before[site].codes).any(1).sum())
+            site: int((np.sort(grid.codes) != np.sort(steered.grids_before[site].codes)).any(1).sum())
             for site, grid in steered.grids_after.items()
         }
         return Lens(

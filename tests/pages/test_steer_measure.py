@@ -131,8 +131,10 @@ def test_what_is_asked_for_is_the_same_as_python(live, edits):
 
 
 def test_a_candidate_is_told_in_words():
-    found = pd.DataFrame([{"sites": 1, "where": "-1", "success": 0.5}])
-    assert steer_find.candidate_text(found.iloc[0]) == "1 codebook, once, at the prompt's last token: 50.0 %"
+    edits = ("L0.mlp:3@generated:9#7", "L0.mlp:4@generated:9#6", "L1.attn.h2:3@generated:9")
+    found = pd.DataFrame([{"edits": edits, "success": 0.5}])
+    told = "L0.mlp (2), L1.attn.h2 (1), in the new text, its first 9 tokens: 50.0 %"
+    assert steer_find.candidate_text(found.iloc[0]) == told
 
 
 def test_the_choices_are_what_can_be_judged_and_what_is_labelled(measured_dir):
@@ -202,12 +204,12 @@ def test_words_of_a_found_answer_are_escaped():
             [
                 {
                     "sites": 1,
-                    "where": "<i>",
+                    "where": "all",
                     "truth": "now",
                     "success": 0.5,
                     "perplexity_ratio": 1.0,
                     "worth": 1,
-                    "edits": ("a",),
+                    "edits": ("L0.mlp:3",),
                 }
             ]
         ),
@@ -215,4 +217,4 @@ def test_words_of_a_found_answer_are_escaped():
         prompts=("<script>",),
     )
     shown = str(steer_find.tried_html(found))
-    assert "<i>" not in shown and "<script>" not in shown
+    assert "<script>" not in shown and "L0.mlp (1)" in shown
