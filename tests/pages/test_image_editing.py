@@ -291,6 +291,14 @@ def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(t
     tab.get_by_text("of one picture, 128 x 128 pixels").wait_for()
 
 
+def test_pictures_of_300_pixels_a_side_are_square(tab):
+    tab.goto(f"compare?tokenizer={IMAGES}")  # 300 is the width that a new canvas has, and its height is 150
+    canvas = tab.locator(".cell canvas").first
+    canvas.wait_for()
+    assert tab.evaluate("devicePixelRatio") == 1
+    assert canvas.evaluate("c => [c.width, c.height]") == [300, 300]
+
+
 def test_the_lens_of_an_image_model_is_its_token_map(tab):
     tab.goto(f"lens?model={IMAGES}&item=3&place=10")
     tab.wait_for_url(re.compile(rf"image_tokens\?model={IMAGES}&site=vq&item=3&cell=10$"))
