@@ -176,7 +176,7 @@ def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:
                 entry["model"],
                 Markup('<span class="{}">{}</span>').format("bad" if state == "failed" else "faint", state),
                 html.bar(float(part)) if isinstance(part, (int, float)) else "",
-                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", ""))[:200])),
+                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", "")))),
             ]
         )
     return html.section("Being built", "usable as soon as it is done; nothing else waits for it") + html.table(

@@ -15,12 +15,14 @@ def progress() -> None:
     """What is being built now; looked at again every two seconds, and the page once more when one is done."""
     entries = resources.builds_under_way()
     widgets.draw(measures.builds([entry for entry in entries if entry.get("state") != "done"]))
+    for name in [str(entry["model"]) for entry in entries if entry.get("state") == "failed"]:
+        st.button(f"Try {name} again", key=f"again-{name}", on_click=resources.build_again, args=[name])
     done = [str(entry["model"]) for entry in entries if entry.get("state") == "done"]
     if state.changed("builds.done", done):
         st.rerun()
 
 
-if any(entry.get("state") in ("waiting", "building") for entry in resources.builds_under_way()):
+if any(entry.get("state") != "done" for entry in resources.builds_under_way()):
     progress()
 
 built = models[models["built"] != ""]

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from app import lens, resources
+from app.builder import again_file
+from app.environment import PROGRESS_VARIABLE
 from app.tables import row
 from backend.answers import Token
 from backend.explorer import Explorer
@@ -24,6 +26,20 @@ def test_the_overview_lists_the_model_with_its_size_and_measures(open_page):
     explorer = resources.explorer()
     positions = int(explorer.models()["positions"].iloc[0])
     assert MODEL in page.html and "lm_loss" in page.html and f"{positions:,}" in page.html
+
+
+def test_the_overview_keeps_why_a_build_failed_and_offers_to_try_again(open_page, tmp_path, monkeypatch):
+    progress = tmp_path / "progress.json"
+    failed = {"model": "demo", "state": "failed", "share": None, "line": f"No room was left. {EVIL}"}
+    progress.write_text(json.dumps([{"model": "other", "state": "done", "share": 1.0, "line": ""}, failed]))
+    monkeypatch.setenv(PROGRESS_VARIABLE, str(progress))
+    page = open_page("overview")
+    assert "No room was left." in page.html and EVIL not in page.html
+    page.test.button(key="again-demo").click().run()
+    assert again_file(progress, 1).exists() and not again_file(progress, 0).exists()
+    assert "No room was left." not in page.html and "waiting" in page.html
+    with pytest.raises(KeyError):
+        page.test.button(key="again-demo")
 
 
 def test_the_codebooks_page_counts_alive_and_dead_codes(open_page):
