@@ -91,7 +91,7 @@ def build(
 
     Raises:
         UnknownModel: no such model.
-        UsageError: no such engine, or a number of items below 1.
+        UsageError: no such engine, a number of items below 1, or a model without codebooks.
         CheckpointError: the weights are missing or unusable.
         BuildLocked: another build did not end in time.
         DiskFull: finished shards are kept; free some room and run it again.
@@ -117,11 +117,17 @@ def build(
     with _explained(model, builds), locked(builds, model, wait, tell):
         drawing = MapProcess() if projection == "umap" else nullcontext()
         with _tidied(partial), drawing as maps:
-            partial.mkdir(exist_ok=True)
             checkpoint = hash_checkpoint(spec, data_dir)
             tell("load model", 0, 1)
             family = open_family(spec, data_dir)
             tell("load model", 1, 1)
+            if not family.codebooks():
+                raise BadInput(
+                    f"{model!r} has no codebooks, so there is nothing to build. Put some into it: python -m backend train "
+                    f"text --from {model} --text YOUR-TEXT --places mlp --name {model}-codes (of a finite-state machine: "
+                    f"train tokfsm --from {model}); then build that model."
+                )
+            partial.mkdir(exist_ok=True)
             count = _available(family, count, seed, tell)
             key = build_key(spec, checkpoint, count, seed, limits)
             if maps is not None and not any(info.num_codes >= UMAP_CODES[0] for info in family.codebooks()):
