@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from backend.answers import Clause, Example, Token
 from backend.errors import BadInput, CodescopeError, UsageError
 from backend.store import lock
 from backend.types import CodeRef
+from tests.pages.conftest import ROOT
 
 EVIL = '<img src=x onerror="alert(1)">'
 
@@ -236,6 +238,20 @@ if not mark.exists():
         assert not builder.again_file(progress, 0).exists()
     finally:
         at_work.stop()
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_white_on_a_primary_button_and_links_on_the_page_can_be_read(theme):
+    colours = tomllib.loads((ROOT / "app" / "theme.toml").read_text())["theme"][theme]
+    background = luminance(colours["backgroundColor"])
+    for one, other in ((1.0, luminance(colours["primaryColor"])), (background, luminance(colours["linkColor"]))):
+        assert (max(one, other) + 0.05) / (min(one, other) + 0.05) >= 4.5
 
 
 def test_a_port_in_use_is_explained():
