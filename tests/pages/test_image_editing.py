@@ -205,6 +205,10 @@ def test_the_page_compare_shows_the_figures_of_the_command(data_dir, view):
     assert f"of {found['codes']:,}; ceiling" in page.html and "192 tokens" in page.html
 
 
+def test_the_address_of_compare_carries_the_tokenizers_shown_by_default(data_dir):
+    assert run("compare", n=3).test.query_params["tokenizer"] == IMAGES
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """The address of the pages alone: `python -m app` would begin to build the demos."""
