@@ -73,9 +73,12 @@ def _run(host: str, port: int, data_dir: Path, browser: bool) -> int:
         ) from error
     builds = missing_demos(data_dir)
     if builds and builds[0].before_opening:
-        first = builds.pop(0)
-        if subprocess.call(first.command, stdout=subprocess.DEVNULL) != 0:
-            print(f"{first.model} could not be built (see above); the explorer opens without it.", file=sys.stderr)
+        first = builds[0]
+        if subprocess.call(first.command, stdout=subprocess.DEVNULL) == 0:
+            builds = builds[1:]
+        else:
+            said = "could not be built (see above); the explorer opens without it and tries once more"
+            print(f"{first.model} {said}.", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="codescope-") as folder:
         progress = Path(folder) / "progress.json"
         builder = Builder(builds, progress)

@@ -15,9 +15,12 @@ from typing import Any
 
 from backend.explorer import Explorer
 from backend.files import write_atomically
+from backend.store.lock import WAITING
 
 ROOT = Path(__file__).resolve().parent.parent
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")
+LINE = 600  # characters that are kept of the last word
+LISTEN_SECONDS = 0.5  # whether a failed build is to be tried again is looked at so often
 _COUNT = re.compile(r"(\d[\d,]*) ?(?:/|of) ?(\d[\d,]*)")
 
 
@@ -64,8 +67,17 @@ def share_of(line: str) -> float | None:
     return None
 
 
+def again_file(progress: Path, number: int) -> Path:
+    """The file whose presence asks for the entry of that number, which failed, to be tried again."""
+    return progress.with_name(f"{progress.stem}.again-{number}")
+
+
 class Builder:
-    """Does the builds in a thread of its own; `stop` ends the one under way, which goes on from there next time."""
+    """Does the builds in a thread of its own; `stop` ends the one under way, which goes on from there next time.
+
+    The entries of the progress file are `waiting` (for their turn), `waiting for another build` (of a person, in the
+    same data directory), `building`, `done` or `failed`; the `line` of a failed one is the reason.
+    """
 
     def __init__(self, builds: Sequence[Build], progress: Path) -> None:
         """Plan `builds` in their order; `progress` is the file to write."""
@@ -98,27 +110,45 @@ class Builder:
                     self._process.kill()
 
     def _work(self) -> None:
-        for build, entry in zip(self._builds, self._entries, strict=True):
-            with self._lock:
-                if self._stopped.is_set():
-                    return
-                self._process = subprocess.Popen(
-                    ["nice", "-n", "10", *build.command]
-                    if os.name == "posix" and Path("/usr/bin/nice").exists()
-                    else list(build.command),
-                    cwd=ROOT,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    start_new_session=True,
-                )
-            entry["state"] = "building"
-            self._say()
-            self._listen(self._process, entry)
-            status = self._process.wait()
-            entry["state"] = "done" if status == 0 else "failed"
-            entry["share"] = 1.0 if status == 0 else entry["share"]
-            self._say()
+        while not self._stopped.is_set():
+            self._take_wishes()
+            number = next((i for i, entry in enumerate(self._entries) if entry["state"] == "waiting"), None)
+            if number is None:
+                self._stopped.wait(LISTEN_SECONDS)
+            else:
+                self._do(self._builds[number], self._entries[number])
+
+    def _take_wishes(self) -> None:
+        """Let failed builds wait for another turn where a person has asked for it."""
+        for number, entry in enumerate(self._entries):
+            wish = again_file(self._progress, number)
+            if wish.exists():
+                if entry["state"] == "failed":
+                    entry.update(state="waiting", share=None, line="")
+                    self._say()
+                wish.unlink(missing_ok=True)
+
+    def _do(self, build: Build, entry: dict[str, Any]) -> None:
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            self._process = subprocess.Popen(
+                ["nice", "-n", "10", *build.command]
+                if os.name == "posix" and Path("/usr/bin/nice").exists()
+                else list(build.command),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        entry["state"] = "building"
+        self._say()
+        self._listen(self._process, entry)
+        status = self._process.wait()
+        entry["state"] = "done" if status == 0 else "failed"
+        entry["share"] = 1.0 if status == 0 else entry["share"]
+        self._say()
 
     def _listen(self, process: subprocess.Popen[bytes], entry: dict[str, Any]) -> None:
         """Note the builder's last line, whether it ends with a line feed or, as progress bars do, a carriage return."""
@@ -128,12 +158,13 @@ class Builder:
             *lines, rest = re.split(rb"[\r\n]+", rest + chunk)
             spoken = [line.decode("utf-8", "replace").strip() for line in lines if line.strip()]
             if spoken:
-                entry["line"] = spoken[-1][:300]
+                entry["line"] = spoken[-1][:LINE]
+                entry["state"] = WAITING if spoken[-1].startswith(WAITING) else "building"
                 found = share_of(spoken[-1])
                 entry["share"] = entry["share"] if found is None else found
                 self._say()
         if rest.strip():
-            entry["line"] = rest.decode("utf-8", "replace").strip()[:300]
+            entry["line"] = rest.decode("utf-8", "replace").strip()[:LINE]
 
     def _say(self) -> None:
         """Replace the file at once, so that a reader never sees half of it."""

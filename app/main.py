@@ -29,15 +29,10 @@ PAGES = {  # page -> (title, the question it answers); a page whose file is not 
 
 st.set_page_config(page_title="Codescope", layout="wide", initial_sidebar_state="collapsed")
 here = {name: title for name, (title, _) in PAGES.items() if (ROOT / "pages" / f"{name}.py").is_file()}
-page = st.navigation(
-    [
-        st.Page(
-            ROOT / "pages" / f"{name}.py", title=title, url_path=name, default=name == "overview", help=PAGES[name][1]
-        )
-        for name, title in here.items()
-    ],
-    position="hidden",
-)
+files = {name: ROOT / "pages" / f"{name}.py" for name in here}
+pages = [st.Page(files[name], title=title, url_path=name, help=PAGES[name][1]) for name, title in here.items()]
+start = st.Page(files["overview"], title="Overview", url_path="start", default=True)  # the address without a page
+page = st.navigation([start, *pages], position="hidden")
 state.begin()
 current = page.url_path or "overview"
 widgets.header(current, here)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,12 +20,13 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
         models: what `Explorer.models` says.
         metrics: model -> what `Explorer.metrics` says; models without a build are missing.
     """
-    rows = []
+    rows: list[list[Any]] = []
+    bases = set(models["base"])
     for row in models.to_dict("records"):
         built = row["built"] != ""
         name = (
             html.link(html.address("codebooks", model=row["model"]), row["model"])
-            if built
+            if built and row["codebooks"]
             else Markup("{}").format(row["model"])
         )
         problem = row.get("problem") or ""
@@ -36,7 +37,13 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
             if built
             else Markup('<span class="bad">{}</span>').format(str(problem)[:160])
             if problem
-            else Markup('<span class="faint">{}</span>').format("not built" if row["checkpoint"] else "no weights here")
+            else Markup('<span class="faint">{}</span>').format(
+                "plain: nothing to build"
+                if row["model"] in bases
+                else "not built"
+                if row["checkpoint"]
+                else "no weights here"
+            )
         )
         figures = metrics.get(row["model"], pd.DataFrame({"name": []}))
         rows.append(
@@ -176,12 +183,24 @@ def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:
                 entry["model"],
                 Markup('<span class="{}">{}</span>').format("bad" if state == "failed" else "faint", state),
                 html.bar(float(part)) if isinstance(part, (int, float)) else "",
-                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", ""))[:200])),
+                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", "")))),
             ]
         )
     return html.section("Being built", "usable as soon as it is done; nothing else waits for it") + html.table(
         ["Model", "", "Progress", "Last word"], rows, caption="builds under way"
     )
+
+
+def place_in_queue(entries: Sequence[Mapping[str, Any]], names: Collection[str]) -> str:
+    """Where the first of some models stands among the builds that are still to be done; empty where none is."""
+    ahead = [entry for entry in entries if entry.get("state") not in ("done", "failed")]
+    for number, entry in enumerate(ahead):
+        if entry["model"] in names:
+            if not number:
+                return f"{entry['model']} is next, its state: {entry['state']}. The Overview shows how far it is."
+            before = "1 build" if number == 1 else f"{number} builds"
+            return f"{entry['model']} is to be built after {before} more. The Overview shows how far they are."
+    return ""
 
 
 COMPARED = {  # measure -> heading; those the paper prints get its figure beside them

@@ -19,6 +19,7 @@ from typing import Any, cast
 import streamlit as st
 
 from app import state
+from app.builder import again_file
 from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
 from backend import calls
 from backend.catalog import DEFAULT_DATA_DIR
@@ -146,7 +147,8 @@ def _read(
 def builds_under_way() -> list[dict[str, Any]]:
     """What `python -m app` is building: `{"model", "state", "share", "line"}` each; empty where nothing is.
 
-    `state` is `waiting`, `building`, `done` or `failed`; `share` is from 0 to 1 or None; `line` is its last word.
+    `state` is `waiting`, `waiting for another build`, `building`, `done` or `failed`; `share` is from 0 to 1 or None;
+    `line` is its last word, of a failed one the reason.
     """
     path = os.environ.get(PROGRESS_VARIABLE)
     if not path:
@@ -155,4 +157,15 @@ def builds_under_way() -> list[dict[str, Any]]:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return [entry for entry in found if isinstance(entry, dict) and "model" in entry] if isinstance(found, list) else []
+    entries = [one for one in found if isinstance(one, dict) and "model" in one] if isinstance(found, list) else []
+    for number, entry in enumerate(entries):
+        if entry.get("state") == "failed" and again_file(Path(path), number).exists():
+            entry.update(state="waiting", share=None, line="")
+    return entries
+
+
+def build_again(model: str) -> None:
+    """Ask `python -m app` to try the failed build of a model once more, when its turn comes."""
+    for number, entry in enumerate(builds_under_way()):
+        if entry["model"] == model and entry.get("state") == "failed":
+            again_file(Path(os.environ[PROGRESS_VARIABLE]), number).touch()

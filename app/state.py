@@ -30,6 +30,10 @@ class BadAddress(BadInput):
     """The address names something that does not exist; the message says what and what to do."""
 
 
+class NoCodebooks(BadAddress):
+    """The address names a model in which there are no codes to look at."""
+
+
 @dataclass
 class Trace:
     """What one run of a page has asked the explorer for.
@@ -279,15 +283,17 @@ def model_hint() -> str:
     return str(st.query_params.get("model") or st.session_state.get("model", ""))[:100]
 
 
-def model(models: pd.DataFrame, capability: str = "") -> str:
+def model(models: pd.DataFrame, capability: str = "", pin: bool = True) -> str:
     """The model to show: of the address, else the one last looked at, else the first that is built.
 
     Args:
         models: what `Explorer.models` says.
         capability: the model must have it, where the page chooses by itself.
+        pin: write the choice into the address, so that it shows the same model wherever it is opened.
 
     Raises:
         UnknownModel: the address names one that does not exist.
+        NoCodebooks: it names one whose build has no codebooks.
         NoBuild: none is built yet.
     """
     asked = st.query_params.get("model")
@@ -296,9 +302,15 @@ def model(models: pd.DataFrame, capability: str = "") -> str:
             raise UnknownModel(
                 f"There is no model {asked[:80]!r}. Choose one of those that are here from the list above."
             )
+        about = models[models["model"] == asked].iloc[0]
+        if about["built"] != "" and about["codebooks"] == 0:
+            raise NoCodebooks(
+                f"{asked} is a plain model without codebooks: it has no codes to show. Put some into it with python -m "
+                f"backend train text --from {asked} --text YOUR-TEXT --places mlp --name {asked}-codes, then build that."
+            )
         st.session_state["model"] = asked
         return asked
-    usable = models[models["built"] != ""]
+    usable = models[(models["built"] != "") & (models["codebooks"] > 0)]
     if capability:
         usable = usable[[capability in found for found in usable["capabilities"]]]
     if usable.empty:
@@ -306,11 +318,12 @@ def model(models: pd.DataFrame, capability: str = "") -> str:
         raise NoBuild(
             f"No model{wanted} is built yet. The Overview shows what is being built; come back when one is done."
         )
-    remembered = st.session_state.get("model")
-    if remembered in set(usable["model"]):
-        return str(remembered)
     ordered = usable.assign(first=usable["demo"].where(usable["demo"] > 0, 10**6)).sort_values("first", kind="stable")
-    return str(ordered["model"].iloc[0])
+    remembered = st.session_state.get("model")
+    found = str(remembered if remembered in set(usable["model"]) else ordered["model"].iloc[0])
+    if pin:
+        write(model=found)
+    return found
 
 
 def site(codebooks: pd.DataFrame) -> str:

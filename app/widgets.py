@@ -27,6 +27,7 @@ from backend.types import CodeRef
 _STYLE = Path(__file__).with_name("style.css")
 _log = logging.getLogger(__name__)
 PER_MODEL = ("codebooks", "code", "search", "concepts", "lens", "states", "steer")  # pages that show one model
+CAPABILITY = {"states": "states", "steer": "steer"}  # what a model must have where the page chooses by itself
 OF_IMAGES = ("image_tokens",)  # of these, one that reads images: links to them name no model that may read text
 
 
@@ -56,11 +57,11 @@ def _model_picker(page: str) -> None:
     models = resources.explorer().models()
     if page in OF_IMAGES:
         models = models[models["kind"] == "image"]
-    built = list(models.loc[models["built"] != "", "model"])
+    built = list(models.loc[(models["built"] != "") & (models["codebooks"] > 0), "model"])
     if not built:
         return
     try:
-        current = state.model(models)
+        current = state.model(models, capability=CAPABILITY.get(page, ""), pin=False)
     except CodescopeError:
         return  # the page itself says what is wrong with the address
     options = built if current in built else [current, *built]
@@ -93,7 +94,7 @@ def problem(error: Exception) -> None:
         text = f"{type(error).__name__}: {str(error)[:500]}. The log of the app has the details; the data are unharmed."
     ways = [html.link(html.address(""), "Overview", "act")]
     hint = state.model_hint()
-    if hint and not isinstance(error, UnknownModel):
+    if hint and not isinstance(error, UnknownModel | NoBuild | state.NoCodebooks):
         ways.append(html.link(html.address("codebooks", model=hint), f"Codebooks of {hint}", "act"))
     pattern = "".join(state.parameters().get("pattern", []))
     shown = html.pattern_error(pattern, error.position) if isinstance(error, BadPattern) else Markup("")

@@ -1,6 +1,6 @@
 """Builds a model's store: items -> shards -> DuckDB -> self-check -> published under a new name.
 
-    1. lock the data directory's builds; a second build waits a moment or is refused
+    1. lock the data directory's builds; a second build waits for the first
     2. compute the build key (`backend.store.identity`); a partial folder of another key is thrown away
     3. check the shards that an earlier run finished, and let the engine make the missing ones (`backend.store.shards`)
     4. write the tables (`backend.store.writer`) and what follows from them (`backend.store.derived`)
@@ -69,7 +69,7 @@ def build(
     engine: str = "local",
     projection: Projection = "umap",
     progress: Progress | None = None,
-    wait: float = 5.0,
+    wait: float | None = None,
     limits: Limits | None = None,
     open_family: Callable[[ModelSpec, Path], Family] | None = None,
 ) -> BuildReport:
@@ -85,13 +85,13 @@ def build(
         projection: how codes are put on maps: `umap`, in a process of its own beside the encoding (PCA for codebooks
             with fewer than 16 or more than 10,000 live codes, and if it fails), or `pca` for all, at next to no cost.
         progress: told `(stage, done, total)`; a total of 0 marks a message for people and not a count.
-        wait: seconds to wait for another build in the same data directory.
+        wait: seconds to wait for another build in the same data directory; None: as long as it takes.
         limits: memory bounds.
         open_family: loads the model; `backend.families.open_family` by default.
 
     Raises:
         UnknownModel: no such model.
-        UsageError: no such engine, or a number of items below 1.
+        UsageError: no such engine, a number of items below 1, or a model without codebooks.
         CheckpointError: the weights are missing or unusable.
         BuildLocked: another build did not end in time.
         DiskFull: finished shards are kept; free some room and run it again.
@@ -114,14 +114,20 @@ def build(
         open_family = open_by_spec
     builds = data_dir / "builds"
     partial = builds / f"{model}.partial"
-    with _explained(model, builds), locked(builds, model, wait):
+    with _explained(model, builds), locked(builds, model, wait, tell):
         drawing = MapProcess() if projection == "umap" else nullcontext()
         with _tidied(partial), drawing as maps:
-            partial.mkdir(exist_ok=True)
             checkpoint = hash_checkpoint(spec, data_dir)
             tell("load model", 0, 1)
             family = open_family(spec, data_dir)
             tell("load model", 1, 1)
+            if not family.codebooks():
+                raise BadInput(
+                    f"{model!r} has no codebooks, so there is nothing to build. Put some into it: python -m backend train "
+                    f"text --from {model} --text YOUR-TEXT --places mlp --name {model}-codes (of a finite-state machine: "
+                    f"train tokfsm --from {model}); then build that model."
+                )
+            partial.mkdir(exist_ok=True)
             count = _available(family, count, seed, tell)
             key = build_key(spec, checkpoint, count, seed, limits)
             if maps is not None and not any(info.num_codes >= UMAP_CODES[0] for info in family.codebooks()):

@@ -20,11 +20,11 @@ names = list(models["model"])
 ready = list(models.loc[models["built"] != "", "model"]) or names
 asked = state.many("tokenizer", names, limit=compare.MOST)
 chosen = asked or ready[:2]
+if not asked:
+    state.write(tokenizer=chosen)  # whoever is sent the address sees the same ones, whatever is built there
 left, right = st.columns([4, 1], vertical_alignment="bottom")
 with left:
-    st.multiselect(
-        "Tokenizers, up to four", names, max_selections=compare.MOST, **state.bound("tokenizer", chosen, ready[:2])
-    )
+    st.multiselect("Tokenizers, up to four", names, max_selections=compare.MOST, **state.bound("tokenizer", chosen))
 if not chosen:
     st.stop()
 lives = [explorer.live(name) for name in chosen]

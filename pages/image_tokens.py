@@ -2,19 +2,24 @@
 
 import streamlit as st
 
-from app import html, image_editor, image_source, resources, state, widgets
+from app import html, image_editor, image_source, measures, resources, state, widgets
 from app.tables import row
 
 explorer = resources.explorer()
 models = explorer.models()
 models = models[models["kind"] == "image"]
+widgets.draw(html.page_title("Image tokens", "Which code lies where, and what does changing it change?"))
+if "model" not in state.parameters() and (models["built"] == "").all():
+    where = measures.place_in_queue(resources.builds_under_way(), set(models["model"]))
+    widgets.empty("No image tokenizer is built yet.", where or "Build one: python -m backend build NAME.")
+    widgets.footer(explorer)
+    st.stop()
 model = state.model(models)
 about = row(models, "model", model)
 built = about.built != ""
 live = explorer.live(model)
 seed = int(explorer.facts(model)["seed"]) if built else 0
 
-widgets.draw(html.page_title("Image tokens", "Which code lies where, and what does changing it change?"))
 picture = image_source.choose(live, built, int(about.items), seed)
 if picture is None:
     widgets.footer(explorer)

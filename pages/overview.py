@@ -15,15 +15,18 @@ def progress() -> None:
     """What is being built now; looked at again every two seconds, and the page once more when one is done."""
     entries = resources.builds_under_way()
     widgets.draw(measures.builds([entry for entry in entries if entry.get("state") != "done"]))
+    for name in [str(entry["model"]) for entry in entries if entry.get("state") == "failed"]:
+        st.button(f"Try {name} again", key=f"again-{name}", on_click=resources.build_again, args=[name])
     done = [str(entry["model"]) for entry in entries if entry.get("state") == "done"]
     if state.changed("builds.done", done):
         st.rerun()
 
 
-if any(entry.get("state") in ("waiting", "building") for entry in resources.builds_under_way()):
+if any(entry.get("state") != "done" for entry in resources.builds_under_way()):
     progress()
 
 built = models[models["built"] != ""]
+coded = built[built["codebooks"] > 0]
 tables = {"models": models}
 if built.empty:
     text = "Run python -m backend build MODEL, or wait for the builds above to finish; this page then lists them."
@@ -39,7 +42,7 @@ else:
             widgets.draw(measures.comparison_table(record))
 
     names = list(metrics)
-    first = state.model(models) if "model" not in state.parameters() else names[0]
+    first = state.model(models, pin=False) if "model" not in state.parameters() and len(coded) else names[0]
     chosen = state.choice("model", names, first if first in names else names[0])
     left, right = st.columns([5, 1.2], vertical_alignment="bottom")
     with left:
@@ -55,6 +58,7 @@ else:
             widgets.empty("Nothing was measured yet.", f"Run: python -m backend evaluate {chosen}")
     with right:
         widgets.section("The build", "what was precomputed, from what, and when")
-        widgets.draw(measures.fact_table(explorer.facts(chosen)), measures.ways(chosen))
+        has_codes = int(models.loc[models["model"] == chosen, "codebooks"].iloc[0]) > 0
+        widgets.draw(measures.fact_table(explorer.facts(chosen)), measures.ways(chosen) if has_codes else "")
     tables["metrics"] = metrics[chosen]
 widgets.footer(explorer, tables)

@@ -8,7 +8,7 @@ from app.timing import PATIENCE, Pace
 
 explorer = resources.explorer()
 models = explorer.models()
-model = state.model(models, capability="states")
+model = state.model(models, capability=widgets.CAPABILITY["states"])
 views = {"matrix": "States and codes", "transitions": "Transitions", "believe": "Make it believe"}
 view = state.choice("view", list(views), "matrix")
 left, right = st.columns([3, 2], vertical_alignment="bottom")

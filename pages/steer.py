@@ -7,7 +7,7 @@ from app.tables import row
 
 explorer = resources.explorer()
 models = explorer.models()
-model = state.model(models, capability="steer")
+model = state.model(models, capability=widgets.CAPABILITY["steer"])
 widgets.draw(html.page_title("Steer", "What does the model write when its codes are changed?"))
 if model not in states.usable(models, "steer", "generate"):
     states.unavailable(models, model, "steer", "be steered", "steer", "generate")

@@ -45,7 +45,8 @@ export default function (component) {
     for (const { canvas, under, over } of panes) {
       const side = Math.max(60, Math.min(data.side, canvas.parentElement.clientWidth));
       canvas.style.width = canvas.style.height = side + "px";
-      if (canvas.width !== Math.round(side * ratio)) canvas.width = canvas.height = Math.round(side * ratio);
+      const whole = Math.round(side * ratio);  // a new canvas is 300 wide and 150 high: look at both
+      if (canvas.width !== whole || canvas.height !== whole) canvas.width = canvas.height = whole;
       const pen = canvas.getContext("2d");
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.imageSmoothingEnabled = false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from backend.commands.command import Answer, Command, Progress, clean, given_path
@@ -53,12 +54,24 @@ def _import(options: argparse.Namespace, progress: Progress) -> Answer:
         overwrite=options.overwrite,
     )
     sites = ", ".join(report.codebooks[:6]) + (" ..." if len(report.codebooks) > 6 else "")
+    following = f"build {report.model}" if report.codebooks else _training(report.model, options)
     lines = [
         f"Imported {report.model}: {len(report.codebooks)} codebooks" + (f" ({sites})." if sites else "."),
         *(clean(f"Warning: {warning}") for warning in report.warnings),
-        f"Next: python -m backend build {report.model}",
+        f"Next: python -m backend {following}",
     ]
     return Answer({"model": report.model, "codebooks": report.codebooks, "warnings": report.warnings}, "\n".join(lines))
+
+
+def _training(model: str, options: argparse.Namespace) -> str:
+    """The command that puts codebooks into a model that has none."""
+    from backend.catalog import find
+
+    dataset = find(model, options.data_dir).dataset
+    if dataset["name"] == "tokfsm":
+        return f"train tokfsm --from {model} --places mlp --name {model}-codes"
+    text = shlex.quote(str(options.text or "YOUR-TEXT"))
+    return f"train text --from {model} --text {text} --places mlp --k 8 --name {model}-codes"
 
 
 IMPORT = Command(

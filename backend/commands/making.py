@@ -53,6 +53,12 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 
 def _build(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.precompute import build
+    from backend.store.lock import WAITING
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage.startswith(WAITING) and not getattr(progress, "shown", True):
+            print(stage, file=sys.stderr, flush=True)  # nobody should wonder why nothing happens
+        progress(stage, done, total)
 
     report = build(
         options.model,
@@ -61,7 +67,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Answer:
         seed=options.seed,
         engine=options.engine,
         projection=options.projection,
-        progress=progress,
+        progress=tell,
     )
     checks = table(["check", "result"], list(report.checks.items()))
     text = (
@@ -261,7 +267,8 @@ BUILD = Command(
     _build,
     """\
 Items of the model's data set are encoded into shards, which become one DuckDB file: what the pages and `search` read.
-Killed at any moment, the same command goes on from its finished shards; what was published before stays in use.""",
+Killed at any moment, the same command goes on from its finished shards; what was published before stays in use.
+While another build is at work in the same data directory it waits, and says for which.""",
 )
 EVALUATE = Command(
     "evaluate",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,16 +14,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from backend.errors import BuildLocked
+from backend.types import Progress
+
+WAITING = "waiting for another build"  # how what is said of it begins
+_LOOK_SECONDS = 1.0  # who holds the lock is looked at so often
 
 
 @contextmanager
-def locked(builds: Path, model: str, wait: float) -> Iterator[None]:
+def locked(builds: Path, model: str, wait: float | None, tell: Progress) -> Iterator[None]:
     """Hold the lock of a data directory's builds; the system lets go of it when the process ends, however it ends.
 
     Args:
         builds: the folder of the builds; made where it is missing.
         model: what is to be built, told to those who wait.
-        wait: seconds to wait for another build.
+        wait: seconds to wait for another build; None: as long as it takes.
+        tell: told whose end is waited for.
 
     Raises:
         BuildLocked: another build did not end in time.
@@ -29,18 +36,22 @@ def locked(builds: Path, model: str, wait: float) -> Iterator[None]:
     builds.mkdir(parents=True, exist_ok=True)
     holder = builds / ".lock.holder"
     lock = FileLock(builds / ".lock")
-    try:
-        lock.acquire(timeout=max(wait, 0))
-    except Timeout:
+    end = math.inf if wait is None else time.monotonic() + wait
+    said = ""
+    while True:
         try:
-            held = json.loads(holder.read_text())
-            who = f"process {held['pid']} builds {held['model']!r} since {held['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            who = "another process is building"
-        raise BuildLocked(
-            f"{model!r} was not built: {who} in {builds}, and it did not end within {wait:g} s. Wait for it to end, "
-            f"or stop it (what it has done is kept)."
-        ) from None
+            lock.acquire(timeout=max(0.0, min(_LOOK_SECONDS, end - time.monotonic())))
+            break
+        except Timeout:
+            who = _who(holder)
+            if time.monotonic() >= end:
+                raise BuildLocked(
+                    f"{model!r} was not built: {who} in {builds}, and it did not end within {wait:g} s. Wait for it to "
+                    f"end, or stop it (what it has done is kept)."
+                ) from None
+            if who != said:
+                tell(f"{WAITING}: {who}", 0, 0)
+                said = who
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder.write_text(json.dumps({"pid": os.getpid(), "model": model, "since": since}))
@@ -48,3 +59,11 @@ def locked(builds: Path, model: str, wait: float) -> Iterator[None]:
         holder.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def _who(holder: Path) -> str:
+    try:
+        held = json.loads(holder.read_text())
+        return f"process {held['pid']} builds {held['model']!r} since {held['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process is building"

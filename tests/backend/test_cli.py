@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import math
+import os
 import pickle
 import re
 import shlex
@@ -23,9 +24,24 @@ from backend.catalog import ROOT
 from backend.commands import command, importing
 from backend.commands.command import Answer, Bar, plain
 from backend.importing import FORMATS as known_formats
+from backend.store.lock import WAITING, locked
 from tests.backend.commands import SHORT, answer, process, refused, run
 from tests.backend.test_formats_codebook_features import GOLDEN
+from tests.backend.toy_family import prepare
 from tests.backend.wrapped_models import Reference, config, settings
+
+
+def test_build_says_whose_end_it_waits_for_even_where_progress_is_not_shown(tmp_path: Path) -> None:
+    prepare(tmp_path)  # a family that commands do not know: it fails, but only after it has waited
+    command = [sys.executable, "-m", "backend", "build", "toy", "--data-dir", str(tmp_path)]
+    with locked(tmp_path / "builds", "novel", 0, lambda stage, done, total: None):
+        waiting = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith(f"{WAITING}: process {os.getpid()} builds 'novel' since 20")
+        assert waiting.poll() is None
+    rest = waiting.communicate(timeout=60)[1]
+    assert waiting.returncode == 1 and "toy" in rest and WAITING not in rest
+
 
 # -- looking -----------------------------------------------------------------------------------------------------------
 

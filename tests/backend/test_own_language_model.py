@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,22 @@ def test_items_of_different_lengths_in_one_batch_have_the_codes_they_have_alone(
         for name, values in alone.neurons.items():
             assert np.allclose(together.neurons[name][rows], values, atol=1e-5)
         start += length
+
+
+def test_a_plain_model_is_not_built_and_the_way_to_codebooks_is_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, text = ["--data-dir", str(tmp_path)], str(folder / "novel.txt")
+    assert main(["import", "huggingface", str(folder / "model"), "--name", "own", "--text", text, *data]) == 0
+    following = capsys.readouterr().out.splitlines()[-1].removeprefix("Next: python -m backend ")
+    assert following.startswith(f"train text --from own --text {text} ")
+    assert main(["build", "own", *data]) != 0
+    said = capsys.readouterr().err
+    assert "'own' has no codebooks" in said and "train text --from own" in said
+    assert not list((tmp_path / "builds").glob("own*"))
+    command = [*shlex.split(following), "--steps", "1", "--batch", "2", "--codes", "16", "--evaluate", "0", *data]
+    assert main(command) == 0
+    assert len(open_family(catalog.find("own-codes", tmp_path), tmp_path).codebooks()) > 0
 
 
 def test_a_model_without_a_tokenizer_and_a_text_that_is_not_there_are_refused_with_a_way_out(

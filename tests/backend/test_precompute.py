@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from backend.errors import BadInput, BuildLocked, CheckFailed, CheckpointError, 
 from backend.precompute import build
 from backend.store import SCHEMA_VERSION
 from backend.store.files import builds_of, new_build_id
+from backend.store.lock import WAITING, locked
 from backend.types import Encoded, ModelSpec
 from tests.backend.toy_family import LIMITS, SPEC, ToyFamily, open_toy, prepare
 
@@ -181,13 +183,23 @@ def test_a_second_build_is_refused_and_told_who_is_at_work(data_dir):
 
 
 def test_a_second_build_waits_for_the_first(data_dir):
-    reports = []
-    threads = [threading.Thread(target=lambda: reports.append(build_toy(data_dir, items=5, wait=30))) for _ in range(2)]
-    for thread in threads:
+    reports, said = [], []
+
+    def run():
+        told = lambda stage, done, total: said.append((stage, total))  # noqa: E731
+        reports.append(build_toy(data_dir, items=5, progress=told))
+
+    thread = threading.Thread(target=run)
+    with locked(data_dir / "builds", "novel", 0, lambda *_: None):
         thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({report.build for report in reports}) == 2
+        for _ in range(200):
+            if said:
+                break
+            time.sleep(0.05)
+        assert len(said) == 1 and not reports
+        assert re.match(rf"{WAITING}: process {os.getpid()} builds 'novel' since 20", said[0][0]) and said[0][1] == 0
+    thread.join()
+    assert len(reports) == 1
 
 
 def test_the_lock_of_a_killed_build_is_free(data_dir):

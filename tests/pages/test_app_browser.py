@@ -150,6 +150,23 @@ def test_a_very_long_paste_is_answered_with_the_limit(page):
     assert len(page.input_value("textarea")) == 20_000
 
 
+def test_the_overview_has_an_address_of_its_own_too(page):
+    page.goto("overview")
+    heading(page, "Overview")
+    assert page.get_by_text("Page not found").count() == 0
+
+
+def test_a_chosen_model_is_written_into_the_address_and_back_still_leads_back(page):
+    page.goto("")
+    page.wait_for_selector(".cs-foot")
+    page.wait_for_selector("html[data-codescope=ready]", state="attached")
+    page.locator(".cs-nav a", has_text="Search").click()
+    page.wait_for_url(f"**/search?model={MODEL}")
+    page.go_back()
+    page.wait_for_url(lambda url: "search" not in url)
+    page.get_by_text("How faithful is").wait_for()
+
+
 def test_the_pages_follow_the_theme_of_the_system(browser, server):
     shades = []
     for scheme in ("light", "dark"):

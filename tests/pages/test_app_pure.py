@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import time
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +17,9 @@ from app.components.code_map import map_data
 from app.components.token_strip import token_data
 from backend.answers import Clause, Example, Token
 from backend.errors import BadInput, CodescopeError, UsageError
+from backend.store import lock
 from backend.types import CodeRef
+from tests.pages.conftest import ROOT
 
 EVIL = '<img src=x onerror="alert(1)">'
 
@@ -185,6 +192,66 @@ def test_a_query_that_cannot_be_read_is_explained(text):
 )
 def test_progress_is_read_from_the_builders_words(line, share):
     assert builder.share_of(line) == share
+
+
+def states_of(progress):
+    return [(entry["state"], entry["line"]) for entry in json.loads(progress.read_text())]
+
+
+def until(reached):
+    for _ in range(200):
+        if reached():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_build_waits_for_anothers_and_a_failed_one_keeps_its_reason_and_is_tried_again(tmp_path):
+    progress, free = tmp_path / "progress.json", tmp_path / "free"
+    waits = f"""
+import pathlib, sys, time
+print({lock.WAITING!r} + ": process 7 builds 'novel'", file=sys.stderr, flush=True)
+while not pathlib.Path({str(free)!r}).exists():
+    time.sleep(0.02)
+print("encode 5/10", file=sys.stderr, flush=True)
+"""
+    fails_once = f"""
+import pathlib, sys
+mark = pathlib.Path({str(tmp_path / "mark")!r})
+if not mark.exists():
+    mark.touch()
+    sys.exit("There was no room left.")
+"""
+    builds = [
+        builder.Build(name, (sys.executable, "-c", code), False) for name, code in ((EVIL, fails_once), ("b", waits))
+    ]
+    at_work = builder.Builder(builds, progress)
+    at_work.start()
+    try:
+        said = f"{lock.WAITING}: process 7 builds 'novel'"
+        assert until(lambda: states_of(progress) == [("failed", "There was no room left."), (lock.WAITING, said)])
+        shown = str(measures.builds(json.loads(progress.read_text())))
+        assert "There was no room left." in shown and lock.WAITING in shown and "<img" not in shown
+        builder.again_file(progress, 0).touch()
+        free.touch()
+        assert until(lambda: [state for state, _ in states_of(progress)] == ["done", "done"])
+        assert not builder.again_file(progress, 0).exists()
+    finally:
+        at_work.stop()
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_white_on_a_primary_button_and_links_on_the_page_can_be_read(theme):
+    colours = tomllib.loads((ROOT / "app" / "theme.toml").read_text())["theme"][theme]
+    background = luminance(colours["backgroundColor"])
+    for one, other in ((1.0, luminance(colours["primaryColor"])), (background, luminance(colours["linkColor"]))):
+        assert (max(one, other) + 0.05) / (min(one, other) + 0.05) >= 4.5
 
 
 def test_a_port_in_use_is_explained():

@@ -205,6 +205,10 @@ def test_the_page_compare_shows_the_figures_of_the_command(data_dir, view):
     assert f"of {found['codes']:,}; ceiling" in page.html and "192 tokens" in page.html
 
 
+def test_the_address_of_compare_carries_the_tokenizers_shown_by_default(data_dir):
+    assert run("compare", n=3).test.query_params["tokenizer"] == IMAGES
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """The address of the pages alone: `python -m app` would begin to build the demos."""
@@ -289,6 +293,14 @@ def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(t
     tab.set_input_files("input[type=file]", file)
     chosen.wait_for()
     tab.get_by_text("of one picture, 128 x 128 pixels").wait_for()
+
+
+def test_pictures_of_300_pixels_a_side_are_square(tab):
+    tab.goto(f"compare?tokenizer={IMAGES}")  # 300 is the width that a new canvas has, and its height is 150
+    canvas = tab.locator(".cell canvas").first
+    canvas.wait_for()
+    assert tab.evaluate("devicePixelRatio") == 1
+    assert canvas.evaluate("c => [c.width, c.height]") == [300, 300]
 
 
 def test_the_lens_of_an_image_model_is_its_token_map(tab):

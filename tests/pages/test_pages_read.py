@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from app import lens, resources
+from app.builder import again_file
+from app.environment import PROGRESS_VARIABLE
 from app.tables import row
 from backend.answers import Token
 from backend.explorer import Explorer
@@ -24,6 +28,53 @@ def test_the_overview_lists_the_model_with_its_size_and_measures(open_page):
     explorer = resources.explorer()
     positions = int(explorer.models()["positions"].iloc[0])
     assert MODEL in page.html and "lm_loss" in page.html and f"{positions:,}" in page.html
+
+
+def test_the_overview_keeps_why_a_build_failed_and_offers_to_try_again(open_page, tmp_path, monkeypatch):
+    progress = tmp_path / "progress.json"
+    failed = {"model": "demo", "state": "failed", "share": None, "line": f"No room was left. {EVIL}"}
+    progress.write_text(json.dumps([{"model": "other", "state": "done", "share": 1.0, "line": ""}, failed]))
+    monkeypatch.setenv(PROGRESS_VARIABLE, str(progress))
+    page = open_page("overview")
+    assert "No room was left." in page.html and EVIL not in page.html
+    page.test.button(key="again-demo").click().run()
+    assert again_file(progress, 1).exists() and not again_file(progress, 0).exists()
+    assert "No room was left." not in page.html and "waiting" in page.html
+    with pytest.raises(KeyError):
+        page.test.button(key="again-demo")
+
+
+def test_a_plain_model_without_codebooks_is_not_offered_and_explained_where_it_is_asked_for(open_page, data_dir):
+    for path in list((data_dir / "builds").glob("*.duckdb")):
+        plain = path.with_name(path.name.replace(MODEL, "a-plain"))
+        shutil.copy(path, plain)
+        with duckdb.connect(str(plain)) as store:
+            store.execute("UPDATE facts SET value = '\"a-plain\"' WHERE key = 'model'")
+            for table in ("codebooks", "codes"):
+                store.execute(f"DELETE FROM {table}")
+    assert "a-plain" in open_page("overview").html
+    for name in ("codebooks", "code", "lens", "search"):
+        page = open_page(name, model="a-plain")
+        assert "a-plain is a plain model without codebooks" in page.html and "should not have" not in page.html
+        assert "codebooks?model=a-plain" not in page.html.partition('role="alert"')[2]
+        page = open_page(name)
+        assert page.test.query_params["model"] == MODEL  # its address shows the same on any machine
+        assert page.test.selectbox(key="w.model").options == [MODEL]
+
+
+def test_image_tokens_says_that_no_tokenizer_is_built_and_where_it_stands(open_page, data_dir, tmp_path, monkeypatch):
+    (data_dir / "catalog").mkdir(exist_ok=True)
+    (data_dir / "catalog" / "pics.toml").write_text(
+        'name = "pics"\nfamily = "image_tokenizer"\nkind = "image"\ntitle = "A tokenizer"\n'
+        'checkpoint = "checkpoints/pics"\n\n[dataset]\nname = "scenes"\nsize = 32\n'
+    )
+    progress = tmp_path / "progress.json"
+    states = [("x", "done"), ("y", "building"), ("z", "waiting"), ("pics", "waiting")]
+    progress.write_text(json.dumps([{"model": m, "state": s, "share": None, "line": ""} for m, s in states]))
+    monkeypatch.setenv(PROGRESS_VARIABLE, str(progress))
+    page = open_page("image_tokens")
+    assert "<h1>Image tokens" in page.html and "No image tokenizer is built yet." in page.html
+    assert "pics is to be built after 2 builds more." in page.html and "No model is built" not in page.html
 
 
 def test_the_codebooks_page_counts_alive_and_dead_codes(open_page):
