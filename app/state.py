@@ -288,7 +288,7 @@ def model(models: pd.DataFrame, capability: str = "", pin: bool = True) -> str:
 
     Args:
         models: what `Explorer.models` says.
-        capability: the model must have it, where the page chooses by itself.
+        capability: the model must have it, where the page chooses by itself; one that is asked for is left to the page.
         pin: write the choice into the address, so that it shows the same model wherever it is opened.
 
     Raises:
@@ -303,7 +303,7 @@ def model(models: pd.DataFrame, capability: str = "", pin: bool = True) -> str:
                 f"There is no model {asked[:80]!r}. Choose one of those that are here from the list above."
             )
         about = models[models["model"] == asked].iloc[0]
-        if about["built"] != "" and about["codebooks"] == 0:
+        if not capability and about["built"] != "" and about["codebooks"] == 0:
             raise NoCodebooks(
                 f"{asked} is a plain model without codebooks: it has no codes to show. Put some into it with python -m "
                 f"backend train text --from {asked} --text YOUR-TEXT --places mlp --name {asked}-codes, then build that."

@@ -30,8 +30,8 @@ def usable(models: pd.DataFrame, *capabilities: str) -> list[str]:
 def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabilities: str) -> None:
     """Say why this page has nothing for a model, and link the models that have it."""
     row = records(models[models["model"] == model])[0]
-    lacking = [c for c in capabilities if c not in row.capabilities]
-    reason = "is not built yet" if row.built == "" else "has no codebooks" if not lacking else f"cannot {what}"
+    plain = model in set(models["base"]) or (row.built != "" and row.codebooks == 0)
+    reason = "has no codebooks" if plain else "is not built yet" if row.built == "" else f"cannot {what}"
     links = [html.link(html.address(page, model=name), name, "act") for name in usable(models, *capabilities)]
     tail = (
         Markup('<div class="actions"><span class="faint">Models that can:</span>{}</div>').format(

@@ -21,7 +21,7 @@ SITES = ["L0.attn.h0", "L0.attn.h1", "L0.mlp"]
 
 
 def make_models(data_dir: Path) -> Path:
-    """`walk` (codebooks on attention, k = 1, and on the MLP, k = 2) and its base, both built."""
+    """`walk` (codebooks on attention, k = 1, and on the MLP, k = 2) built, and its base."""
     shape = Shape(layers=1, dim=32, heads=2, mlp=64)
     config = shape.config(MACHINE.vocabulary, MACHINE.length, MACHINE.bos)
     walks, run = WalkBatches(MACHINE), Run(device="cpu")
@@ -38,7 +38,7 @@ def make_models(data_dir: Path) -> Path:
             f'name = "{name}"\nfamily = "transformer"\nkind = "text"\ntitle = "A small walk"\n'
             f'checkpoint = "checkpoints/{name}"\nbase = "{base_name}"\n\n[dataset]\n{settings}\n'
         )
-        build(name, data_dir, items=60, projection="pca")
+    build(CODED, data_dir, items=60, projection="pca")
     return data_dir
 
 
