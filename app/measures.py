@@ -13,6 +13,15 @@ from backend.errors import UnknownModel
 from backend.explorer import Explorer
 
 
+def introduction(model: str) -> Markup:
+    """What a code and a codebook are, and where to start: at a model, where one is built."""
+    start = html.link(html.address("codebooks", model=model), f"the codebooks of {model}") if model else "a build"
+    return Markup(
+        "<p>A codebook is a list of vectors at one place inside a network, which must say what it has to say there with "
+        "the few that fit best; each vector is a code. Start with {}: choose a code and read what it fires on.</p>"
+    ).format(start)
+
+
 def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Markup:
     """All models: what they are, their size, how much their codes cost, whether they are built.
 

@@ -318,12 +318,21 @@ def model(models: pd.DataFrame, capability: str = "", pin: bool = True) -> str:
         raise NoBuild(
             f"No model{wanted} is built yet. The Overview shows what is being built; come back when one is done."
         )
-    ordered = usable.assign(first=usable["demo"].where(usable["demo"] > 0, 10**6)).sort_values("first", kind="stable")
-    remembered = st.session_state.get("model")
-    found = str(remembered if remembered in set(usable["model"]) else ordered["model"].iloc[0])
+    found = usual_model(usable)
     if pin:
         write(model=found)
     return found
+
+
+def usual_model(usable: pd.DataFrame) -> str:
+    """The one last looked at if it is among these models, else the first demo, else the first; empty if there is none."""
+    if usable.empty:
+        return ""
+    remembered = st.session_state.get("model")
+    if remembered in set(usable["model"]):
+        return str(remembered)
+    ordered = usable.assign(first=usable["demo"].where(usable["demo"] > 0, 10**6)).sort_values("first", kind="stable")
+    return str(ordered["model"].iloc[0])
 
 
 def site(codebooks: pd.DataFrame) -> str:

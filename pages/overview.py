@@ -7,7 +7,10 @@ from app import html, measures, resources, state, widgets
 explorer = resources.explorer()
 models = explorer.models()
 lead = "See, search, test and steer the discrete codes inside neural networks."
-widgets.draw(html.page_title("Overview", lead))
+built = models[models["built"] != ""]
+coded = built[built["codebooks"] > 0]
+usual = state.usual_model(coded)
+widgets.draw(html.page_title("Overview", lead), measures.introduction(usual))
 
 
 @st.fragment(run_every="2s")
@@ -25,8 +28,6 @@ def progress() -> None:
 if any(entry.get("state") != "done" for entry in resources.builds_under_way()):
     progress()
 
-built = models[models["built"] != ""]
-coded = built[built["codebooks"] > 0]
 tables = {"models": models}
 if built.empty:
     text = "Run python -m backend build MODEL, or wait for the builds above to finish; this page then lists them."
@@ -42,8 +43,7 @@ else:
             widgets.draw(measures.comparison_table(record))
 
     names = list(metrics)
-    first = state.model(models, pin=False) if "model" not in state.parameters() and len(coded) else names[0]
-    chosen = state.choice("model", names, first if first in names else names[0])
+    chosen = state.choice("model", names, usual or names[0])
     left, right = st.columns([5, 1.2], vertical_alignment="bottom")
     with left:
         note = "measured by this project; the figures of papers are of other models and stand apart"

@@ -327,11 +327,10 @@ class Bare(ToyFamily):
         self.infos = []
 
 
-def test_a_model_without_codebooks_has_items_and_neurons(data_dir):
-    found = answers(build_toy(data_dir, open_family=lambda spec, _: Bare(spec)).store)
-    assert len(found["items"]) == 60
-    assert found["neurons"]
-    assert found["codebooks"] == found["postings"] == found["codes"] == []
+def test_a_model_without_codebooks_is_refused_with_a_way_on_and_leaves_nothing(data_dir):
+    with pytest.raises(BadInput, match="'toy' has no codebooks.*train text --from toy"):
+        build_toy(data_dir, open_family=lambda spec, _: Bare(spec))
+    assert not [path for path in (data_dir / "builds").iterdir() if path.name.startswith("toy")]
 
 
 class Surrogates(ToyFamily):

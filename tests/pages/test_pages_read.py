@@ -28,6 +28,10 @@ def test_the_overview_lists_the_model_with_its_size_and_measures(open_page):
     explorer = resources.explorer()
     positions = int(explorer.models()["positions"].iloc[0])
     assert MODEL in page.html and "lm_loss" in page.html and f"{positions:,}" in page.html
+    assert "each vector is a code" in page.html and f">the codebooks of {MODEL}</a>" in page.html
+    assert "model" not in page.test.query_params  # the start page keeps its short address
+    bases = explorer.models()["base"]
+    assert page.html.count("plain: nothing to build") == len(set(bases) & set(explorer.models()["model"])) > 0
 
 
 def test_the_overview_keeps_why_a_build_failed_and_offers_to_try_again(open_page, tmp_path, monkeypatch):
