@@ -5,7 +5,7 @@
    `p * log(p / q)`, p the share of the true positions at which the code fires, q that of all positions. A codebook's worth
    is the sum over its best k codes. Beside it stands the order by precision alone, of codes that are not too rare.
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
-   new ones, at the first half of them, or once, at the last token of the prompt.
+   first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
 4. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
