@@ -179,9 +179,9 @@ def _server(app: int) -> int:
 def _live_codes(page: Any, model: str, site: str) -> tuple[int, int]:
     """The number of a live code and of the next one."""
     page.goto(f"code?model={model}&site={site}")
-    numbers = page.locator("a.chip .id")
-    numbers.first.wait_for()
-    page.goto(f"code?model={model}&site={site}&code={numbers.first.inner_text()}")
+    first = page.locator("a[href*='&code='], a[href*='?code=']").first
+    first.wait_for()
+    first.click()
     follow = page.locator("a[data-key=j]")
     follow.wait_for()
     here, onward = (re.search(r"code=(\d+)", text) for text in (page.url, str(follow.get_attribute("href"))))
