@@ -168,7 +168,8 @@ class CodebookLayer(nn.Module):
         """
         rows = self.split(x)
         bans = [Ban(e.group, e.edit.code, e.rows) for e in edits if e.edit.action == "ban"]
-        full = report or bool(bans)
+        scarce = len(bans) > self.config.codes - self.config.k  # too few codes may be left to fill the slots
+        full = report or scarce
         found = self._nearest(rows, full=full, bans=bans)
         ids = found.ids
         for placed in edits:
@@ -183,7 +184,7 @@ class CodebookLayer(nn.Module):
         scores = found.scores
         if full and ids is not found.ids:
             scores = torch.where(ids < 0, -torch.inf, score(rows, self.table, ids.clamp_min(0), self.config.similarity))
-        if bans:  # a code that was banned although nothing could fill in leaves an empty slot
+        if scarce:  # a code that was banned although nothing could fill in leaves an empty slot
             ids = torch.where(scores == -torch.inf, -1, ids)
             if (ids < 0).any() and not any(e.edit.action == "blend" for e in edits):
                 out = self.combine(ids)
