@@ -21,7 +21,7 @@ from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
 
 MAX_TRIES = 200
-TRUTHS = {"now": "where it is true", "next": "right before it becomes true"}
+TRUTHS = {"now": "where it is true", "next": "right before it becomes true", "texts": "its texts, by descent"}
 
 
 def choices(explorer: Explorer, model: str, dataset: str) -> dict[str, list[str]]:

@@ -76,6 +76,12 @@ class Goal:
         judge, field, value = JUDGES[dataset], behaviour.field, behaviour.value
         return lambda text: value in judge(text).get(field, ())
 
+    def field_and_value(self, dataset: str) -> Topic:
+        """The tag or label of the data that `topic` means."""
+        assert self.topic is not None
+        behaviour = behaviour_of(dataset, *self.topic)
+        return behaviour.truth if behaviour else self.topic
+
     def truth(self, dataset: str, items: Sequence[Item]) -> np.ndarray:
         """bool `[P]`: where in the items it is true.
 
@@ -83,8 +89,7 @@ class Goal:
             BadInput: nowhere.
         """
         if self.topic:
-            behaviour = behaviour_of(dataset, *self.topic)
-            return true_positions(items, *(behaviour.truth if behaviour else self.topic))
+            return true_positions(items, *self.field_and_value(dataset))
         truth = np.zeros(sum(item.positions for item in items), dtype=bool)
         truth[matching(items, self.pattern)] = True
         if not truth.any():

@@ -6,7 +6,9 @@
    is the sum over its best k codes. Beside it stands the order by precision alone, of codes that are not too rare.
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
    first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
-4. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
+4. For what is true of whole items, codes are chosen for slots by descent first (`backend.descent`), fluency weighing less and
+   less; where that is good enough, nothing else is tried.
+5. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
 """
@@ -23,6 +25,7 @@ import pandas as pd
 
 from backend.conditions import Goal, new_text, sample
 from backend.data.judging import FLUENT, LOSS, trial_of
+from backend.descent import Descent, texts_of
 from backend.edits import Where
 from backend.errors import BadInput, Unsupported
 from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progress
@@ -33,6 +36,14 @@ if TYPE_CHECKING:
 RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ONCE: Where = (-1,)  # at the last token of the prompt
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
+WEIGHTS = (
+    10.0,
+    4.0,
+    1.5,
+    0.6,
+)  # of the other tokens in the descent, one after the other until its edits are worth less
+ENOUGH = 0.4  # worth of a descent's edits from which nothing else is tried
+ITEMS = 800
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
 SAMPLES, NEW_TOKENS = 32, 60  # of a candidate, where a data set does not say
 
@@ -65,8 +76,9 @@ class Found:
     Attributes:
         edits: the best ones tried.
         sites: the ranking of step 2, best first.
-        tried: one row a candidate: `sites, where, truth` (`now` or `next`), `success, perplexity_ratio, worth, edits`
-            (each as commands write it), in the order in which they were tried; the ratio is NaN where there is no base.
+        tried: one row a candidate: `sites, where, truth` (`now`, `next`, or `texts` for a descent), `success,
+            perplexity_ratio, worth, edits` (each as commands write it), in the order in which they were tried; the ratio is
+            NaN where there is no base.
         prompts: what the samples went on from: test on others.
         items: how many items codes were ranked on.
         samples: of each candidate.
@@ -193,7 +205,7 @@ class Finder:
         live: LiveModel,
         *,
         prompts: Sequence[str] = (),
-        items: int = 400,
+        items: int = ITEMS,
         samples: int = SAMPLES,
         new_tokens: int | None = None,
         temperature: float | None = None,
@@ -274,21 +286,30 @@ class Finder:
             raise BadInput("No code fires more often where that is true than elsewhere. Look at more items.")
         tried: dict[tuple[Edit, ...], Tried] = {}
 
-        def worth(candidate: Candidate) -> float:
-            edits = candidate.edits(rankings[candidate.truth], self._slots)
+        def worth(truth: str, edits: tuple[Edit, ...]) -> float:
             if edits not in tried:
-                tried[edits] = self._try(candidate, edits, succeeds)
+                tried[edits] = self._try(truth, edits, succeeds)
                 if self._progress:
                     self._progress(f"trying codes, {len(tried)} so far", 0, 0)
             return tried[edits].worth
 
-        for truth, ranking in rankings.items():
-            best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=worth)
-            while True:
-                better = max(best.neighbours(ranking, self._slots, places), key=worth)
-                if worth(better) <= worth(best) + 1e-9:
+        def climbed(candidate: Candidate) -> float:
+            return worth(candidate.truth, candidate.edits(rankings[candidate.truth], self._slots))
+
+        if whole_items and goal.topic:
+            before = -np.inf
+            for edits in self._descended(*goal.field_and_value(dataset)):
+                if worth("texts", edits) < before:
                     break
-                best = better
+                before = worth("texts", edits)
+        if not tried or max(one.worth for one in tried.values()) < ENOUGH:
+            for truth, ranking in rankings.items():
+                best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=climbed)
+                while True:
+                    better = max(best.neighbours(ranking, self._slots, places), key=climbed)
+                    if climbed(better) <= climbed(best) + 1e-9:
+                        break
+                    best = better
         chosen = max(tried.values(), key=lambda one: one.worth)
         rows = [{**vars(one), "edits": tuple(map(str, one.edits))} for one in tried.values()]
         return Found(
@@ -309,13 +330,27 @@ class Finder:
         forced += [tuple(most[:count]) for count in TOGETHER if count <= len(ranking)]
         return [Candidate(truth, slots, False, where) for slots in forced for where in places]
 
-    def _try(self, candidate: Candidate, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
+    def _descended(self, field: str, value: str) -> Iterator[tuple[Edit, ...]]:
+        """Edits that a descent finds for whole items, over as many new tokens as its texts have."""
+        model = self.live.family.model
+        texts = texts_of(self._shown, field, value, model.model.config.vocab_size)
+        if texts is None:
+            return
+        descent = Descent(model, texts)
+        for step, weight in enumerate(WEIGHTS):
+            if self._progress:
+                self._progress("choosing codes by descent", step, len(WEIGHTS))
+            descent.run(weight)
+            if descent.forced:
+                yield descent.edits(f"generated:{texts.tokens.shape[1]}")
+
+    def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
         made = self._sample(edits)
         share = float(np.mean([succeeds(new_text(self.live, one)) for one in made]))
         ratio = self.live.perplexity(made) / self._usual
         lost = LOSS * max(0.0, ratio - FLUENT) if np.isfinite(ratio) else 0.0
         sites = len({edit.site for edit in edits})
-        return Tried(sites, edits[0].written_where, candidate.truth, share, ratio, share - lost, edits)
+        return Tried(sites, edits[0].written_where, truth, share, ratio, share - lost, edits)
 
 
 def find_edits(live: LiveModel, goal: Goal, **options: Any) -> Found:

@@ -36,7 +36,9 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="text that candidates go on from; repeatable (prompts of the data set). Test on others",
     )
-    parser.add_argument("--items", type=positive, default=400, metavar="N", help="items that codes are ranked on (400)")
+    parser.add_argument(
+        "--items", type=positive, default=800, metavar="N", help="items that codes are looked for on (800)"
+    )
     parser.add_argument("--samples", type=positive, default=32, metavar="N", help="of each candidate (32)")
     parser.add_argument(
         "--new-tokens", type=positive, metavar="N", help="of each sample (200 for stories, else 40 or 60)"
@@ -107,7 +109,8 @@ FIND = Command(
     _find,
     f"""\
 Codes are ranked by what they tell of FIELD = VALUE (a codebook's worth, in nats). Edits that force the best ones are tried
-on samples, and the better ones varied. The worth of a candidate is the share of its samples that succeed, less what they
+on samples, and the better ones varied; where whole items have it, codes are chosen for slots by descent too: those that
+make such items likelier. The worth of a candidate is the share of its samples that succeed, less what they
 lose in fluency: perplexity_ratio is their perplexity over that of unsteered ones.
 
 {EDITS}""",

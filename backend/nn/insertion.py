@@ -30,6 +30,19 @@ from backend.nn.turns import Turns
 from backend.types import CodebookInfo, Edit
 
 
+@dataclass(frozen=True)
+class Probe:
+    """What a codebook layer put out, for the gradient by it.
+
+    Attributes:
+        ids: int64 `[group, row, slot]`, the codes in force.
+        added: zeros that were added to the output: what a loss is differentiated by.
+    """
+
+    ids: Tensor
+    added: Tensor
+
+
 @dataclass
 class Session:
     """Edits in force and what was recorded while a session lasted.
@@ -41,6 +54,8 @@ class Session:
             forward pass; -1 empties the slot, -2 leaves it as it is. Applied before the edits.
         record: keep what the codebooks chose.
         recorded: layer name -> one `Nearest` per forward pass.
+        probe: fill `probes`, and let gradients straight through to the activations before each layer.
+        probes: layer name -> what the last forward pass put out.
     """
 
     edits: tuple[Edit, ...] = ()
@@ -48,6 +63,8 @@ class Session:
     forced: Mapping[str, Tensor] = field(default_factory=dict)
     record: bool = False
     recorded: dict[str, list[Nearest]] = field(default_factory=dict)
+    probe: bool = False
+    probes: dict[str, Probe] = field(default_factory=dict)
 
 
 class CodebookTransformer(nn.Module):
@@ -170,6 +187,7 @@ class CodebookTransformer(nn.Module):
         prompt_length: int | Tensor | None = None,
         forced: Mapping[str, Tensor] | None = None,
         record: bool = False,
+        probe: bool = False,
     ) -> Iterator[Session]:
         """Apply edits and record codes inside the `with`; the model is as before afterwards.
 
@@ -179,7 +197,7 @@ class CodebookTransformer(nn.Module):
             RuntimeError: this thread has a session already; they do not nest.
             UnknownCode: an edit names a codebook, code or slot that is not there.
         """
-        session = Session(tuple(edits), prompt_length, forced or {}, record)
+        session = Session(tuple(edits), prompt_length, forced or {}, record, probe=probe)
         for site in session.forced:
             self.where(site)
         for edit in session.edits:
@@ -259,29 +277,43 @@ class CodebookTransformer(nn.Module):
         session = self._session
         if session is None:
             return layer(x)
-        edits = [
-            PlacedEdit(
-                group,
-                Edit(site, 0),
-                torch.ones_like(self._positions, dtype=torch.bool).reshape(-1),
-                codes.flatten(0, 1),
-            )
-            for site, codes in session.forced.items()
-            for place, group in (self._infos[site],)
-            if place == name
-        ]
-        edits += [
-            PlacedEdit(group, edit, self.rows(edit.where, session.prompt_length))
-            for edit in session.edits
-            for place, group in (self._infos[edit.site],)
-            if place == name
-        ]
-        if not edits and not session.record:
+        edits = self._placed(name, session)
+        if not edits and not session.record and not session.probe:
             return layer(x)
         out, found = layer.edited(x, edits, report=session.record)
         if session.record:
             session.recorded.setdefault(name, []).append(found)
+        if session.probe:
+            session.probes[name] = Probe(found.ids, torch.zeros_like(out, requires_grad=True))
+            out = out + (x - x.detach()) + session.probes[name].added
         return out
+
+    def _placed(self, name: str, session: Session) -> list[PlacedEdit]:
+        """The edits of one layer; codes that are forced one after the other at the same positions become one edit."""
+        every = torch.ones_like(self._positions, dtype=torch.bool).reshape(-1)
+        placed = [
+            PlacedEdit(group, Edit(site, 0), every, codes.flatten(0, 1))
+            for site, codes in session.forced.items()
+            for place, group in (self._infos[site],)
+            if place == name
+        ]
+        rows: dict[Where, Tensor] = {}
+        last: dict[int, tuple[Where, Tensor]] = {}  # group -> the positions that are forced, the codes in their slots
+        for edit in session.edits:
+            place, group = self._infos[edit.site]
+            if place != name:
+                continue
+            if edit.where not in rows:
+                rows[edit.where] = self.rows(edit.where, session.prompt_length)
+            if edit.action != "force":
+                placed.append(PlacedEdit(group, edit, rows[edit.where]))
+                last.pop(group, None)
+                continue
+            if group not in last or last[group][0] != edit.where:
+                last[group] = edit.where, every.new_full((len(every), self.layer(name).config.k), -2, dtype=torch.int64)
+                placed.append(PlacedEdit(group, Edit(edit.site, 0), rows[edit.where], last[group][1]))
+            last[group][1][:, slice(None) if edit.slot is None else edit.slot] = edit.code
+        return placed
 
     def rows(self, where: Where, prompt: int | Tensor | None) -> Tensor:
         """bool `[row]`: the positions of the flattened batch of this forward pass that are meant.

@@ -1,0 +1,200 @@
+"""Codes for slots by greedy coordinate descent: which forced codes make the texts of a topic likelier?
+
+After the greedy coordinate gradient of Zou et al., 2023 (there over the tokens of a prompt), over the slots of codebooks:
+1. One backward pass gives the gradient of the loss by what every codebook puts out, and so, to first order, what every code
+   in every slot would change.
+2. The most promising changes, one a slot, are tried together, then the better half of them, and so on down to one; at last
+   a few one by one. What lowers the loss stays. Until nothing does.
+
+The loss: the nats of the topic's *telling* tokens, a sum over each text; less `RIVAL` times those of texts about other topics,
+up to `FARTHEST` nats more than without edits; plus `weight` times the mean nats of all other tokens, which keeps them
+fluent. Telling are the first token of a text that is typical of its topic and the ones right before it: what comes after them
+the model knows by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from backend.edits import Where
+from backend.nn.insertion import CodebookTransformer
+from backend.types import Edit, Item
+
+TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
+SUPPORT = 0.08  # share of the topic's texts that it is in at least
+TELLING = 8  # tokens up to the first typical one
+TEXTS, LONGEST = 32, 96  # how many of the topic, and of others, and how many tokens of each, are looked at
+PROMPTS = range(4, 10)  # tokens of a text that count as its prompt
+RIVAL, FARTHEST = 0.5, 4.0
+WIDTH, PER_SITE, ALONE = 16, 4, 6  # changes tried together, of one codebook at most, and one by one
+LEAST = 0.01  # nats that a change must gain
+ROUNDS = 40
+Slot = tuple[str, int]  # codebook and slot
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts about a topic and about others.
+
+    Attributes:
+        tokens: int64 `[text, token]`.
+        prompts: int64 `[text, 1]`, how many tokens count as the prompt.
+        own: bool `[text]`, about the topic.
+        telling, other: bool `[text, token]`, tokens behind the prompt. Padding is neither, nor is what follows the telling
+            tokens of another topic.
+    """
+
+    tokens: Tensor
+    prompts: Tensor
+    own: Tensor
+    telling: Tensor
+    other: Tensor
+
+
+def texts_of(items: Sequence[Item], field: str, value: str, vocabulary: int) -> Texts | None:
+    """The first items with a tag, and the first ones with each other value of it; None where nothing is typical of it.
+
+    Args:
+        items: some with each value.
+        field: name of the tag.
+        value: the topic.
+        vocabulary: how many token ids there are.
+    """
+    values, kind = np.unique([item.tags[field] for item in items], return_inverse=True)
+    shares = np.zeros((len(values), vocabulary))  # in how many items of each value a token occurs
+    for item, number in zip(items, kind, strict=True):
+        shares[number, np.unique(item.payload)] += 1
+    count = np.bincount(kind)[:, None]
+    own, others = (shares + 0.5) / (count + 1), (shares.sum(0) - shares + 0.5) / (len(items) - count + 1)
+    typical = (own > TYPICAL * others) & (own >= SUPPORT)
+    rng = np.random.default_rng(0)
+    room = np.where(values == value, TEXTS, -(-TEXTS // max(1, len(values) - 1)))
+    found: list[tuple[np.ndarray, int, int, bool]] = []  # tokens, of the prompt, the first typical one, of the topic
+    for item, number in zip(items, kind, strict=True):
+        prompt = int(rng.choice(PROMPTS))
+        tells = np.flatnonzero(typical[number][item.payload[prompt:LONGEST]])
+        if len(tells) and room[number]:
+            room[number] -= 1
+            found.append((item.payload[:LONGEST], prompt, prompt + int(tells[0]), values[number] == value))
+    if not any(topical for *_, topical in found):
+        return None
+    length = min(LONGEST, TELLING + int(np.quantile([first for _, _, first, topical in found if topical], 0.95)))
+    found = [one for one in found if one[2] < length]
+    tokens, place = np.zeros((len(found), length), dtype=np.int64), np.arange(length)
+    telling, other = np.zeros((2, len(found), length), dtype=bool)
+    for row, (text, prompt, first, topical) in enumerate(found):
+        tokens[row, : min(length, len(text))] = text[:length]
+        telling[row] = (place >= prompt) & (place <= first) & (place > first - TELLING)
+        other[row] = (place >= prompt) & (place < (len(text) if topical else first)) & ~telling[row]
+    prompts, about = np.array([[one[1]] for one in found]), np.array([one[3] for one in found])
+    return Texts(*map(torch.from_numpy, (tokens, prompts, about, telling, other)))
+
+
+class Descent:
+    """The codes that are forced so far, and the search for more.
+
+    Attributes:
+        forced: codebook and slot -> code.
+    """
+
+    def __init__(self, model: CodebookTransformer, texts: Texts) -> None:
+        """Begin without any edit."""
+        self.model, self.forced = model, dict[Slot, int]()
+        device = model.model.device
+        self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
+        self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
+        self._new = (torch.arange(texts.tokens.shape[1], device=device) >= self._prompts).flatten()  # bool [row]
+        with torch.no_grad(), model.session():
+            self._farthest = self._telling_nats(self._nats()) + FARTHEST
+
+    def edits(self, where: Where = "generated") -> tuple[Edit, ...]:
+        """What is forced, as edits."""
+        slots = {info.site: info.slots for info in self.model.infos()}
+        return tuple(
+            Edit(site, code, where=where, slot=slot if slots[site] > 1 else None)
+            for (site, slot), code in self.forced.items()
+        )
+
+    def run(self, weight: float) -> float:
+        """Go on from where it stands, for another weight of the other tokens; returns the loss."""
+        failed = set[tuple[Slot, int]]()
+        loss = self._loss(weight)
+        for _ in range(ROUNDS):
+            begun = loss
+            changes = self._promising(weight, failed)
+            count = len(changes)
+            while count and loss == begun:
+                loss = self._try(changes[:count], weight, loss)
+                if loss == begun and count == 1:
+                    failed.add(changes[0])
+                count //= 2
+            if loss == begun:
+                for change in changes[1:ALONE]:
+                    before, loss = loss, self._try([change], weight, loss)
+                    if loss == before:
+                        failed.add(change)
+            if loss == begun:
+                break
+        return loss
+
+    def _try(self, changes: Sequence[tuple[Slot, int]], weight: float, loss: float) -> float:
+        """The loss with these changes if it is lower, and they stay; else as before."""
+        before = dict(self.forced)
+        self.forced.update(changes)
+        if (changed := self._loss(weight)) < loss - LEAST:
+            return changed
+        self.forced = before
+        return loss
+
+    @torch.no_grad()
+    def _loss(self, weight: float) -> float:
+        with self.model.session(self.edits(), prompt_length=self._prompts):
+            return float(self._of(self._nats(), weight))
+
+    def _of(self, nats: Tensor, weight: float) -> Tensor:
+        telling = torch.minimum(self._telling_nats(nats), torch.where(self._own, torch.inf, self._farthest))
+        rivals = telling[~self._own].sum() / (~self._own).sum().clamp_min(1)
+        return telling[self._own].mean() - RIVAL * rivals + weight * nats[self._other].mean()
+
+    def _telling_nats(self, nats: Tensor) -> Tensor:
+        return (nats * self._telling).sum(1)
+
+    def _nats(self) -> Tensor:
+        """Of every token but the first, `[text, token - 1]`."""
+        logits = self.model(self._tokens, use_cache=False).logits[:, :-1].float()
+        return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[:, 1:], reduction="none")
+
+    def _promising(self, weight: float, failed: set[tuple[Slot, int]]) -> list[tuple[Slot, int]]:
+        """The most promising changes, one a slot and `PER_SITE` a codebook, best first."""
+        with (
+            torch.enable_grad(),
+            self.model.session(self.edits(), prompt_length=self._prompts, probe=True) as session,
+        ):
+            loss = self._of(self._nats(), weight)
+            added = [probe.added for probe in session.probes.values()]
+            slopes = torch.autograd.grad(loss, added)
+        found: list[tuple[float, Slot, int]] = []
+        for (name, probe), slope in zip(session.probes.items(), slopes, strict=True):
+            layer = self.model.layer(name)
+            share = layer.config.k if layer.config.combine == "mean" else 1
+            rows = slope.reshape(len(self._new), layer.config.groups, -1).transpose(0, 1)[:, self._new]
+            by_code = rows @ layer.table.detach().transpose(1, 2) / share  # [group, row, code]
+            now = by_code.gather(2, probe.ids[:, self._new].clamp_min(0)).sum(1)  # [group, slot]
+            best = by_code.sum(1).topk(min(2, layer.config.codes), largest=False)
+            for group, site in enumerate(self.model.sites(name)):
+                for value, code in zip(best.values[group].tolist(), best.indices[group].tolist(), strict=True):
+                    found += [(value - own, (site, slot), code) for slot, own in enumerate(now[group].tolist())]
+        chosen: dict[Slot, int] = {}
+        for gain, slot, code in sorted(found):
+            done = (slot, code) in failed or self.forced.get(slot) == code
+            full = sum(site == slot[0] for site, _ in chosen) >= PER_SITE
+            if gain < 0 and slot not in chosen and not done and not full:
+                chosen[slot] = code
+            if len(chosen) == WIDTH:
+                break
+        return list(chosen.items())

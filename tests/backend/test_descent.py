@@ -1,0 +1,137 @@
+"""Choosing codes by descent: the texts it looks at, its gradients against small steps, its loss against the plain sum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from backend.descent import FARTHEST, RIVAL, Descent, texts_of
+from backend.families.checkpoint import build_model
+from backend.nn.anatomy import decoder_layers
+from backend.nn.insertion import CodebookTransformer
+from backend.nn.placement import Placement
+from backend.train.shapes import Shape
+from backend.types import Edit, Item
+
+WORDS, OWN, RIVALS = 20, (17, 18), (15, 16)  # token ids: all, typical of the sea, typical of the kitchen
+
+
+def item(index: int, topic: str, rng: np.random.Generator, length: int = 40) -> Item:
+    tokens = rng.integers(1, 15, length)
+    at = rng.integers(14, 30, 3)
+    tokens[at] = rng.choice(OWN if topic == "sea" else RIVALS, 3)
+    return Item(index, (length,), tokens, tags={"topic": topic})
+
+
+@pytest.fixture
+def items() -> list[Item]:
+    rng = np.random.default_rng(0)
+    return [item(i, ("sea", "kitchen")[i % 2], rng) for i in range(80)]
+
+
+@pytest.fixture
+def model() -> CodebookTransformer:
+    torch.manual_seed(0)
+    places = (Placement("attn", codes=24, k=3), Placement("mlp", codes=32, k=4, combine="sum"))
+    made = build_model(Shape("gpt_neox", 2, 32, 2, 64).config(WORDS, 48, 0), places).eval()
+    with torch.no_grad():
+        made.model.get_output_embeddings().weight.mul_(30)  # predictions that differ from each other
+    return made
+
+
+def test_texts_tell_their_topic_up_to_the_first_word_that_is_typical_of_it(items: list[Item]) -> None:
+    texts = texts_of(items, "topic", "sea", WORDS)
+    assert texts is not None and texts.own.sum() == 32 == (~texts.own).sum()
+    for tokens, prompt, own, telling, other in zip(
+        texts.tokens.numpy(), texts.prompts[:, 0], texts.own, texts.telling.numpy(), texts.other.numpy(), strict=True
+    ):
+        first = np.flatnonzero(np.isin(tokens, OWN if own else RIVALS))[0]
+        assert np.flatnonzero(telling).tolist() == list(range(max(first - 7, prompt), first + 1))
+        behind = first + 1 < len(tokens)
+        assert (
+            not (telling & other).any() and not other[:prompt].any() and other[first + 1 :].all() == (own or not behind)
+        )
+
+
+def test_nothing_is_typical_of_a_topic_whose_items_are_like_the_others(items: list[Item]) -> None:
+    rng = np.random.default_rng(1)
+    mixed = [Item(i.index, i.shape, i.payload, tags={"topic": str(rng.integers(2))}) for i in items]
+    assert texts_of(mixed, "topic", "1", WORDS) is None
+
+
+def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(model: CodebookTransformer) -> None:
+    rng = np.random.default_rng(0)
+    places = ("all", "prompt", "generated", "generated:2", (1, 3), (-1,))
+    tokens = torch.from_numpy(rng.integers(1, WORDS, (3, 10)))
+    for _ in range(10):
+        edits = [
+            Edit(
+                "L1.attn.h0",
+                int(rng.integers(-1, 24)),
+                where=places[rng.integers(6)],
+                slot=[None, 0, 1, 2][rng.integers(4)],
+            )
+            for _ in range(6)
+        ]
+        with torch.no_grad(), model.session(edits, prompt_length=4, record=True) as session:
+            model(tokens)
+            expected = model.layer("L1:attn")
+            rows = {where: model.rows(where, 4) for where in places}
+        found = session.recorded["L1:attn"][0].ids[0]
+        with torch.no_grad(), model.session(record=True) as session:
+            model(tokens)
+        ids = session.recorded["L1:attn"][0].ids[0].clone()
+        for edit in edits:
+            ids[rows[edit.where], slice(None) if edit.slot is None else edit.slot] = edit.code
+        assert torch.equal(found, ids) and expected.config.k == 3
+
+
+def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: CodebookTransformer) -> None:
+    tokens = torch.randint(1, WORDS, (2, 8))
+    mlp = decoder_layers(model.model)[1].mlp  # nothing discrete comes after it
+
+    def loss() -> torch.Tensor:
+        return nn.functional.cross_entropy(model(tokens).logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+
+    with model.session(probe=True) as session:
+        value = loss()
+        (slope,) = torch.autograd.grad(value, [session.probes["L1:mlp"].added])
+    step = torch.zeros_like(slope)
+    step[1, 4, 7] = 1e-2
+    handle = mlp.register_forward_hook(lambda _m, _a, out: out + step)
+    with torch.no_grad(), model.session():
+        up = loss()
+    handle.remove()
+    assert float(up - value.detach()) / 1e-2 == pytest.approx(float(slope[1, 4, 7]), rel=0.05)
+
+
+def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
+    items: list[Item], model: CodebookTransformer
+) -> None:
+    texts = texts_of(items, "topic", "sea", WORDS)
+    assert texts is not None
+    descent = Descent(model, texts)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+
+    def counted(edits: tuple[Edit, ...]) -> tuple[float, float, float]:
+        nats = []
+        for tokens, prompt in zip(texts.tokens, texts.prompts[:, 0].tolist(), strict=True):
+            with torch.no_grad(), model.session(edits, prompt_length=prompt):
+                logp = model(tokens[None]).logits[0].log_softmax(-1)
+            nats.append([0.0, *(-logp[i, tokens[i + 1]].item() for i in range(len(tokens) - 1))])
+        table = np.array(nats)
+        telling = (table * texts.telling.numpy()).sum(1)
+        return telling, table[texts.other.numpy()].mean(), texts.own.numpy()
+
+    plain, _, own = counted(())
+    loss = descent.run(1.0)
+    edits = descent.edits()
+    telling, other, _ = counted(edits)
+    rivals = np.minimum(telling[~own], plain[~own] + FARTHEST).mean()
+    assert loss == pytest.approx(telling[own].mean() - RIVAL * rivals + other, abs=1e-3)
+    assert len(edits) > 1 and telling[own].mean() < plain[own].mean() - 0.3
+    assert {str(e) for e in edits} == {f"{s}:{c}@generated#{n}" for (s, n), c in descent.forced.items()}
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert descent.run(1.0) <= loss + 1e-6  # it goes on from where it stands
