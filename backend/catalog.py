@@ -11,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from backend.errors import CatalogError, CheckpointError, OutsideDataDir, UnknownModel
+from backend.errors import BadInput, CatalogError, CheckpointError, OutsideDataDir, UnknownModel
 from backend.files import write_atomically
 from backend.types import ModelSpec
 
@@ -22,9 +22,9 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 
 
 def check_name(name: str) -> str:
-    """Return `name` if it can name a model and a file; raise `CatalogError` otherwise."""
+    """Return `name` if it can name a model and a file; raise `BadInput` otherwise."""
     if not _NAME.fullmatch(name):
-        raise CatalogError(
+        raise BadInput(
             f"{name[:80]!r} cannot name a model. Use up to 100 letters, digits, '.', '_' and '-', "
             "starting with a letter or digit."
         )
@@ -70,7 +70,11 @@ def read_spec(path: Path) -> ModelSpec:
         raise CatalogError(f"{path}: kind must be 'text' or 'image', not {data['kind']!r}.")
     if not isinstance(data["dataset"].get("name"), str):
         raise CatalogError(f"{path}: [dataset] needs a 'name'.")
-    if check_name(data["name"]) != path.stem:
+    try:
+        check_name(data["name"])
+    except BadInput as error:
+        raise CatalogError(f"{path}: {error}") from None
+    if data["name"] != path.stem:
         raise CatalogError(f"{path}: the file must be called {data['name']}.toml.")
     return ModelSpec(**data)
 

@@ -14,7 +14,7 @@ the model knows by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +29,9 @@ TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a 
 SUPPORT = 0.08  # share of the topic's texts that it is in at least
 TELLING = 8  # tokens up to the first typical one
 TEXTS, LONGEST = 32, 96  # how many of the topic, and of others, and how many tokens of each, are looked at
-PROMPTS = range(4, 10)  # tokens of a text that count as its prompt
+PROMPT_LENGTHS = range(4, 10)  # tokens of a text that count as its prompt
 RIVAL, FARTHEST = 0.5, 4.0
-WIDTH, PER_SITE, ALONE = 16, 4, 6  # changes tried together, of one codebook at most, and one by one
+WIDTH, PER_SITE, ONE_BY_ONE = 16, 4, 6  # changes tried together, of one codebook at most, and one by one
 LEAST = 0.01  # nats that a change must gain
 ROUNDS = 40
 Slot = tuple[str, int]  # codebook and slot
@@ -56,34 +56,43 @@ class Texts:
     other: Tensor
 
 
-def texts_of(items: Sequence[Item], field: str, value: str, vocabulary: int) -> Texts | None:
+def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
     """The first items with a tag, and the first ones with each other value of it; None where nothing is typical of it.
 
     Args:
-        items: some with each value.
+        items: some with each value; those without the tag are another value.
         field: name of the tag.
         value: the topic.
-        vocabulary: how many token ids there are.
     """
-    values, kind = np.unique([item.tags[field] for item in items], return_inverse=True)
-    shares = np.zeros((len(values), vocabulary))  # in how many items of each value a token occurs
+    values, kind = np.unique([item.tags.get(field, "") for item in items], return_inverse=True)
+    vocabulary = 1 + max(int(item.payload.max(initial=0)) for item in items)
+    shares = np.zeros((len(values), vocabulary), dtype=np.float32)  # in how many items of each value a token occurs
     for item, number in zip(items, kind, strict=True):
         shares[number, np.unique(item.payload)] += 1
-    count = np.bincount(kind)[:, None]
-    own, others = (shares + 0.5) / (count + 1), (shares.sum(0) - shares + 0.5) / (len(items) - count + 1)
-    typical = (own > TYPICAL * others) & (own >= SUPPORT)
+    count, every = np.bincount(kind), shares.sum(0)
     rng = np.random.default_rng(0)
     room = np.where(values == value, TEXTS, -(-TEXTS // max(1, len(values) - 1)))
     found: list[tuple[np.ndarray, int, int, bool]] = []  # tokens, of the prompt, the first typical one, of the topic
-    for item, number in zip(items, kind, strict=True):
-        prompt = int(rng.choice(PROMPTS))
+    typical: dict[int, np.ndarray] = {}
+    rivals = 0
+    for item, number in zip(items, kind.tolist(), strict=True):
+        prompt = int(rng.choice(PROMPT_LENGTHS))
+        topical = values[number] == value
+        if not room[number] or (not topical and rivals == 2 * TEXTS):
+            continue
+        if number not in typical:
+            own = (shares[number] + 0.5) / (count[number] + 1)
+            others = (every - shares[number] + 0.5) / (len(items) - count[number] + 1)
+            typical[number] = (own > TYPICAL * others) & (own >= SUPPORT) & (shares[number] >= 2)
         tells = np.flatnonzero(typical[number][item.payload[prompt:LONGEST]])
-        if len(tells) and room[number]:
+        if len(tells):
             room[number] -= 1
-            found.append((item.payload[:LONGEST], prompt, prompt + int(tells[0]), values[number] == value))
+            rivals += not topical
+            found.append((item.payload[:LONGEST], prompt, prompt + int(tells[0]), bool(topical)))
     if not any(topical for *_, topical in found):
         return None
-    length = min(LONGEST, TELLING + int(np.quantile([first for _, _, first, topical in found if topical], 0.95)))
+    longest = max(len(text) for text, *_ in found)
+    length = min(longest, TELLING + int(np.quantile([first for _, _, first, topical in found if topical], 0.95)))
     found = [one for one in found if one[2] < length]
     tokens, place = np.zeros((len(found), length), dtype=np.int64), np.arange(length)
     telling, other = np.zeros((2, len(found), length), dtype=bool)
@@ -120,25 +129,32 @@ class Descent:
             for (site, slot), code in self.forced.items()
         )
 
-    def run(self, weight: float) -> float:
-        """Go on from where it stands, for another weight of the other tokens; returns the loss."""
+    def run(self, weight: float, progress: Callable[[], None] | None = None) -> float:
+        """Go on from where it stands, for another weight of the other tokens; returns the loss.
+
+        Args:
+            weight: see the module.
+            progress: called after each round.
+        """
         failed = set[tuple[Slot, int]]()
         loss = self._loss(weight)
         for _ in range(ROUNDS):
-            begun = loss
+            begun = dict(self.forced)
             changes = self._promising(weight, failed)
             count = len(changes)
-            while count and loss == begun:
+            while count and self.forced == begun:
                 loss = self._try(changes[:count], weight, loss)
-                if loss == begun and count == 1:
+                if self.forced == begun and count == 1:
                     failed.add(changes[0])
                 count //= 2
-            if loss == begun:
-                for change in changes[1:ALONE]:
+            if self.forced == begun:
+                for change in changes[1:ONE_BY_ONE]:
                     before, loss = loss, self._try([change], weight, loss)
                     if loss == before:
                         failed.add(change)
-            if loss == begun:
+            if progress:
+                progress()
+            if self.forced == begun:
                 break
         return loss
 
@@ -159,7 +175,8 @@ class Descent:
     def _of(self, nats: Tensor, weight: float) -> Tensor:
         telling = torch.minimum(self._telling_nats(nats), torch.where(self._own, torch.inf, self._farthest))
         rivals = telling[~self._own].sum() / (~self._own).sum().clamp_min(1)
-        return telling[self._own].mean() - RIVAL * rivals + weight * nats[self._other].mean()
+        other = (nats * self._other).sum() / self._other.sum().clamp_min(1)
+        return telling[self._own].mean() - RIVAL * rivals + weight * other
 
     def _telling_nats(self, nats: Tensor) -> Tensor:
         return (nats * self._telling).sum(1)
@@ -182,18 +199,18 @@ class Descent:
         for (name, probe), slope in zip(session.probes.items(), slopes, strict=True):
             layer = self.model.layer(name)
             share = layer.config.k if layer.config.combine == "mean" else 1
-            rows = slope.reshape(len(self._new), layer.config.groups, -1).transpose(0, 1)[:, self._new]
-            by_code = rows @ layer.table.detach().transpose(1, 2) / share  # [group, row, code]
-            now = by_code.gather(2, probe.ids[:, self._new].clamp_min(0)).sum(1)  # [group, slot]
+            rows = slope.float().reshape(len(self._new), layer.config.groups, -1).transpose(0, 1)[:, self._new]
+            by_code = rows @ layer.table.detach().float().transpose(1, 2) / share  # [group, row, code]
+            now = by_code.gather(2, probe.ids[:, self._new]).sum(1)  # [group, slot]
             best = by_code.sum(1).topk(min(2, layer.config.codes), largest=False)
             for group, site in enumerate(self.model.sites(name)):
                 for value, code in zip(best.values[group].tolist(), best.indices[group].tolist(), strict=True):
-                    found += [(value - own, (site, slot), code) for slot, own in enumerate(now[group].tolist())]
+                    found += [(value - held, (site, i), code) for i, held in enumerate(now[group].tolist())]
         chosen: dict[Slot, int] = {}
-        for gain, slot, code in sorted(found):
+        for change, slot, code in sorted(found):
             done = (slot, code) in failed or self.forced.get(slot) == code
             full = sum(site == slot[0] for site, _ in chosen) >= PER_SITE
-            if gain < 0 and slot not in chosen and not done and not full:
+            if change < 0 and slot not in chosen and not done and not full:
                 chosen[slot] = code
             if len(chosen) == WIDTH:
                 break

@@ -55,7 +55,7 @@ class SiteCodes:
     Attributes:
         site: the codebook.
         codes: int `[n]`, at most one per slot.
-        precise: the same by precision.
+        precise: those of the highest precision that are not rare, at most as many.
         worth: nats, see step 2 of the module.
         precision: share of the positions at which one of them fires that are true.
         recall: share of the true positions at which one of them fires.
@@ -153,7 +153,8 @@ def rank_sites(grids: Mapping[str, CodeGrid], infos: Sequence[CodebookInfo], tru
         best = best[gain[best] > 0]
         fires = np.isin(codes, best).any(1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            precision = np.where((p >= min(RARE, p.max(initial=0.0))) & (gain > 0), p / q, 0.0)
+            common = p >= min(RARE, p[gain > 0].max(initial=0.0))
+            precision = np.where(common & (gain > 0), p / q, 0.0)
         precise = np.argsort(-precision, kind="stable")[: len(best)]
         ranked.append(
             SiteCodes(
@@ -297,11 +298,11 @@ class Finder:
             return worth(candidate.truth, candidate.edits(rankings[candidate.truth], self._slots))
 
         if whole_items and goal.topic:
-            before = -np.inf
+            last = -np.inf
             for edits in self._descended(*goal.field_and_value(dataset)):
-                if worth("texts", edits) < before:
+                if (new := worth("texts", edits)) < last:
                     break
-                before = worth("texts", edits)
+                last = new
         if not tried or max(one.worth for one in tried.values()) < ENOUGH:
             for truth, ranking in rankings.items():
                 best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=climbed)
@@ -331,16 +332,18 @@ class Finder:
         return [Candidate(truth, slots, False, where) for slots in forced for where in places]
 
     def _descended(self, field: str, value: str) -> Iterator[tuple[Edit, ...]]:
-        """Edits that a descent finds for whole items, over as many new tokens as its texts have."""
-        model = self.live.family.model
-        texts = texts_of(self._shown, field, value, model.model.config.vocab_size)
+        """Edits that a descent finds for whole items; they hold for as many new tokens as the texts it looks at are long."""
+        texts = texts_of(self._shown, field, value)
         if texts is None:
             return
-        descent = Descent(model, texts)
-        for step, weight in enumerate(WEIGHTS):
+        descent = Descent(self.live.family.model, texts)
+
+        def progress() -> None:
             if self._progress:
-                self._progress("choosing codes by descent", step, len(WEIGHTS))
-            descent.run(weight)
+                self._progress(f"choosing codes by descent, {len(descent.forced)} so far", 0, 0)
+
+        for weight in WEIGHTS:
+            descent.run(weight, progress)
             if descent.forced:
                 yield descent.edits(f"generated:{texts.tokens.shape[1]}")
 
@@ -348,7 +351,7 @@ class Finder:
         made = self._sample(edits)
         share = float(np.mean([succeeds(new_text(self.live, one)) for one in made]))
         ratio = self.live.perplexity(made) / self._usual
-        lost = LOSS * max(0.0, ratio - FLUENT) if np.isfinite(ratio) else 0.0
+        lost = 0.0 if np.isnan(ratio) else LOSS * max(0.0, ratio - FLUENT)
         sites = len({edit.site for edit in edits})
         return Tried(sites, edits[0].written_where, truth, share, ratio, share - lost, edits)
 

@@ -32,7 +32,7 @@ from backend.types import CodebookInfo, Edit
 
 @dataclass(frozen=True)
 class Probe:
-    """What a codebook layer put out, for the gradient by it.
+    """A handle on what a codebook layer put out, for the gradient by it.
 
     Attributes:
         ids: int64 `[group, row, slot]`, the codes in force.
@@ -55,7 +55,7 @@ class Session:
         record: keep what the codebooks chose.
         recorded: layer name -> one `Nearest` per forward pass.
         probe: fill `probes`, and let gradients straight through to the activations before each layer.
-        probes: layer name -> what the last forward pass put out.
+        probes: layer name -> its probe in the last forward pass.
     """
 
     edits: tuple[Edit, ...] = ()

@@ -42,7 +42,7 @@ def model() -> CodebookTransformer:
 
 
 def test_texts_tell_their_topic_up_to_the_first_word_that_is_typical_of_it(items: list[Item]) -> None:
-    texts = texts_of(items, "topic", "sea", WORDS)
+    texts = texts_of(items, "topic", "sea")
     assert texts is not None and texts.own.sum() == 32 == (~texts.own).sum()
     for tokens, prompt, own, telling, other in zip(
         texts.tokens.numpy(), texts.prompts[:, 0], texts.own, texts.telling.numpy(), texts.other.numpy(), strict=True
@@ -58,7 +58,7 @@ def test_texts_tell_their_topic_up_to_the_first_word_that_is_typical_of_it(items
 def test_nothing_is_typical_of_a_topic_whose_items_are_like_the_others(items: list[Item]) -> None:
     rng = np.random.default_rng(1)
     mixed = [Item(i.index, i.shape, i.payload, tags={"topic": str(rng.integers(2))}) for i in items]
-    assert texts_of(mixed, "topic", "1", WORDS) is None
+    assert texts_of(mixed, "topic", "1") is None
 
 
 def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(model: CodebookTransformer) -> None:
@@ -77,7 +77,6 @@ def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(mo
         ]
         with torch.no_grad(), model.session(edits, prompt_length=4, record=True) as session:
             model(tokens)
-            expected = model.layer("L1:attn")
             rows = {where: model.rows(where, 4) for where in places}
         found = session.recorded["L1:attn"][0].ids[0]
         with torch.no_grad(), model.session(record=True) as session:
@@ -85,7 +84,7 @@ def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(mo
         ids = session.recorded["L1:attn"][0].ids[0].clone()
         for edit in edits:
             ids[rows[edit.where], slice(None) if edit.slot is None else edit.slot] = edit.code
-        assert torch.equal(found, ids) and expected.config.k == 3
+        assert torch.equal(found, ids)
 
 
 def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: CodebookTransformer) -> None:
@@ -110,12 +109,12 @@ def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: 
 def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
     items: list[Item], model: CodebookTransformer
 ) -> None:
-    texts = texts_of(items, "topic", "sea", WORDS)
+    texts = texts_of(items, "topic", "sea")
     assert texts is not None
     descent = Descent(model, texts)
     before = {k: v.clone() for k, v in model.state_dict().items()}
 
-    def counted(edits: tuple[Edit, ...]) -> tuple[float, float, float]:
+    def counted(edits: tuple[Edit, ...]) -> tuple[np.ndarray, float, np.ndarray]:
         nats = []
         for tokens, prompt in zip(texts.tokens, texts.prompts[:, 0].tolist(), strict=True):
             with torch.no_grad(), model.session(edits, prompt_length=prompt):
@@ -135,3 +134,41 @@ def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
     assert {str(e) for e in edits} == {f"{s}:{c}@generated#{n}" for (s, n), c in descent.forced.items()}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert descent.run(1.0) <= loss + 1e-6  # it goes on from where it stands
+
+
+def test_a_step_towards_a_promising_change_lowers_the_loss(
+    items: list[Item], model: CodebookTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = texts_of(items, "topic", "sea")
+    assert texts is not None
+    descent = Descent(model, texts)
+    plain = descent._loss(1.0)
+    found = [(slot, code) for slot, code in descent._promising(1.0, set()) if slot[0] == "L1.mlp"]
+    assert found  # of the last layer's MLP: nothing discrete comes after it
+    for (site, slot), code in found:
+        a_little = Edit(site, code, "blend", 0.02, where="generated", slot=slot)
+        monkeypatch.setattr(descent, "edits", lambda edit=a_little: (edit,))
+        assert descent._loss(1.0) < plain
+
+
+def test_tags_of_many_values_texts_without_the_tag_and_short_ones_do_no_harm(
+    items: list[Item], model: CodebookTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.descent.ROUNDS", 2)
+    rng = np.random.default_rng(0)
+    many = [item(n, "sea" if n % 2 else "kitchen", rng) for n in range(300)]
+    split = [
+        Item(i.index, i.shape, i.payload, tags={"topic": i.tags["topic"] if n % 2 else f"kitchen {n % 70}"})
+        for n, i in enumerate(many)
+    ]
+    texts = texts_of(split, "topic", "sea")
+    assert texts is not None and (~texts.own).sum() <= 64
+    assert texts_of([*items, Item(0, (3,), np.arange(3))], "topic", "sea") is not None
+    assert texts_of([Item(0, (3,), np.arange(3))], "topic", "sea") is None
+    short = [
+        Item(i.index, (9,), np.append(i.payload[:8], 17 if i.tags["topic"] == "sea" else 15), tags=i.tags)
+        for i in items
+    ]
+    texts = texts_of(short, "topic", "sea")
+    assert texts is not None and texts.tokens.shape[1] == 9
+    assert np.isfinite(Descent(model, texts).run(1.0))

@@ -97,6 +97,16 @@ def test_codes_are_ranked_by_what_they_add_to_the_divergence() -> None:
     )
 
 
+def test_where_the_frequent_codes_say_nothing_the_rare_ones_are_precise() -> None:
+    truth = np.arange(600) % 2 == 0
+    codes = np.where(np.arange(600) % 20 == 2, 1 + np.arange(600) // 20 % 30, 0)[:, None].astype(np.int32)
+    empty = np.zeros((600, 1), np.float32)
+    ranked = rank_sites(
+        {"a": CodeGrid("a", codes, empty, codes[:, 0], empty[:, 0])}, [CodebookInfo("a", 40, 4, 1)], truth
+    )
+    assert len(ranked[0].codes) == len(ranked[0].precise) == 1
+
+
 def test_the_least_similar_slots_are_forced_to_the_codes_in_turn() -> None:
     ranking = [SiteCodes("a", (1, 2, 3), (3, 1), 1.0, 0.5, 0.5), SiteCodes("b", (7,), (7,), 0.5, 0.5, 0.5)]
     slots = {"a": 4, "b": 1}

@@ -137,8 +137,9 @@ def bench_encode(items: int = 1000) -> list[Row]:
 
     The reference is the same model's forward passes alone, codebooks active and nothing recorded: every batch of the
     build is passed through it once more, just before it is encoded, so that other work on the machine meets both alike.
-    Both are seconds of the processor, all threads together (those that write the shards too). Making the items is the
-    data set's work and has a row of its own, as has a whole build, which draws UMAPs beside the encoding.
+    Both are seconds of the processor; the build's are those of all threads together (those that write the shards too).
+    Making the items is the data set's work and has a row of its own, as has a whole build, which draws UMAPs beside the
+    encoding.
     """
     import torch
 
@@ -207,7 +208,7 @@ def run(names: Iterable[str] = (), *, quick: bool = False) -> list[Row]:
     rows: list[Row] = []
     for name in list(names) or BENCHMARKS:
         command = [sys.executable, "-m", "tests.benchmarks.bench_build", "--inside", name, *(["--quick"] * quick)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows += json.loads(done.stdout.splitlines()[-1])
     return rows
 
@@ -216,7 +217,7 @@ def main() -> None:
     """Print a table, then JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the size")
+    parser.add_argument("--quick", action="store_true", help="a fraction of the size")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:

@@ -69,7 +69,7 @@ def _heading(text: str) -> str:
 
 def _section(start: str) -> str:
     found = f"[...document.querySelectorAll('.cs-head h2')].some(h => h.innerText.startsWith({json.dumps(start)}))"
-    return f"({found}) && location.href !== ''"
+    return f"({found})"
 
 
 def _button(text: str) -> Callable[[Any], None]:
@@ -205,10 +205,15 @@ def serving(data_dir: Path) -> Iterator[tuple[str, int]]:
                 break
             except OSError:
                 time.sleep(0.2)
+        else:
+            raise RuntimeError(f"The app did not answer within {START_SECONDS} seconds.")
         yield f"http://127.0.0.1:{port}/", _server(process.pid)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def bench_clicks(rounds: int, data_dir: Path = DEFAULT_DATA_DIR) -> list[Row]:
