@@ -15,7 +15,6 @@ from app.edit_list import place_of
 from app.steer_panels import question
 from app.steering import Kept
 from app.tables import records
-from app.timing import Pace
 from backend.data.judging import FLUENT, LOSS, judged
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
@@ -96,22 +95,13 @@ def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str,
         with bar:
             shown = st.progress(0.0, "Loading the model ...")
 
-        def progress(what: str, done: int, total: int) -> None:
-            part = f": {done} of {total}" if total else " ..."
-            shown.progress(done / total if total else 0.0, f"{what.capitalize()}{part}{_left(pace, done, total)}")
+        def progress(what: str, _done: int, _total: int) -> None:
+            shown.progress(0.0, f"{what.capitalize()} ... (a search takes some minutes)")
 
-        pace = Pace.of(f"{model} finds {tries}")
-        live = explorer.live(model)
-        with pace.timed(1.0):
-            found = live.find_codes(field, value, success=pattern, samples=tries, progress=progress)
+        found = explorer.live(model).find_codes(field, value, success=pattern, samples=tries, progress=progress)
         Kept.shared().put(key, found)
         area.empty()
     return found
-
-
-def _left(pace: Pace, done: int, total: int) -> str:
-    likely = pace.seconds(1.0) * (1 - done / total) if total else 0.0
-    return f" (about {likely:.0f} s left)" if likely >= 1 else ""
 
 
 def _chooser(found: Any, judge: str, pattern: str) -> None:
