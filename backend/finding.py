@@ -42,7 +42,7 @@ WEIGHTS = (
     1.5,
     0.6,
 )  # of the other tokens in the descent, one after the other until its edits are worth less
-ENOUGH = 0.4  # worth of a descent's edits from which nothing else is tried
+ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
 ITEMS = 800
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
 SAMPLES, NEW_TOKENS = 32, 60  # of a candidate, where a data set does not say

@@ -155,7 +155,7 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
         reset_every=25,
         save_every=50,
     )
-    # where one code at a time stands for an MLP, the network drifts away from its codes: let it all but stand still
+    # where the network drifts away from its MLPs' codes (one code at a time; Python): let it all but stand still
     held = dataclasses.replace(tuned, lr=3e-5, codebook_lr=30.0)
 
     def paper(row: str, loss: float, accuracy: float) -> dict[str, Any]:
