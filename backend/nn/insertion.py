@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,46 +24,9 @@ from backend.nn import kv_cache
 from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
 from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
 from backend.nn.placement import PLACES, Place, Placement
-from backend.nn.quantize import Nearest
+from backend.nn.session import Probe, Session
 from backend.nn.turns import Turns
 from backend.types import CodebookInfo, Edit
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A handle on what a codebook layer put out, for the gradient by it.
-
-    Attributes:
-        ids: int64 `[group, row, slot]`, the codes in force.
-        added: zeros that were added to the output: what a loss is differentiated by.
-    """
-
-    ids: Tensor
-    added: Tensor
-
-
-@dataclass
-class Session:
-    """Edits in force and what was recorded while a session lasted.
-
-    Attributes:
-        edits: in the order in which they apply.
-        prompt_length: tokens that count as the prompt for `where`, one number or int64 `[batch, 1]`; None: all are prompt.
-        forced: site -> int64 `[batch, length]` or `[batch, length, slot]`: a code for each position, for a single uncached
-            forward pass; -1 empties the slot, -2 leaves it as it is. Applied before the edits.
-        record: keep what the codebooks chose.
-        recorded: layer name -> one `Nearest` per forward pass.
-        probe: fill `probes`, and let gradients straight through to the activations before each layer.
-        probes: layer name -> its probe in the last forward pass.
-    """
-
-    edits: tuple[Edit, ...] = ()
-    prompt_length: int | Tensor | None = None
-    forced: Mapping[str, Tensor] = field(default_factory=dict)
-    record: bool = False
-    recorded: dict[str, list[Nearest]] = field(default_factory=dict)
-    probe: bool = False
-    probes: dict[str, Probe] = field(default_factory=dict)
 
 
 class CodebookTransformer(nn.Module):
