@@ -193,8 +193,7 @@ class Descent:
             self.model.session(self.edits(), prompt_length=self._prompts, probe=True) as session,
         ):
             loss = self._of(self._nats(), weight)
-            added = [probe.added for probe in session.probes.values()]
-            slopes = torch.autograd.grad(loss, added)
+        slopes = torch.autograd.grad(loss, [probe.added for probe in session.probes.values()])
         found: list[tuple[float, Slot, int]] = []
         for (name, probe), slope in zip(session.probes.items(), slopes, strict=True):
             layer = self.model.layer(name)

@@ -252,9 +252,13 @@ class CodebookTransformer(nn.Module):
 
     def _placed(self, name: str, session: Session) -> list[PlacedEdit]:
         """The edits of one layer; codes that are forced one after the other at the same positions become one edit."""
-        every = torch.ones_like(self._positions, dtype=torch.bool).reshape(-1)
         placed = [
-            PlacedEdit(group, Edit(site, 0), every, codes.flatten(0, 1))
+            PlacedEdit(
+                group,
+                Edit(site, 0),
+                torch.ones(self._positions.numel(), dtype=torch.bool, device=codes.device),
+                codes.flatten(0, 1),
+            )
             for site, codes in session.forced.items()
             for place, group in (self._infos[site],)
             if place == name
@@ -272,7 +276,8 @@ class CodebookTransformer(nn.Module):
                 last.pop(group, None)
                 continue
             if group not in last or last[group][0] != edit.where:
-                last[group] = edit.where, every.new_full((len(every), self.layer(name).config.k), -2, dtype=torch.int64)
+                shape = self._positions.numel(), self.layer(name).config.k
+                last[group] = edit.where, self._positions.new_full(shape, -2, dtype=torch.int64)
                 placed.append(PlacedEdit(group, Edit(edit.site, 0), rows[edit.where], last[group][1]))
             last[group][1][:, slice(None) if edit.slot is None else edit.slot] = edit.code
         return placed
