@@ -48,12 +48,7 @@ def reads_text(model: Row) -> bool:
 
 def own_text() -> str:
     """The person's text: of the address, or where it is too long for one, of the session."""
-    raw = state.text("text", limit=MAX_TEXT) or state.draft("lens", "text", MAX_TEXT)
-    if len(raw) > MAX_LINK:
-        st.caption(
-            f"This text is longer than {MAX_LINK:,} characters, so the address of this page does not contain it."
-        )
-    return raw
+    return state.text("text", limit=MAX_TEXT) or state.draft("lens", "text", MAX_TEXT)
 
 
 def bound_text(text: str) -> dict[str, Any]:

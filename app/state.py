@@ -213,6 +213,12 @@ def bound_draft(name: str, draft: str, value: str, limit: int) -> dict[str, Any]
     return {"key": key, "on_change": write}
 
 
+def say_not_in_address(what: str, value: str, limit: int) -> None:
+    """Below the text area, which would be made anew were anything put above it: a long text is no part of the link."""
+    if len(value) > limit:
+        st.caption(f"This {what} is longer than {limit:,} characters, so the address of this page does not contain it.")
+
+
 def write(**parameters: Any) -> None:
     """Set parameters of the address without leaving the page; None takes one out."""
     for name, value in parameters.items():

@@ -40,13 +40,12 @@ def prompt_input(explorer: Explorer, machine: Machine | None, model: str) -> str
     """The prompt: of the address, or where it is too long for one, of the session."""
     raw = state.text("prompt", "", steering.MAX_PROMPT) or state.draft("steer", "prompt", steering.MAX_PROMPT)
     raw = raw or default_prompt(explorer, machine, model)
-    if len(raw) > steering.MAX_LINK:
-        st.caption(f"This prompt is longer than {steering.MAX_LINK:,} characters, so the address does not contain it.")
     st.text_area(
         f"Prompt (at most {steering.MAX_PROMPT:,} characters, and what fits the model's context)",
         height=72,
         **state.bound_draft("prompt", "steer", raw, steering.MAX_LINK),
     )
+    state.say_not_in_address("prompt", raw, steering.MAX_LINK)
     return raw
 
 

@@ -46,6 +46,7 @@ if way == "text":
             placeholder=lens.placeholder(explorer, model),
             **lens.bound_text(text),
         )
+        state.say_not_in_address("text", text, lens.MAX_LINK)
     with second:
         st.selectbox("Coloured by", list(codebooks["site"]), **state.bound("site", site))
     if text.strip():

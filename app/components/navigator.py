@@ -4,6 +4,8 @@
    stays right. Links opened in another tab (Ctrl, middle button) are left to the browser.
 2. A key without modifiers, pressed outside a text field, follows the link with that `data-key` (`j`, `k`, `s`).
 3. `/` puts the cursor into the pattern field, or opens the page that has one.
+4. A text area whose label says "at most N characters" takes the first N of a longer text and says so at once: a browser
+   that has to lay out ten megabytes in one field stands still for minutes.
 """
 
 from __future__ import annotations
@@ -43,14 +45,49 @@ export default function (component) {
     const link = document.querySelector('a[data-key="' + event.key + '"]');
     if (link) { event.preventDefault(); follow(link.href); }
   };
+  const most = (area) => {
+    const said = area.tagName === "TEXTAREA" && /at most ([\\d,]+) characters/.exec(area.getAttribute("aria-label"));
+    return said ? Number(said[1].replaceAll(",", "")) : Infinity;
+  };
+  const beginning = (text, count) => [...text.slice(0, 2 * count)].slice(0, count).join("");
+  const say = (area, text) => {
+    const box = area.closest('[data-testid="stTextArea"]');
+    box.querySelector(".cs-cut")?.remove();
+    const [has, takes] = [[...text].length, most(area)];
+    if (has <= takes) return;
+    const note = Object.assign(document.createElement("div"), { className: "cs-cut", role: "alert" });
+    const number = (n) => n.toLocaleString("en-US");
+    note.textContent = `The text has ${number(has)} characters; only the first ${number(takes)} are taken.`;
+    box.append(note);
+  };
+  const pasted = (event) => {
+    const area = event.target;
+    const text = event.clipboardData.getData("text/plain");
+    if (text.length <= most(area)) return;
+    event.preventDefault();
+    document.execCommand("insertText", false, beginning(text, most(area)));  // and Ctrl+Z takes it back
+    say(area, text);
+  };
+  const written = (event) => {
+    const area = event.target;
+    if (most(area) === Infinity) return;
+    const text = area.value;
+    if (text.length > most(area))
+      Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, beginning(text, most(area)));
+    say(area, text);
+  };
   const opened = (event) => { const href = event.detail && event.detail.href; if (href) follow(href); };
   document.addEventListener("click", clicked, true);
   document.addEventListener("keydown", pressed, true);
+  document.addEventListener("paste", pasted, true);
+  document.addEventListener("input", written, true);
   document.addEventListener("codescope-open", opened);
   document.documentElement.dataset.codescope = "ready";  // for tests: keys are heard from now on
   return () => {
     document.removeEventListener("click", clicked, true);
     document.removeEventListener("keydown", pressed, true);
+    document.removeEventListener("paste", pasted, true);
+    document.removeEventListener("input", written, true);
     document.removeEventListener("codescope-open", opened);
   };
 }
