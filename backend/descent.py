@@ -1,4 +1,4 @@
-"""Codes for slots by greedy coordinate descent: which forced codes make the texts of a topic likelier?
+"""Codes for slots by greedy coordinate descent: which forced codes make texts that tell of something likelier?
 
 After the greedy coordinate gradient of Zou et al., 2023 (there over the tokens of a prompt), over the slots of codebooks:
 1. One backward pass gives the gradient of the loss by what every codebook puts out, and so, to first order, what every code
@@ -8,8 +8,12 @@ After the greedy coordinate gradient of Zou et al., 2023 (there over the tokens 
 
 The loss: the nats of the topic's *telling* tokens, a sum over each text; less `RIVAL` times those of texts about other topics,
 up to `FARTHEST` nats more than without edits; plus `weight` times the mean nats of all other tokens, which keeps them
-fluent. Telling are the first token of a text that is typical of its topic and the ones right before it: what comes after them
-the model knows by itself.
+fluent. What is telling:
+- of what is true of whole items (`texts_of`): the first token that is typical of the topic and the ones right before it. What
+  comes after them the model knows by itself. The codes are forced at new tokens.
+- of what begins somewhere in an item (`texts_before`): the token with which it begins. The texts about others are such that go on
+  otherwise behind the same token; once more with such a beginning put there, they tell of it. The codes are forced once, at
+  the token before.
 """
 
 from __future__ import annotations
@@ -34,6 +38,9 @@ RIVAL, FARTHEST = 0.5, 4.0
 WIDTH, PER_SITE, ONE_BY_ONE = 16, 4, 6  # changes tried together, of one codebook at most, and one by one
 LEAST = 0.01  # nats that a change must gain
 ROUNDS = 40
+BEGINNINGS = 40  # texts of `texts_before` that go on with it, and as many places where they could have
+CONTEXT, AFTER = range(3, 33), 8  # tokens of each before and behind the telling one
+ONCE: Where = (-1,)  # at the last token of the prompt
 Slot = tuple[str, int]  # codebook and slot
 
 
@@ -104,6 +111,42 @@ def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
     return Texts(*map(torch.from_numpy, (tokens, prompts, about, telling, other)))
 
 
+def texts_before(items: Sequence[Item], truth: np.ndarray) -> Texts | None:
+    """Texts that go on with the beginning of what is true, and such that could have; None where it begins nowhere.
+
+    Args:
+        items: some, with and without it.
+        truth: bool `[P]`, at which of their positions it is true.
+    """
+    rng = np.random.default_rng(0)
+    tokens = np.concatenate([item.payload for item in items])
+    place = np.concatenate([np.arange(item.positions) for item in items])
+    behind = np.concatenate([item.positions - np.arange(item.positions) for item in items])
+    before, was_true = np.append(0, tokens[:-1]), np.append(False, truth[:-1])
+    free = ~was_true & (place > CONTEXT.start) & (behind > AFTER)
+    begins = np.flatnonzero(free & truth)
+    leads = np.bincount(before[begins], minlength=tokens.max() + 1)  # token -> how often it comes right before
+    others = np.flatnonzero(free & ~truth & (leads[before] > 0))
+    if not len(begins) or not len(others):
+        return None
+    alike = leads[before[others]] / np.bincount(before[others])[before[others]]
+    own = rng.choice(begins, min(BEGINNINGS, len(begins)), replace=False)
+    could_have = rng.choice(others, min(BEGINNINGS, len(others)), replace=False, p=alike / alike.sum())
+    found = []  # text, tokens before the telling one, whether that tells of it
+    for at in (*own, *could_have):
+        first, context = at - place[at], min(int(rng.choice(CONTEXT)), place[at] - 1)
+        before_it, behind_it = np.append(tokens[first], tokens[at - context : at]), tokens[at + 1 : at + 1 + AFTER]
+        found.append((np.concatenate([before_it, tokens[[at]], behind_it]), 1 + context, bool(truth[at])))
+        if not truth[at]:
+            begun = rng.choice(begins[before[begins] == before[at]])
+            found.append((np.append(before_it, tokens[begun]), 1 + context, True))
+    texts = nn.utils.rnn.pad_sequence([torch.from_numpy(text) for text, *_ in found], batch_first=True)
+    prompts, about = torch.tensor([[one[1]] for one in found]), torch.tensor([one[2] for one in found])
+    lengths = torch.tensor([[len(text) if tells else 0] for text, _, tells in found])
+    column = torch.arange(texts.shape[1])
+    return Texts(texts, prompts, about, column == prompts, (column > prompts) & (column < lengths))
+
+
 class Descent:
     """The codes that are forced so far, and the search for more.
 
@@ -111,21 +154,29 @@ class Descent:
         forced: codebook and slot -> code.
     """
 
-    def __init__(self, model: CodebookTransformer, texts: Texts) -> None:
-        """Begin without any edit."""
-        self.model, self.forced = model, dict[Slot, int]()
+    def __init__(self, model: CodebookTransformer, texts: Texts, where: Where = "generated") -> None:
+        """Begin without any edit.
+
+        Args:
+            model: whose codes are forced.
+            texts: what becomes likelier.
+            where: `ONCE`, or at new tokens: `generated`, or as many as the texts are long.
+        """
+        self.model, self.forced, self.where = model, dict[Slot, int](), where
         device = model.model.device
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        self._new = (torch.arange(texts.tokens.shape[1], device=device) >= self._prompts).flatten()  # bool [row]
+        place = torch.arange(texts.tokens.shape[1], device=device)
+        at = place == self._prompts - 1 if where == ONCE else place >= self._prompts
+        self._at = at.flatten()  # bool [row], where codes are forced
         with torch.no_grad(), model.session():
             self._farthest = self._telling_nats(self._nats()) + FARTHEST
 
-    def edits(self, where: Where = "generated") -> tuple[Edit, ...]:
+    def edits(self) -> tuple[Edit, ...]:
         """What is forced, as edits."""
         slots = {info.site: info.slots for info in self.model.infos()}
         return tuple(
-            Edit(site, code, where=where, slot=slot if slots[site] > 1 else None)
+            Edit(site, code, where=self.where, slot=slot if slots[site] > 1 else None)
             for (site, slot), code in self.forced.items()
         )
 
@@ -198,9 +249,9 @@ class Descent:
         for (name, probe), slope in zip(session.probes.items(), slopes, strict=True):
             layer = self.model.layer(name)
             share = layer.config.k if layer.config.combine == "mean" else 1
-            rows = slope.float().reshape(len(self._new), layer.config.groups, -1).transpose(0, 1)[:, self._new]
+            rows = slope.float().reshape(len(self._at), layer.config.groups, -1).transpose(0, 1)[:, self._at]
             by_code = rows @ layer.table.detach().float().transpose(1, 2) / share  # [group, row, code]
-            now = by_code.gather(2, probe.ids[:, self._new]).sum(1)  # [group, slot]
+            now = by_code.gather(2, probe.ids[:, self._at]).sum(1)  # [group, slot]
             best = by_code.sum(1).topk(min(2, layer.config.codes), largest=False)
             for group, site in enumerate(self.model.sites(name)):
                 for value, code in zip(best.values[group].tolist(), best.indices[group].tolist(), strict=True):

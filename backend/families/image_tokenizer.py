@@ -136,7 +136,7 @@ class ImageTokenizerFamily:
             raise BadInput(f"Pictures must be [3, height, width], not {pixels.shape[1:]}.")
         height, width = self.grid(*pixels.shape[2:])
         images = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)).to(self.device)
-        left = rows_of_cells(self.model.encode(images.contiguous(memory_format=torch.channels_last)))
+        left = rows_of_cells(self.model.encode(images))
         found = []
         for level, site in enumerate(self.model.sites):
             mine = [e for e in edits if e.site == site]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from backend.descent import FARTHEST, RIVAL, Descent, texts_of
+from backend.descent import AFTER, BEGINNINGS, FARTHEST, ONCE, RIVAL, Descent, Texts, texts_before, texts_of
 from backend.families.checkpoint import build_model
 from backend.nn.anatomy import decoder_layers
 from backend.nn.insertion import CodebookTransformer
@@ -61,6 +61,43 @@ def test_nothing_is_typical_of_a_topic_whose_items_are_like_the_others(items: li
     assert texts_of(mixed, "topic", "1") is None
 
 
+def beginnings(items: list[Item]) -> Texts:
+    """Of the words of the sea, each of which is true by itself."""
+    texts = texts_before(items, np.isin(np.concatenate([i.payload for i in items]), OWN))
+    assert texts is not None
+    return texts
+
+
+def test_texts_of_a_beginning_go_on_with_it_and_the_others_otherwise_behind_the_same_tokens(items: list[Item]) -> None:
+    texts = beginnings(items)
+    known = {item.payload.tobytes() for item in items}
+    natural, put_there, rivals = set(), set(), set()
+    for tokens, prompt, own, telling, other in zip(
+        texts.tokens.numpy(),
+        texts.prompts[:, 0].tolist(),
+        texts.own,
+        texts.telling.numpy(),
+        texts.other.numpy(),
+        strict=True,
+    ):
+        assert any(payload.startswith(tokens[:1].tobytes()) for payload in known)
+        assert any(tokens[1:prompt].tobytes() in payload for payload in known)
+        assert np.flatnonzero(telling).tolist() == [prompt]
+        assert (tokens[prompt] in OWN) == own and tokens[prompt - 1] not in OWN
+        behind = list(range(prompt + 1, prompt + 1 + AFTER))
+        group = rivals if not own else natural if other.any() else put_there
+        assert np.flatnonzero(other).tolist() == (behind if group is natural else [])
+        if group is natural:
+            assert any(tokens[1 : prompt + 1 + AFTER].tobytes() in payload for payload in known)
+        group.add(tokens[:prompt].tobytes())
+    assert len(natural) == BEGINNINGS and rivals == put_there and len(rivals) > BEGINNINGS / 2
+
+
+def test_what_begins_nowhere_or_everywhere_has_no_texts(items: list[Item]) -> None:
+    nowhere = np.zeros(sum(i.positions for i in items), dtype=bool)
+    assert texts_before(items, nowhere) is None and texts_before(items, ~nowhere) is None
+
+
 def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(model: CodebookTransformer) -> None:
     rng = np.random.default_rng(0)
     places = ("all", "prompt", "generated", "generated:2", (1, 3), (-1,))
@@ -106,12 +143,13 @@ def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: 
     assert float(up - value.detach()) / 1e-2 == pytest.approx(float(slope[1, 4, 7]), rel=0.05)
 
 
+@pytest.mark.parametrize("where", ["generated", ONCE])
 def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
-    items: list[Item], model: CodebookTransformer
+    items: list[Item], model: CodebookTransformer, where: str | tuple[int, ...]
 ) -> None:
-    texts = texts_of(items, "topic", "sea")
+    texts = beginnings(items) if where == ONCE else texts_of(items, "topic", "sea")
     assert texts is not None
-    descent = Descent(model, texts)
+    descent = Descent(model, texts, where)
     before = {k: v.clone() for k, v in model.state_dict().items()}
 
     def counted(edits: tuple[Edit, ...]) -> tuple[np.ndarray, float, np.ndarray]:
@@ -130,8 +168,9 @@ def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
     telling, other, _ = counted(edits)
     rivals = np.minimum(telling[~own], plain[~own] + FARTHEST).mean()
     assert loss == pytest.approx(telling[own].mean() - RIVAL * rivals + other, abs=1e-3)
+    assert {edit.where for edit in edits} == {where}
     assert len(edits) > 1 and telling[own].mean() < plain[own].mean() - 0.3
-    assert {str(e) for e in edits} == {f"{s}:{c}@generated#{n}" for (s, n), c in descent.forced.items()}
+    assert {str(e) for e in edits} == {f"{s}:{c}@{edits[0].written_where}#{n}" for (s, n), c in descent.forced.items()}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert descent.run(1.0) <= loss + 1e-6  # it goes on from where it stands
 

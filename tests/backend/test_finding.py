@@ -215,13 +215,16 @@ def test_the_best_neurons_are_those_whose_mean_is_farthest_away(live: LiveModel)
     assert best_neurons(live, Goal("no such text"), edits) == []
 
 
-def test_candidates_are_climbed_among_and_the_best_tried_is_taken(live: LiveModel) -> None:
+def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
+    live: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.finding.ENOUGH", 2.0)  # no descent is
     field = next(iter(live.family.items(0, 1, 0)[0].labels))
     said = []
     found = find_edits(
         live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6, progress=lambda *now: said.append(now)
     )
-    assert {*found.tried["where"]} == {"all", "-1"} and {*found.tried["truth"]} == {"now", "next"}
+    assert {*found.tried["where"]} == {"all", "-1"} and {*found.tried["truth"]} == {"now", "next", "texts"}
     assert found.tried["edits"].is_unique and (found.new_tokens, found.temperature) == (6, 1.0)
     best = found.tried.loc[found.tried["worth"].idxmax()]
     assert tuple(map(str, found.edits)) == best["edits"]
@@ -230,6 +233,13 @@ def test_candidates_are_climbed_among_and_the_best_tried_is_taken(live: LiveMode
     new = [g.text[len(live.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
     assert best["success"] == pytest.approx(np.mean(["1" in text for text in new]))
     assert f"{len(found.tried)} so far" in said[-1][0] and found.prompts == prompts
+
+
+def test_where_a_descent_finds_enough_nothing_else_is_tried(live: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.finding.ENOUGH", -99.0)
+    field = next(iter(live.family.items(0, 1, 0)[0].labels))
+    found = find_edits(live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6)
+    assert found.tried["truth"].tolist() == ["texts"] and {edit.where for edit in found.edits} == {(-1,)}
 
 
 def test_prompts_of_a_data_set_without_its_own_can_be_read_back(live: LiveModel) -> None:
