@@ -214,7 +214,10 @@ def bound_draft(name: str, draft: str, value: str, limit: int) -> dict[str, Any]
 
 
 def say_not_in_address(what: str, value: str, limit: int) -> None:
-    """Below the text area, which would be made anew were anything put above it: a long text is no part of the link."""
+    """Say that a text is too long to be part of the link.
+
+    Call it below the text area: put above, it would make Streamlit build that anew, and what is said in it would be lost.
+    """
     if len(value) > limit:
         st.caption(f"This {what} is longer than {limit:,} characters, so the address of this page does not contain it.")
 

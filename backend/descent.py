@@ -11,9 +11,9 @@ up to `FARTHEST` nats more than without edits; plus `weight` times the mean nats
 fluent. What is telling:
 - of what is true of whole items (`texts_of`): the first token that is typical of the topic and the ones right before it. What
   comes after them the model knows by itself. The codes are forced at new tokens.
-- of what begins somewhere in an item (`texts_before`): the token with which it begins. The texts about others are such that go on
-  otherwise behind the same token; once more with such a beginning put there, they tell of it. The codes are forced once, at
-  the token before.
+- of what begins somewhere in an item (`texts_of_beginnings`): the token with which it begins. Texts about others go on with
+  another token behind the same one; each comes once more, about it, with a beginning in that token's place. The codes are
+  forced once, at the token before.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Texts:
         own: bool `[text]`, about the topic.
         telling, other: bool `[text, token]`, tokens behind the prompt. Padding is neither, nor is what follows the telling
             tokens of another topic.
+        where: at which positions codes are forced for them.
     """
 
     tokens: Tensor
@@ -61,6 +62,7 @@ class Texts:
     own: Tensor
     telling: Tensor
     other: Tensor
+    where: Where
 
 
 def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
@@ -108,11 +110,16 @@ def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
         telling[row] = (place >= prompt) & (place <= first) & (place > first - TELLING)
         other[row] = (place >= prompt) & (place < (len(text) if topical else first)) & ~telling[row]
     prompts, about = np.array([[one[1]] for one in found]), np.array([one[3] for one in found])
-    return Texts(*map(torch.from_numpy, (tokens, prompts, about, telling, other)))
+    on = torch.from_numpy
+    return Texts(on(tokens), on(prompts), on(about), on(telling), on(other), where=f"generated:{length}")
 
 
-def texts_before(items: Sequence[Item], truth: np.ndarray) -> Texts | None:
-    """Texts that go on with the beginning of what is true, and such that could have; None where it begins nowhere.
+def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | None:
+    """Texts in which something begins, and texts that go on otherwise where it could have begun.
+
+    Each of the latter comes twice: as it is, and ending with such a beginning in the place. None where it begins nowhere
+    `CONTEXT.start` tokens behind the first and `AFTER` before the end of an item, or nothing else follows the tokens that it
+    follows.
 
     Args:
         items: some, with and without it.
@@ -123,28 +130,31 @@ def texts_before(items: Sequence[Item], truth: np.ndarray) -> Texts | None:
     place = np.concatenate([np.arange(item.positions) for item in items])
     behind = np.concatenate([item.positions - np.arange(item.positions) for item in items])
     before, was_true = np.append(0, tokens[:-1]), np.append(False, truth[:-1])
-    free = ~was_true & (place > CONTEXT.start) & (behind > AFTER)
+    free = ~was_true & (place > CONTEXT.start) & (behind > AFTER)  # far enough from both ends to stay inside the item
     begins = np.flatnonzero(free & truth)
     leads = np.bincount(before[begins], minlength=tokens.max() + 1)  # token -> how often it comes right before
-    others = np.flatnonzero(free & ~truth & (leads[before] > 0))
+    others = np.flatnonzero(free & ~truth & (leads[before] > 0) & ~np.isin(tokens, tokens[begins]))
     if not len(begins) or not len(others):
         return None
-    alike = leads[before[others]] / np.bincount(before[others])[before[others]]
+    odds = leads[before[others]] ** 0.5 / np.bincount(before[others])[before[others]]  # rare tokens before it too
     own = rng.choice(begins, min(BEGINNINGS, len(begins)), replace=False)
-    could_have = rng.choice(others, min(BEGINNINGS, len(others)), replace=False, p=alike / alike.sum())
-    found = []  # text, tokens before the telling one, whether that tells of it
+    could_have = rng.choice(others, min(BEGINNINGS, len(others)), replace=False, p=odds / odds.sum())
+    found: list[tuple[np.ndarray, int, bool]] = []  # text, tokens before the telling one, whether that tells of it
     for at in (*own, *could_have):
-        first, context = at - place[at], min(int(rng.choice(CONTEXT)), place[at] - 1)
-        before_it, behind_it = np.append(tokens[first], tokens[at - context : at]), tokens[at + 1 : at + 1 + AFTER]
-        found.append((np.concatenate([before_it, tokens[[at]], behind_it]), 1 + context, bool(truth[at])))
-        if not truth[at]:
-            begun = rng.choice(begins[before[begins] == before[at]])
-            found.append((np.append(before_it, tokens[begun]), 1 + context, True))
+        context = min(int(rng.choice(CONTEXT)), int(place[at]) - 1)
+        front = np.append(
+            tokens[at - place[at]], tokens[at - context : at]
+        )  # the item's first token stands for its bos
+        if truth[at]:
+            found.append((np.append(front, tokens[at : at + 1 + AFTER]), len(front), True))
+        else:
+            begin = tokens[rng.choice(begins[before[begins] == before[at]])]
+            found += [(np.append(front, tokens[at]), len(front), False), (np.append(front, begin), len(front), True)]
     texts = nn.utils.rnn.pad_sequence([torch.from_numpy(text) for text, *_ in found], batch_first=True)
     prompts, about = torch.tensor([[one[1]] for one in found]), torch.tensor([one[2] for one in found])
-    lengths = torch.tensor([[len(text) if tells else 0] for text, _, tells in found])
+    lengths = torch.tensor([[len(text)] for text, *_ in found])
     column = torch.arange(texts.shape[1])
-    return Texts(texts, prompts, about, column == prompts, (column > prompts) & (column < lengths))
+    return Texts(texts, prompts, about, column == prompts, (column > prompts) & (column < lengths), ONCE)
 
 
 class Descent:
@@ -154,21 +164,12 @@ class Descent:
         forced: codebook and slot -> code.
     """
 
-    def __init__(self, model: CodebookTransformer, texts: Texts, where: Where = "generated") -> None:
-        """Begin without any edit.
-
-        Args:
-            model: whose codes are forced.
-            texts: what becomes likelier.
-            where: `ONCE`, or at new tokens: `generated`, or as many as the texts are long.
-        """
-        self.model, self.forced, self.where = model, dict[Slot, int](), where
+    def __init__(self, model: CodebookTransformer, texts: Texts) -> None:
+        """Begin without any edit."""
+        self.model, self.forced, self.where = model, dict[Slot, int](), texts.where
         device = model.model.device
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        place = torch.arange(texts.tokens.shape[1], device=device)
-        at = place == self._prompts - 1 if where == ONCE else place >= self._prompts
-        self._at = at.flatten()  # bool [row], where codes are forced
         with torch.no_grad(), model.session():
             self._farthest = self._telling_nats(self._nats()) + FARTHEST
 
@@ -244,14 +245,15 @@ class Descent:
             self.model.session(self.edits(), prompt_length=self._prompts, probe=True) as session,
         ):
             loss = self._of(self._nats(), weight)
+            at = self.model.rows(self.where, self._prompts)  # bool [row], where codes are forced
         slopes = torch.autograd.grad(loss, [probe.added for probe in session.probes.values()])
         found: list[tuple[float, Slot, int]] = []
         for (name, probe), slope in zip(session.probes.items(), slopes, strict=True):
             layer = self.model.layer(name)
             share = layer.config.k if layer.config.combine == "mean" else 1
-            rows = slope.float().reshape(len(self._at), layer.config.groups, -1).transpose(0, 1)[:, self._at]
+            rows = slope.float().reshape(len(at), layer.config.groups, -1).transpose(0, 1)[:, at]
             by_code = rows @ layer.table.detach().float().transpose(1, 2) / share  # [group, row, code]
-            now = by_code.gather(2, probe.ids[:, self._at]).sum(1)  # [group, slot]
+            now = by_code.gather(2, probe.ids[:, at]).sum(1)  # [group, slot]
             best = by_code.sum(1).topk(min(2, layer.config.codes), largest=False)
             for group, site in enumerate(self.model.sites(name)):
                 for value, code in zip(best.values[group].tolist(), best.indices[group].tolist(), strict=True):

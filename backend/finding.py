@@ -6,8 +6,8 @@
    is the sum over its best k codes. Beside it stands the order by precision alone, of codes that are not too rare.
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
    first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
-4. Codes are chosen for slots by descent first (`backend.descent`), fluency weighing less and less; where that is good enough,
-   nothing else is tried.
+4. Where there are texts to go by, codes are chosen for slots by descent first (`backend.descent`), fluency weighing less and
+   less; where that is good enough, nothing else is tried.
 5. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
@@ -25,7 +25,7 @@ import pandas as pd
 
 from backend.conditions import Goal, new_text, sample
 from backend.data.judging import FLUENT, LOSS, trial_of
-from backend.descent import ONCE, Descent, Texts, texts_before, texts_of
+from backend.descent import ONCE, Descent, Texts, texts_of, texts_of_beginnings
 from backend.edits import Where
 from backend.errors import BadInput, Unsupported
 from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progress
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
 WEIGHTS = (10.0, 4.0, 1.5, 0.6)  # of the other tokens in the descent, in turn until its edits are worth less
-WEIGHTS_ONCE = (4.0, 1.0)
+WEIGHTS_ONCE = (4.0, 1.0)  # the same where codes are forced at one token, which costs less fluency
 ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
 ITEMS = 800
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
@@ -292,14 +292,12 @@ class Finder:
         def climbed(candidate: Candidate) -> float:
             return worth(candidate.truth, candidate.edits(rankings[candidate.truth], self._slots))
 
-        texts: Texts | None = None
-        if not whole_items:
-            texts = texts_before(self._shown, now)
-        elif goal.topic:
+        texts = None if whole_items else texts_of_beginnings(self._shown, now)
+        if whole_items and goal.topic:
             texts = texts_of(self._shown, *goal.field_and_value(dataset))
         if texts is not None:
             last = -np.inf
-            for edits in self._descended(texts, whole_items):
+            for edits in self._descended(texts):
                 if (new := worth("texts", edits)) < last:
                     break
                 last = new
@@ -331,16 +329,15 @@ class Finder:
         forced += [tuple(most[:count]) for count in TOGETHER if count <= len(ranking)]
         return [Candidate(truth, slots, False, where) for slots in forced for where in places]
 
-    def _descended(self, texts: Texts, whole_items: bool) -> Iterator[tuple[Edit, ...]]:
-        """Edits that a descent finds; those for whole items hold for as many new tokens as the texts it looks at are long."""
-        where: Where = f"generated:{texts.tokens.shape[1]}" if whole_items else ONCE
-        descent = Descent(self.live.family.model, texts, where)
+    def _descended(self, texts: Texts) -> Iterator[tuple[Edit, ...]]:
+        """Edits that a descent finds."""
+        descent = Descent(self.live.family.model, texts)
 
         def progress() -> None:
             if self._progress:
                 self._progress(f"choosing codes by descent, {len(descent.forced)} so far", 0, 0)
 
-        for weight in WEIGHTS if whole_items else WEIGHTS_ONCE:
+        for weight in WEIGHTS_ONCE if texts.where == ONCE else WEIGHTS:
             descent.run(weight, progress)
             if descent.forced:
                 yield descent.edits()

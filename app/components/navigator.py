@@ -51,7 +51,7 @@ export default function (component) {
   };
   const beginning = (text, count) => [...text.slice(0, 2 * count)].slice(0, count).join("");
   const say = (area, text) => {
-    const box = area.closest('[data-testid="stTextArea"]');
+    const box = area.closest('[data-testid="stTextArea"]') ?? area.parentElement;
     box.querySelector(".cs-cut")?.remove();
     const [has, takes] = [[...text].length, most(area)];
     if (has <= takes) return;
@@ -61,19 +61,27 @@ export default function (component) {
     box.append(note);
   };
   const pasted = (event) => {
-    const area = event.target;
-    const text = event.clipboardData.getData("text/plain");
-    if (text.length <= most(area)) return;
+    const area = event.target, takes = most(area);
+    if (takes === Infinity) return;
+    const text = (event.clipboardData?.getData("text/plain") ?? "").replace(/\\r\\n?/g, "\\n");
+    const whole = area.value.slice(0, area.selectionStart) + text + area.value.slice(area.selectionEnd);
+    if (whole.length <= takes) return;
     event.preventDefault();
-    document.execCommand("insertText", false, beginning(text, most(area)));  // and Ctrl+Z takes it back
-    say(area, text);
+    area.select();
+    document.execCommand("insertText", false, beginning(whole, takes));  // one step, which Ctrl+Z takes back
+    say(area, whole);
   };
+  // the browser's own setter: React would not notice a change that goes through its own
+  const set = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
   const written = (event) => {
-    const area = event.target;
-    if (most(area) === Infinity) return;
-    const text = area.value;
-    if (text.length > most(area))
-      Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, beginning(text, most(area)));
+    const area = event.target, takes = most(area);
+    if (takes === Infinity) return;
+    const text = area.value, kept = beginning(text, takes);
+    if (kept.length < text.length) {
+      const at = area.selectionStart;
+      set.call(area, kept);
+      area.setSelectionRange(at, at);
+    }
     say(area, text);
   };
   const opened = (event) => { const href = event.detail && event.detail.href; if (href) follow(href); };

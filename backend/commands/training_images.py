@@ -51,13 +51,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--codes", type=positive, default=4096, metavar="K", help="of each table; a perfect square for fvq (4096)"
     )
     codes.add_argument("--dim", type=counting, default=0, help="length of a code (16; 8 for fc)")
-    codes.add_argument(
-        "--levels", type=positive, default=4, help="rvq: tables, each for what the ones before leave (4)"
-    )
+    codes.add_argument("--levels", type=positive, help="rvq: tables, each for what the ones before leave (4)")
     codes.add_argument(
         "--features",
         type=given_path,
-        default="autoencoder",
         metavar="WHICH",
         help="lc: autoencoder (trained here), random, or a .npy file of your own [at least K, any] (autoencoder)",
     )
@@ -149,11 +146,13 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
     elif source == "mixture":
         dataset["parts"] = _MIXTURE
     settings: dict[str, Any] = {}
-    for given, method, key in (("no_projector", "lc", "projector"), ("no_zero_init", "fvq", "zero")):
-        if getattr(options, given):
-            if options.method != method:
-                raise UsageError(f"--{given.replace('_', '-')} is for --method {method}, not {options.method}.")
-            settings[key] = False
+    for given, method in (("no_projector", "lc"), ("no_zero_init", "fvq"), ("features", "lc"), ("levels", "rvq")):
+        if getattr(options, given) and options.method != method:
+            raise UsageError(f"--{given.replace('_', '-')} is for --method {method}, not {options.method}.")
+    if options.no_projector:
+        settings["projector"] = False
+    if options.no_zero_init:
+        settings["zero"] = False
     if options.size % options.downsampling:
         raise UsageError(f"Pictures of {options.size} pixels cannot be cut into cells of {options.downsampling}.")
     if options.method == "fvq":
@@ -163,7 +162,7 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
         options.method,
         options.codes,
         options.dim,
-        options.levels,
+        options.levels or TokenizerRecipe.levels,
         options.steps,
         options.batch,
         options.lr,
@@ -172,7 +171,7 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
         blocks=options.blocks,
         downsampling=options.downsampling,
         pool=options.pool,
-        features=options.features,
+        features=options.features or TokenizerRecipe.features,
         settings=settings,
     )
     assert recipe.network  # sizes that make no network are refused before anything is drawn

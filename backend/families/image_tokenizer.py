@@ -224,7 +224,7 @@ class ImageTokenizerFamily:
             )
             goal = table[edit.code] if edit.code >= 0 else torch.zeros_like(table[0])
             chosen = chosen + edit.strength * hit * (goal[None, :, None, None] - before)
-        images = self.model.decode(chosen.contiguous(memory_format=torch.channels_last))
+        images = self.model.decode(chosen)
         return images.float().contiguous().cpu().numpy()
 
     def _checked(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -264,6 +264,7 @@ class CodebookTransformer(nn.Module):
             if place == name
         ]
         rows: dict[Where, Tensor] = {}
+        nowhere: dict[Where, bool] = {}  # in this forward pass
         last: dict[int, tuple[Where, Tensor]] = {}  # group -> the positions that are forced, the codes in their slots
         for edit in session.edits:
             place, group = self._infos[edit.site]
@@ -271,15 +272,19 @@ class CodebookTransformer(nn.Module):
                 continue
             if edit.where not in rows:
                 rows[edit.where] = self.rows(edit.where, session.prompt_length)
+                nowhere[edit.where] = not bool(rows[edit.where].any())
+            if nowhere[edit.where]:
+                continue
             if edit.action != "force":
                 placed.append(PlacedEdit(group, edit, rows[edit.where]))
                 last.pop(group, None)
                 continue
             if group not in last or last[group][0] != edit.where:
-                shape = self._positions.numel(), self.layer(name).config.k
-                last[group] = edit.where, self._positions.new_full(shape, -2, dtype=torch.int64)
-                placed.append(PlacedEdit(group, Edit(edit.site, 0), rows[edit.where], last[group][1]))
-            last[group][1][:, slice(None) if edit.slot is None else edit.slot] = edit.code
+                codes = self._positions.new_full((self.layer(name).config.k,), -2, dtype=torch.int64)
+                last[group] = edit.where, codes
+                everywhere = codes.expand(self._positions.numel(), -1)
+                placed.append(PlacedEdit(group, Edit(edit.site, 0), rows[edit.where], everywhere))
+            last[group][1][slice(None) if edit.slot is None else edit.slot] = edit.code
         return placed
 
     def rows(self, where: Where, prompt: int | Tensor | None) -> Tensor:

@@ -43,6 +43,8 @@ def test_a_person_s_own_pictures_are_trained_on(data, tmp_path, capsys):
     [
         (("--codes", "1000"), "a square"),
         (("--method", "vq", "--no-zero-init"), "--no-zero-init is for --method fvq"),
+        (("--method", "vq", "--levels", "2"), "--levels is for --method rvq, not vq"),
+        (("--method", "fvq", "--features", "random"), "--features is for --method lc"),
         (("--method", "fsq", "--codes", "7"), "FSQ has a table of"),
         (("--size", "30"), "cannot be cut into cells"),
         (("--width", "9"), "multiple of 8"),

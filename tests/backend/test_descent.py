@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from backend.descent import AFTER, BEGINNINGS, FARTHEST, ONCE, RIVAL, Descent, Texts, texts_before, texts_of
+from backend.descent import (
+    AFTER,
+    BEGINNINGS,
+    CONTEXT,
+    FARTHEST,
+    ONCE,
+    RIVAL,
+    Descent,
+    Texts,
+    texts_of,
+    texts_of_beginnings,
+)
 from backend.families.checkpoint import build_model
 from backend.nn.anatomy import decoder_layers
 from backend.nn.insertion import CodebookTransformer
@@ -63,7 +74,7 @@ def test_nothing_is_typical_of_a_topic_whose_items_are_like_the_others(items: li
 
 def beginnings(items: list[Item]) -> Texts:
     """Of the words of the sea, each of which is true by itself."""
-    texts = texts_before(items, np.isin(np.concatenate([i.payload for i in items]), OWN))
+    texts = texts_of_beginnings(items, np.isin(np.concatenate([i.payload for i in items]), OWN))
     assert texts is not None
     return texts
 
@@ -80,8 +91,7 @@ def test_texts_of_a_beginning_go_on_with_it_and_the_others_otherwise_behind_the_
         texts.other.numpy(),
         strict=True,
     ):
-        assert any(payload.startswith(tokens[:1].tobytes()) for payload in known)
-        assert any(tokens[1:prompt].tobytes() in payload for payload in known)
+        assert any(p.startswith(tokens[:1].tobytes()) and tokens[1:prompt].tobytes() in p for p in known)
         assert np.flatnonzero(telling).tolist() == [prompt]
         assert (tokens[prompt] in OWN) == own and tokens[prompt - 1] not in OWN
         behind = list(range(prompt + 1, prompt + 1 + AFTER))
@@ -93,9 +103,27 @@ def test_texts_of_a_beginning_go_on_with_it_and_the_others_otherwise_behind_the_
     assert len(natural) == BEGINNINGS and rivals == put_there and len(rivals) > BEGINNINGS / 2
 
 
-def test_what_begins_nowhere_or_everywhere_has_no_texts(items: list[Item]) -> None:
-    nowhere = np.zeros(sum(i.positions for i in items), dtype=bool)
-    assert texts_before(items, nowhere) is None and texts_before(items, ~nowhere) is None
+def test_what_begins_too_near_an_end_of_its_item_has_no_texts(items: list[Item]) -> None:
+    length = items[0].positions
+    for place in (0, CONTEXT.start, CONTEXT.start + 1, length - AFTER - 1, length - AFTER, length - 1):
+        rare = [Item(i.index, i.shape, np.where(np.arange(length) == place, 19, i.payload)) for i in items]
+        truth = np.concatenate([i.payload for i in rare]) == 19
+        assert (texts_of_beginnings(rare, truth) is not None) == (CONTEXT.start < place < length - AFTER)
+
+
+def test_what_begins_nowhere_or_always_follows_its_tokens_has_no_texts(items: list[Item]) -> None:
+    payload = np.concatenate([i.payload for i in items])
+    assert texts_of_beginnings(items, np.zeros(len(payload), dtype=bool)) is None
+    assert texts_of_beginnings(items, np.isin(np.append(0, payload[:-1]), OWN)) is None
+
+
+def test_no_text_about_others_goes_on_with_a_token_that_begins_it_elsewhere(items: list[Item]) -> None:
+    payload = np.concatenate([i.payload for i in items])
+    truth = np.isin(payload, OWN) & (np.random.default_rng(0).random(len(payload)) < 0.5)
+    texts = texts_of_beginnings(items, truth)
+    assert texts is not None
+    tells = texts.tokens[texts.telling]
+    assert not {*tells[texts.own].tolist()} & {*tells[~texts.own].tolist()}
 
 
 def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(model: CodebookTransformer) -> None:
@@ -143,13 +171,13 @@ def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: 
     assert float(up - value.detach()) / 1e-2 == pytest.approx(float(slope[1, 4, 7]), rel=0.05)
 
 
-@pytest.mark.parametrize("where", ["generated", ONCE])
+@pytest.mark.parametrize("once", [False, True])
 def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
-    items: list[Item], model: CodebookTransformer, where: str | tuple[int, ...]
+    items: list[Item], model: CodebookTransformer, once: bool
 ) -> None:
-    texts = beginnings(items) if where == ONCE else texts_of(items, "topic", "sea")
-    assert texts is not None
-    descent = Descent(model, texts, where)
+    texts = beginnings(items) if once else texts_of(items, "topic", "sea")
+    assert texts is not None and texts.where == (ONCE if once else f"generated:{texts.tokens.shape[1]}")
+    descent = Descent(model, texts)
     before = {k: v.clone() for k, v in model.state_dict().items()}
 
     def counted(edits: tuple[Edit, ...]) -> tuple[np.ndarray, float, np.ndarray]:
@@ -168,24 +196,25 @@ def test_a_descent_makes_the_topic_likelier_by_the_loss_that_it_says(
     telling, other, _ = counted(edits)
     rivals = np.minimum(telling[~own], plain[~own] + FARTHEST).mean()
     assert loss == pytest.approx(telling[own].mean() - RIVAL * rivals + other, abs=1e-3)
-    assert {edit.where for edit in edits} == {where}
+    assert {edit.where for edit in edits} == {texts.where}
     assert len(edits) > 1 and telling[own].mean() < plain[own].mean() - 0.3
     assert {str(e) for e in edits} == {f"{s}:{c}@{edits[0].written_where}#{n}" for (s, n), c in descent.forced.items()}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert descent.run(1.0) <= loss + 1e-6  # it goes on from where it stands
 
 
+@pytest.mark.parametrize("once", [False, True])
 def test_a_step_towards_a_promising_change_lowers_the_loss(
-    items: list[Item], model: CodebookTransformer, monkeypatch: pytest.MonkeyPatch
+    items: list[Item], model: CodebookTransformer, monkeypatch: pytest.MonkeyPatch, once: bool
 ) -> None:
-    texts = texts_of(items, "topic", "sea")
+    texts = beginnings(items) if once else texts_of(items, "topic", "sea")
     assert texts is not None
     descent = Descent(model, texts)
     plain = descent._loss(1.0)
     found = [(slot, code) for slot, code in descent._promising(1.0, set()) if slot[0] == "L1.mlp"]
     assert found  # of the last layer's MLP: nothing discrete comes after it
     for (site, slot), code in found:
-        a_little = Edit(site, code, "blend", 0.02, where="generated", slot=slot)
+        a_little = Edit(site, code, "blend", 0.02, where=texts.where, slot=slot)
         monkeypatch.setattr(descent, "edits", lambda edit=a_little: (edit,))
         assert descent._loss(1.0) < plain
 

@@ -157,6 +157,20 @@ def test_a_paste_of_ten_megabytes_is_answered_with_the_limit(page, line):
     said.wait_for()  # it stays
 
 
+def test_a_paste_into_a_text_is_counted_with_it_and_taken_back_by_undo(page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"lens?model={MODEL}")
+    page.wait_for_selector("html[data-codescope=ready]", state="attached")
+    page.fill("textarea", "hello")
+    page.evaluate("text => navigator.clipboard.writeText(text)", "🙂" * 20_000)
+    page.locator("textarea").press("End")
+    page.locator("textarea").press("Control+V")
+    page.get_by_text("The text has 20,005 characters; only the first 20,000 are taken.").wait_for()
+    assert page.input_value("textarea") == "hello" + "🙂" * 19_995
+    page.locator("textarea").press("Control+Z")
+    assert page.input_value("textarea") == "hello"
+
+
 def test_a_text_set_in_one_go_is_cut_and_a_short_one_says_nothing(page):
     page.goto(f"lens?model={MODEL}")
     page.wait_for_selector("html[data-codescope=ready]", state="attached")
