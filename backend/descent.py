@@ -136,7 +136,7 @@ def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | Non
     others = np.flatnonzero(free & ~truth & (leads[before] > 0) & ~np.isin(tokens, tokens[begins]))
     if not len(begins) or not len(others):
         return None
-    odds = leads[before[others]] ** 0.5 / np.bincount(before[others])[before[others]]  # rare tokens before it too
+    odds = leads[before[others]] ** 0.5 / np.bincount(before[others])[before[others]]
     own = rng.choice(begins, min(BEGINNINGS, len(begins)), replace=False)
     could_have = rng.choice(others, min(BEGINNINGS, len(others)), replace=False, p=odds / odds.sum())
     found: list[tuple[np.ndarray, int, bool]] = []  # text, tokens before the telling one, whether that tells of it

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
 WEIGHTS = (10.0, 4.0, 1.5, 0.6)  # of the other tokens in the descent, in turn until its edits are worth less
-WEIGHTS_ONCE = (4.0, 1.0)  # the same where codes are forced at one token, which costs less fluency
+WEIGHTS_ONCE = (10.0, 4.0, 1.0)  # the same where codes are forced at one token, which costs less fluency
 ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
 ITEMS = 800
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own

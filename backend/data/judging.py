@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-FLUENT = 1.3  # ratio of perplexities, steered to unsteered, up to which steering loses nothing
-LOSS = 2.0  # share of successes that a ratio of one more is worth
+FLUENT = 1.4  # ratio of perplexities, steered to unsteered, up to which steering loses nothing
+LOSS = 1.0  # share of successes that a ratio of one more is worth
 Judge = Callable[[str], Mapping[str, frozenset[str]]]
 
 
