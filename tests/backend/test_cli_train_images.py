@@ -27,6 +27,13 @@ def test_a_tokenizer_is_trained_measured_and_measured_again(data, capsys):
     assert row["kind"] == "image" and row["checkpoint"]
 
 
+def test_residual_tables_are_four_where_nothing_is_said(data, capsys):
+    options = ("--method", "rvq", "--codes", "16", "--name", "levels", "--evaluate", "0")
+    answer(capsys, "train", "scenes", *options, *SHORT, data=data)
+    recipe = read_card(data / "checkpoints" / "levels")["training"]["recipe"]
+    assert recipe["levels"] == 4 and recipe["features"] == "autoencoder"
+
+
 def test_a_person_s_own_pictures_are_trained_on(data, tmp_path, capsys):
     from PIL import Image
 
