@@ -59,6 +59,8 @@ def place_of(edit: Edit) -> str:
     if isinstance(edit.where, str):
         place, _, count = edit.where.partition(":")
         return PLACES[place] + (f", its first {count} tokens" if count else "")
+    if edit.where == (-1,):
+        return "at the last token of the prompt"
     return "at " + edit.written_where.replace(",", ", ")
 
 
