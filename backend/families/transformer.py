@@ -72,7 +72,10 @@ class TransformerFamily:
     def check(self, ids: np.ndarray) -> None:
         """Raise `BadInput` if the token ids `[..., T]` cannot be read by this model."""
         if ids.shape[-1] > self.context:
-            raise BadInput(f"{ids.shape[-1]} tokens are too many: {self.spec.name} reads up to {self.context} at once.")
+            raise BadInput(
+                f"{ids.shape[-1]:,} tokens are too many: {self.spec.name} reads up to {self.context:,} at once. "
+                "Give a shorter text."
+            )
         if ids.size and not (0 <= ids.min() and ids.max() < self.vocabulary):
             raise BadInput(
                 f"Token ids from {ids.min()} to {ids.max()} were given; {self.spec.name} knows 0 to {self.vocabulary - 1}."
