@@ -38,7 +38,7 @@ RIVAL, FARTHEST = 0.5, 4.0
 WIDTH, PER_SITE, ONE_BY_ONE = 16, 4, 6  # changes tried together, of one codebook at most, and one by one
 LEAST = 0.01  # nats that a change must gain
 ROUNDS = 40
-BEGINNINGS = 40  # texts of `texts_before` that go on with it, and as many places where they could have
+BEGINNINGS = 40  # texts of `texts_of_beginnings` that go on with it, and as many places where they could have
 CONTEXT, AFTER = range(3, 33), 8  # tokens of each before and behind the telling one
 ONCE: Where = (-1,)  # at the last token of the prompt
 Slot = tuple[str, int]  # codebook and slot
@@ -142,9 +142,8 @@ def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | Non
     found: list[tuple[np.ndarray, int, bool]] = []  # text, tokens before the telling one, whether that tells of it
     for at in (*own, *could_have):
         context = min(int(rng.choice(CONTEXT)), int(place[at]) - 1)
-        front = np.append(
-            tokens[at - place[at]], tokens[at - context : at]
-        )  # the item's first token stands for its bos
+        # the item's first token stands before every context, as its bos does where it has one
+        front = np.append(tokens[at - place[at]], tokens[at - context : at])
         if truth[at]:
             found.append((np.append(front, tokens[at : at + 1 + AFTER]), len(front), True))
         else:

@@ -292,8 +292,10 @@ class Finder:
         def climbed(candidate: Candidate) -> float:
             return worth(candidate.truth, candidate.edits(rankings[candidate.truth], self._slots))
 
-        texts = None if whole_items else texts_of_beginnings(self._shown, now)
-        if whole_items and goal.topic:
+        texts: Texts | None = None
+        if not whole_items:
+            texts = texts_of_beginnings(self._shown, now)
+        elif goal.topic:
             texts = texts_of(self._shown, *goal.field_and_value(dataset))
         if texts is not None:
             last = -np.inf

@@ -263,27 +263,26 @@ class CodebookTransformer(nn.Module):
             for place, group in (self._infos[site],)
             if place == name
         ]
-        rows: dict[Where, Tensor] = {}
-        nowhere: dict[Where, bool] = {}  # in this forward pass
+        rows: dict[Where, Tensor | None] = {}  # None: nowhere in this forward pass
         last: dict[int, tuple[Where, Tensor]] = {}  # group -> the positions that are forced, the codes in their slots
         for edit in session.edits:
             place, group = self._infos[edit.site]
             if place != name:
                 continue
             if edit.where not in rows:
-                rows[edit.where] = self.rows(edit.where, session.prompt_length)
-                nowhere[edit.where] = not bool(rows[edit.where].any())
-            if nowhere[edit.where]:
+                found = self.rows(edit.where, session.prompt_length)
+                rows[edit.where] = found if found.any() else None
+            if (at := rows[edit.where]) is None:
                 continue
             if edit.action != "force":
-                placed.append(PlacedEdit(group, edit, rows[edit.where]))
+                placed.append(PlacedEdit(group, edit, at))
                 last.pop(group, None)
                 continue
             if group not in last or last[group][0] != edit.where:
                 codes = self._positions.new_full((self.layer(name).config.k,), -2, dtype=torch.int64)
                 last[group] = edit.where, codes
                 everywhere = codes.expand(self._positions.numel(), -1)
-                placed.append(PlacedEdit(group, Edit(edit.site, 0), rows[edit.where], everywhere))
+                placed.append(PlacedEdit(group, Edit(edit.site, 0), at, everywhere))
             last[group][1][slice(None) if edit.slot is None else edit.slot] = edit.code
         return placed
 
