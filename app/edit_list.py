@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app import html, state, widgets
 from app.tables import Row, records
-from backend.edits import Action, Edit, first_generated
+from backend.edits import STRONGEST, Action, Edit, first_generated
 from backend.errors import BadInput
 from backend.types import CodeRef
 
@@ -20,9 +20,11 @@ ROWS = 6  # more edits than that are folded away
 ACTIONS: dict[str, str] = {
     "force": "force: in place of what was chosen",
     "blend": "blend: towards it, by strength",
+    "add": "add: on top of what was chosen, by strength",
     "ban": "ban: the next best fills in",
     "zero": "zero: leave its slot empty",
 }
+GRADED = ("blend", "add")  # actions that take a strength; a force is a blend of 1
 PLACES = {"all": "everywhere", "prompt": "in the prompt", "generated": "in the new text", "positions": "at positions"}
 
 
@@ -44,9 +46,15 @@ def known(edits: Sequence[Edit], codebooks: pd.DataFrame) -> tuple[list[Edit], l
 
 
 def with_action(edit: Edit, action: Action) -> Edit:
-    """The edit with another action; a blend needs a strength other than 1, all others have 1."""
-    strength = (0.8 if edit.strength == 1 else edit.strength) if action == "blend" else 1.0
+    """The edit with another action; a blend needs a strength other than 1, an add may have any, all others have 1."""
+    strength = (0.8 if edit.strength == 1 else edit.strength) if action in GRADED else 1.0
     return replace(edit, action=action, strength=strength)
+
+
+def in_proportion(edits: Sequence[Edit], strongest: float) -> list[Edit]:
+    """The edits with all strengths multiplied so that this is the largest; all the same where they were zero."""
+    before = max((e.strength for e in edits if _has_strength(e)), default=0.0)
+    return [e.with_strength(round(strongest * (e.strength / before if before else 1.0), 3)) for e in edits]
 
 
 def with_place(edit: Edit, place: str) -> Edit:
@@ -83,7 +91,7 @@ def pinned(edits: Sequence[Edit], prompt_length: int, length: int) -> list[Edit]
 
 def edit_chip(edit: Edit, model: str, labels: dict[CodeRef, str]) -> Markup:
     """The code's chip with what is done to it."""
-    what = edit.action if edit.action != "blend" else f"blend {edit.strength:g}"
+    what = f"{edit.action} {edit.strength:g}" if edit.action in GRADED else edit.action
     tail = f"{what}, {place_of(edit)}" + ("" if edit.slot is None else f", slot {edit.slot}")
     ref = CodeRef(model, edit.site, edit.code)
     head = widgets.chip(ref, None, labels) if edit.code >= 0 else Markup("<b>{} emptied</b>").format(edit.site)
@@ -99,18 +107,19 @@ def editor(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: d
 
 def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
     """What is in force, a strength for all together, and each edit with what changes it."""
-    mixed = [e for e in edits if e.action in ("force", "blend") and e.code >= 0]
+    strengths = [e.strength for e in edits if _has_strength(e)]
     if len(edits) > 1:
         left, middle, right = st.columns([3.6, 1.6, 0.8], vertical_alignment="bottom", gap="medium")
         with left:
             chips = html.chips(edit_chip(e, model, labels) for e in edits)
             widgets.draw(Markup('<div style="max-height:9.5rem;overflow-y:auto">{}</div>').format(chips))
         with middle:
-            if mixed:
-                strengths = {e.strength for e in mixed}
-                value = strengths.pop() if len(strengths) == 1 else 1.0
-                tied = _tied(f"all.{value}", value, lambda s: _write([e.with_strength(round(s, 2)) for e in edits]))
-                st.slider(f"Strength of all {len(mixed)}", 0.0, 1.5, step=0.05, **tied)
+            if strengths:
+                most, same = max(strengths), len(set(strengths)) == 1
+                tied = _tied(f"all.{most}", most, lambda s: _write(in_proportion(edits, s)))
+                title = f"Strength of all {len(strengths)}" if same else "Strength of the strongest"
+                about = None if same else f"All {len(strengths)} are changed in proportion."
+                st.slider(title, 0.0 if same else 0.01, STRONGEST, step=0.05 if same else 0.01, help=about, **tied)
         with right:
             st.button("Remove all", on_click=_write, args=([],), width="stretch")
         with st.expander("Change them one by one", expanded=len(edits) <= ROWS):
@@ -163,8 +172,7 @@ def _row(
         st.selectbox("Action", get_args(Action), format_func=ACTIONS.__getitem__, **tied)
     with next(columns):
         tied = _tied(f"strength.{name}", edit.strength, change(lambda v: edit.with_strength(round(v, 2))), seen)
-        off = edit.action not in ("force", "blend") or edit.code < 0
-        st.slider("Strength", 0.0, 1.5, step=0.05, disabled=off, **tied)
+        st.slider("Strength", 0.0, STRONGEST, step=0.05, disabled=not _has_strength(edit), **tied)
     fixed = edit.where not in PLACES
     with next(columns):
         current = "positions" if fixed else str(edit.where)
@@ -196,6 +204,10 @@ def _row(
             args=([e for i, e in enumerate(edits) if i != number],),
             width="stretch",
         )
+
+
+def _has_strength(edit: Edit) -> bool:
+    return edit.action in ("force", *GRADED) and edit.code >= 0
 
 
 def _place(text: str, write: Callable[[str], None]) -> None:

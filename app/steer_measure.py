@@ -36,7 +36,10 @@ NAMES = {
 
 
 STRENGTH = alt.X(
-    "strength:Q", title="strength of all edits", scale=alt.Scale(domain=[0, 1.5]), axis=alt.Axis(values=list(STRENGTHS))
+    "strength:Q",
+    title="share of the edits' strength",
+    scale=alt.Scale(domain=[0, 1.5]),
+    axis=alt.Axis(values=list(STRENGTHS)),
 )
 
 
@@ -124,7 +127,7 @@ def measure_panel(
         st.caption("No neurons to compare with: what counts as a success names no position of the data set.")
     if len(doses):
         widgets.section(
-            "How much of it is needed?", f"all edits at the same strength, {asked.dose_samples} samples each"
+            "How much of it is needed?", f"all edits at a share of their strength, {asked.dose_samples} samples each"
         )
         _draw_doses(doses)
     return {"success": table, **({"dose": doses} if len(doses) else {}), "samples": sample_table(arms)}

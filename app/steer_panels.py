@@ -217,7 +217,7 @@ def changed_html(table: pd.DataFrame, positions: int) -> Markup:
         for r in records(table)
     ]
     heads = ["Codebook", "", "Changed", f"of {positions:,} positions"]
-    note = Markup('<p class="faint">A blend moves the output of its own codebook, not the choice.</p>')
+    note = Markup('<p class="faint">A blend or an add moves the output of its own codebook, not the choice.</p>')
     return html.table(heads, rows, right=(2,), caption="codebooks that choose otherwise") + note
 
 

@@ -5,7 +5,7 @@
     control     the same edits with random live codes in their codes' place
     neuron      the best neurons held at their mean activation where the truth holds, as many as the edits have codes, at
                 the positions of the edits
-    dose        the edits once more at other strengths
+    dose        the edits once more at shares of their strength
 
 The best neurons are those whose mean over the true positions is farthest from their mean over all positions, in standard
 deviations; either sign, all attention and feed-forward outputs, items of the data set that models are trained on. What is
@@ -127,7 +127,7 @@ class Plan:
         edits: in force in the steered arm.
         sampling: the same in all arms.
         goal: what a success is; an empty one counts none.
-        dose: strengths, 0 to 1.5, that all edits are tried at.
+        dose: shares of their strength, 0 to 1.5, that all edits are tried at.
         dose_samples: samples of each strength.
     """
 
@@ -171,7 +171,7 @@ def arms(live: LiveModel, plan: Plan, done: Sequence[Arm] = (), progress: Progre
         elif name == "neuron" and name not in ready:
             used, neurons = [], best_neurons(live, plan.goal, used)
         elif name.startswith("dose"):
-            used = [edit.with_strength(strength) for edit in used]
+            used = [edit.scaled(strength) for edit in used]
         if name in ready:
             yield ready[name]
         elif name != "neuron" or neurons:
@@ -208,7 +208,7 @@ def comparison(found: Sequence[Arm], judged: bool, warnings: Sequence[str] = ())
 
 def best_neurons(live: LiveModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
     """The neurons of the control, see the module; none where the goal is true nowhere."""
-    count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", "blend")})
+    count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", "blend", "add")})
     places = {edit.where for edit in edits}
     where = places.pop() if len(places) == 1 else "all"
     items = live.family.items(0, ITEMS, 0)

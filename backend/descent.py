@@ -1,19 +1,19 @@
-"""Codes for slots by greedy coordinate descent: which forced codes make texts that tell of something likelier?
+"""Codes and strengths by gradient descent: what, added to a model's codebooks, makes texts that tell of something likelier?
 
-After the greedy coordinate gradient of Zou et al., 2023 (there over the tokens of a prompt), over the slots of codebooks:
-1. One backward pass gives the gradient of the loss by what every codebook puts out, and so, to first order, what every code
-   in every slot would change.
-2. The most promising changes, one a slot, are tried together, then the better half of them, and so on down to one; at last
-   a few one by one. What lowers the loss stays. Until nothing does.
+1. One backward pass gives the gradient of the loss by what every codebook puts out, and so by the strength of every code.
+2. The most promising codes become *active*. Their strengths follow the gradient for some steps (Adam, each on other texts),
+   at no less than zero and with a small price on their sum, so that codes that turn out useless leave again. More codes
+   come in, and so on: a sparse code for the best direction to steer in, in the words of the codebooks.
 
 The loss: the nats of the topic's *telling* tokens, a sum over each text; less `RIVAL` times those of texts about other topics,
-up to `FARTHEST` nats more than without edits; plus `weight` times the mean nats of all other tokens, which keeps them
-fluent. What is telling:
+up to `FARTHEST` nats more than without edits; plus `weight` times the mean over all other tokens of what keeps them fluent:
+how unlikely the tokens that the edited model would write are to the unedited one (cross-entropy, less that of its own), and
+`LIKELY` times the nats of the text's own. What is telling:
 - of what is true of whole items (`texts_of`): the first token that is typical of the topic and the ones right before it. What
-  comes after them the model knows by itself. The codes are forced at new tokens.
+  comes after them the model knows by itself. The codes are added at new tokens.
 - of what begins somewhere in an item (`texts_of_beginnings`): the token with which it begins. Texts about others go on with
   another token behind the same one; each comes once more, about it, with a beginning in that token's place. The codes are
-  forced once, at the token before.
+  added once, at the token before.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from backend.types import Edit, Item
 TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
 SUPPORT = 0.08  # share of the topic's texts that it is in at least
 TELLING = 8  # tokens up to the first typical one
-TEXTS, LONGEST = 32, 96  # how many of the topic, and of others, and how many tokens of each, are looked at
+TEXTS, LONGEST = 128, 96  # how many of the topic, and of others, and how many tokens of each, are looked at
 PROMPT_LENGTHS = range(4, 10)  # tokens of a text that count as its prompt
-RIVAL, FARTHEST = 0.5, 4.0
-WIDTH, PER_SITE, ONE_BY_ONE = 16, 4, 6  # changes tried together, of one codebook at most, and one by one
-LEAST = 0.01  # nats that a change must gain
-ROUNDS = 40
+RIVAL, FARTHEST, LIKELY = 0.5, 4.0, 0.2
+TEMPERATURE = 0.7  # of the tokens that the edited model would write
+BATCH = 24  # texts of the topic, and of others, that a step looks at
+STEPS, RATE, PRICE = 8, 0.03, 0.02  # between two rounds; strengths are in units of what the codebook puts out
+MORE, MOST = 32, 128  # codes that a round brings, and that are active at most
+LEAST, STRONGEST = 0.01, 1.0  # strength below which a code leaves; no code is added more strongly
 BEGINNINGS = 40  # texts of `texts_of_beginnings` that go on with it, and as many places where they could have
 CONTEXT, AFTER = range(3, 33), 8  # tokens of each before and behind the telling one
 ONCE: Where = (-1,)  # at the last token of the prompt
-Slot = tuple[str, int]  # codebook and slot
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Texts:
         own: bool `[text]`, about the topic.
         telling, other: bool `[text, token]`, tokens behind the prompt. Padding is neither, nor is what follows the telling
             tokens of another topic.
-        where: at which positions codes are forced for them.
+        where: at which positions codes are added for them.
     """
 
     tokens: Tensor
@@ -157,112 +158,126 @@ def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | Non
 
 
 class Descent:
-    """The codes that are forced so far, and the search for more.
+    """The strengths so far, and the search for better ones."""
 
-    Attributes:
-        forced: codebook and slot -> code.
-    """
+    def __init__(self, model: CodebookTransformer, texts: Texts, seed: int = 0) -> None:
+        """Begin without any edit.
 
-    def __init__(self, model: CodebookTransformer, texts: Texts) -> None:
-        """Begin without any edit."""
-        self.model, self.forced, self.where = model, dict[Slot, int](), texts.where
+        Args:
+            model: its weights stay as they are.
+            texts: what is made likelier, and what less likely.
+            seed: of the texts that each step looks at.
+        """
+        self.model, self.where = model, texts.where
+        self._order = torch.Generator().manual_seed(seed)
         device = model.model.device
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        with torch.no_grad(), model.session():
-            self._farthest = self._telling_nats(self._nats()) + FARTHEST
+        self._units: dict[str, Tensor] = {}  # layer -> [group, 1], the size of what it puts out over that of its codes
+        self._strengths: dict[str, Tensor] = {}  # layer -> [group, code], in these units
+        self._active: dict[str, Tensor] = {}
+        usual, farthest = list[Tensor](), list[Tensor]()
+        for some in torch.arange(len(self._tokens), device=device).split(BATCH):
+            with torch.no_grad(), model.session(record=True) as session:
+                logits = self._logits(some)
+            farthest.append(self._told(logits, some) + FARTHEST)
+            usual += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[some], strict=True)]
+        self._usual, self._farthest = usual, torch.cat(farthest)
+        for name, (found, *_) in session.recorded.items():
+            layer = model.layer(name)
+            put_out, table = layer.combine(found.ids).detach().float(), layer.table.detach().float()
+            self._units[name] = (put_out.square().mean((1, 2)) / table.square().mean((1, 2))).sqrt()[:, None]
+            self._strengths[name] = torch.zeros(table.shape[:2], device=device)
+            self._active[name] = torch.zeros_like(self._strengths[name], dtype=torch.bool)
 
     def edits(self) -> tuple[Edit, ...]:
-        """What is forced, as edits."""
-        slots = {info.site: info.slots for info in self.model.infos()}
-        return tuple(
-            Edit(site, code, where=self.where, slot=slot if slots[site] > 1 else None)
-            for (site, slot), code in self.forced.items()
-        )
+        """What is added, strongest first."""
+        found = []
+        for name, strengths in self._strengths.items():
+            sites, real = self.model.sites(name), (strengths * self._units[name]).clamp_max(STRONGEST)
+            found += [
+                Edit(sites[group], code, "add", round(float(real[group, code]), 3), self.where)
+                for group, code in (strengths > LEAST).nonzero().tolist()
+            ]
+        return tuple(sorted(found, key=lambda edit: -edit.strength))
 
-    def run(self, weight: float, progress: Callable[[], None] | None = None) -> float:
-        """Go on from where it stands, for another weight of the other tokens; returns the loss.
+    def run(self, weight: float, rounds: int, progress: Callable[[], None] | None = None) -> None:
+        """Go on from where it stands.
 
         Args:
-            weight: see the module.
+            weight: of the other tokens, see the module.
+            rounds: of `STEPS` steps.
             progress: called after each round.
         """
-        failed = set[tuple[Slot, int]]()
-        loss = self._loss(weight)
-        for _ in range(ROUNDS):
-            begun = dict(self.forced)
-            changes = self._promising(weight, failed)
-            count = len(changes)
-            while count and self.forced == begun:
-                loss = self._try(changes[:count], weight, loss)
-                if self.forced == begun and count == 1:
-                    failed.add(changes[0])
-                count //= 2
-            if self.forced == begun:
-                for change in changes[1:ONE_BY_ONE]:
-                    before, loss = loss, self._try([change], weight, loss)
-                    if loss == before:
-                        failed.add(change)
+        names = list(self._strengths)
+        optimizer = torch.optim.Adam(self._strengths.values(), lr=RATE)
+        slopes = self._slopes(weight)
+        for _ in range(rounds):
+            self._awake(slopes)
+            slopes = dict.fromkeys(names, torch.zeros(()))
+            for _ in range(STEPS):
+                for name, slope in self._slopes(weight).items():
+                    slopes[name] = slopes[name] + slope
+                    self._strengths[name].grad = (slope + PRICE) * self._active[name]
+                optimizer.step()
+                for name, strengths in self._strengths.items():
+                    strengths.clamp_(min=0).mul_(self._active[name])
+            for name, strengths in self._strengths.items():
+                self._active[name] &= strengths > LEAST
             if progress:
                 progress()
-            if self.forced == begun:
-                break
-        return loss
 
-    def _try(self, changes: Sequence[tuple[Slot, int]], weight: float, loss: float) -> float:
-        """The loss with these changes if it is lower, and they stay; else as before."""
-        before = dict(self.forced)
-        self.forced.update(changes)
-        if (changed := self._loss(weight)) < loss - LEAST:
-            return changed
-        self.forced = before
-        return loss
+    def _awake(self, slopes: dict[str, Tensor]) -> None:
+        """Make the most promising codes active, `MORE` of them where there is room."""
+        room = min(MORE, MOST - int(sum(active.sum() for active in self._active.values())))
+        asleep = [slopes[name].masked_fill(active, 0).flatten() for name, active in self._active.items()]
+        best = torch.cat(asleep).topk(max(0, room), largest=False)
+        chosen = torch.zeros(sum(map(len, asleep)), dtype=torch.bool, device=best.indices.device)
+        chosen[best.indices[best.values < 0]] = True
+        for (name, active), part in zip(self._active.items(), chosen.split([*map(len, asleep)]), strict=True):
+            self._active[name] = active | part.view_as(active)
 
-    @torch.no_grad()
-    def _loss(self, weight: float) -> float:
-        with self.model.session(self.edits(), prompt_length=self._prompts):
-            return float(self._of(self._nats(), weight))
-
-    def _of(self, nats: Tensor, weight: float) -> Tensor:
-        telling = torch.minimum(self._telling_nats(nats), torch.where(self._own, torch.inf, self._farthest))
-        rivals = telling[~self._own].sum() / (~self._own).sum().clamp_min(1)
-        other = (nats * self._other).sum() / self._other.sum().clamp_min(1)
-        return telling[self._own].mean() - RIVAL * rivals + weight * other
-
-    def _telling_nats(self, nats: Tensor) -> Tensor:
-        return (nats * self._telling).sum(1)
-
-    def _nats(self) -> Tensor:
-        """Of every token but the first, `[text, token - 1]`."""
-        logits = self.model(self._tokens, use_cache=False).logits[:, :-1].float()
-        return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[:, 1:], reduction="none")
-
-    def _promising(self, weight: float, failed: set[tuple[Slot, int]]) -> list[tuple[Slot, int]]:
-        """The most promising changes, one a slot and `PER_SITE` a codebook, best first."""
+    def _slopes(self, weight: float) -> dict[str, Tensor]:
+        """Layer -> the gradient `[group, code]` of the loss of some texts by the strengths."""
+        some = torch.cat([self._some(self._own), self._some(~self._own)])
         with (
             torch.enable_grad(),
-            self.model.session(self.edits(), prompt_length=self._prompts, probe=True) as session,
+            self.model.session(self.edits(), prompt_length=self._prompts[some], probe=True) as session,
         ):
-            loss = self._of(self._nats(), weight)
-            at = self.model.rows(self.where, self._prompts)  # bool [row], where codes are forced
-        slopes = torch.autograd.grad(loss, [probe.added for probe in session.probes.values()])
-        found: list[tuple[float, Slot, int]] = []
-        for (name, probe), slope in zip(session.probes.items(), slopes, strict=True):
-            layer = self.model.layer(name)
-            share = layer.config.k if layer.config.combine == "mean" else 1
-            rows = slope.float().reshape(len(at), layer.config.groups, -1).transpose(0, 1)[:, at]
-            by_code = rows @ layer.table.detach().float().transpose(1, 2) / share  # [group, row, code]
-            now = by_code.gather(2, probe.ids[:, at]).sum(1)  # [group, slot]
-            best = by_code.sum(1).topk(min(2, layer.config.codes), largest=False)
-            for group, site in enumerate(self.model.sites(name)):
-                for value, code in zip(best.values[group].tolist(), best.indices[group].tolist(), strict=True):
-                    found += [(value - held, (site, i), code) for i, held in enumerate(now[group].tolist())]
-        chosen: dict[Slot, int] = {}
-        for change, slot, code in sorted(found):
-            done = (slot, code) in failed or self.forced.get(slot) == code
-            full = sum(site == slot[0] for site, _ in chosen) >= PER_SITE
-            if change < 0 and slot not in chosen and not done and not full:
-                chosen[slot] = code
-            if len(chosen) == WIDTH:
-                break
-        return list(chosen.items())
+            loss = self._loss(some, weight)
+            at = self.model.rows(self.where, self._prompts[some])  # bool [row], where codes are added
+        by_output = torch.autograd.grad(loss, [probe.added for probe in session.probes.values()])
+        found = {}
+        for name, slope in zip(session.probes, by_output, strict=True):
+            table = self.model.layer(name).table.detach().float()
+            rows = slope.float().reshape(len(at), len(table), -1)[at].sum(0)  # [group, dim / groups]
+            found[name] = (table @ rows[..., None])[..., 0] * self._units[name]
+        return found
+
+    def _some(self, which: Tensor) -> Tensor:
+        places = which.nonzero()[:, 0]
+        return places[torch.randperm(len(places), generator=self._order)[:BATCH].to(places.device)]
+
+    def _loss(self, some: Tensor, weight: float) -> Tensor:
+        """See the module; a mean over these texts."""
+        logits = self._logits(some)
+        own, told = self._own[some], self._told(logits, some)
+        rivals = torch.minimum(told, self._farthest[some])[~own]
+        nats = self._nats(logits, some)[self._other[some]]
+        written = (logits[self._other[some]] / TEMPERATURE).softmax(-1)
+        usual = torch.cat([self._usual[i] for i in some.tolist()])
+        fluent = LIKELY * nats - (written * usual).sum(-1)
+        return (
+            told[own].mean() - RIVAL * rivals.sum() / max(1, len(rivals)) + weight * fluent.sum() / max(1, len(fluent))
+        )
+
+    def _logits(self, some: Tensor) -> Tensor:
+        """Of every token but the first, `[text, token - 1, vocabulary]`."""
+        return self.model(self._tokens[some], use_cache=False).logits[:, :-1].float()
+
+    def _nats(self, logits: Tensor, some: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[some, 1:], reduction="none")
+
+    def _told(self, logits: Tensor, some: Tensor) -> Tensor:
+        """Nats of the telling tokens of each text."""
+        return (self._nats(logits, some) * self._telling[some]).sum(1)

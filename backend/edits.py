@@ -8,8 +8,9 @@ from typing import Literal
 
 from backend.errors import BadInput
 
-Action = Literal["force", "ban", "zero", "blend"]
+Action = Literal["force", "ban", "zero", "blend", "add"]
 Where = str | tuple[int, ...]
+STRONGEST = 1.5
 MAX_PLACES = 100_000  # positions that one edit may name
 
 
@@ -22,8 +23,9 @@ class Edit:
         code: the code that is forced, banned, zeroed or blended in; -1 with `force` empties the slot.
         action: `force` puts the code in place of the chosen ones; `ban` makes it lose (the next best fills in); `zero`
             leaves an empty slot where it was chosen (a zero vector that still counts in a mean over k codes);
-            `blend` moves the layer's output from what was chosen towards the code: `(1 - s) * chosen + s * code`.
-        strength: s of `blend`, 0 to 1.5; `force` is blend at 1, with the ids changed too.
+            `blend` moves the layer's output from what was chosen towards the code: `(1 - s) * chosen + s * code`;
+            `add` leaves the choice as it is and adds the code to the output: `chosen + s * code`.
+        strength: s of `blend` and `add`, 0 to 1.5; `force` is blend at 1, with the ids changed too.
         where: `all`, `prompt`, `generated`, `generated:N` (the first N new tokens, at least 1), or a tuple of positions
             counted from the first token; negative ones count from the end of the prompt (-1 is its last token).
         slot: which of the k slots is replaced; None replaces all.
@@ -41,7 +43,8 @@ class Edit:
             "force": "",
             "ban": ":ban",
             "zero": ":zero",
-            "blend": ":" + (f"{self.strength:.6f}".rstrip("0").rstrip(".") or "0"),
+            "blend": f":{_number(self.strength)}",
+            "add": f":+{_number(self.strength)}",
         }[self.action]
         return (
             f"{self.site}:{self.code}{what}"
@@ -50,10 +53,19 @@ class Edit:
         )
 
     def with_strength(self, strength: float) -> Edit:
-        """The edit at another strength: 1 forces, anything else blends; a ban, a zero and an emptied slot have none."""
+        """The edit at another strength: an `add` adds, else 1 forces and anything else blends.
+
+        A ban, a zero and an emptied slot have no strength.
+        """
+        if self.action == "add":
+            return replace(self, strength=strength)
         if self.action not in ("force", "blend") or self.code < 0:
             return self
         return replace(self, action="force" if strength == 1 else "blend", strength=strength)
+
+    def scaled(self, share: float) -> Edit:
+        """The edit at a share of its strength, 1.5 at most."""
+        return self.with_strength(min(STRONGEST, share * self.strength))
 
     @property
     def written_where(self) -> str:
@@ -73,23 +85,24 @@ class Edit:
 
     @classmethod
     def parse(cls, text: str) -> Edit:
-        """Read `SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT]`, the form of commands and URLs; `str(edit)` writes it.
+        """Read `SITE:CODE[:STRENGTH|:+STRENGTH|:ban|:zero][@WHERE][#SLOT]`, the form of commands and URLs; `str(edit)` writes it.
 
         `WHERE` is `all`, `prompt`, `generated`, `generated:40` (the first 40 new tokens) or positions such as `3`, `-1`,
         `2,5` or `4..9` (both ends included), at most `MAX_PLACES` of them.
-        A strength of 1 is a force.
+        A strength of 1 is a force, one with a plus is added.
 
         Raises:
             BadInput: the text has another form, or the strength is out of range.
         """
         match = re.fullmatch(
-            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|[0-9.]{1,12}))?(?:@(generated:[1-9]\d{0,6}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
+            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|\+?[0-9.]{1,12}))?(?:@(generated:[1-9]\d{0,6}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
             text.strip(),
             re.ASCII,
         )
         if match is None:
             raise BadInput(
-                f"{text[:80]!r} is not an edit. Write SITE:CODE, SITE:CODE:STRENGTH, SITE:CODE:ban or SITE:CODE:zero, "
+                f"{text[:80]!r} is not an edit. Write SITE:CODE, SITE:CODE:STRENGTH, SITE:CODE:+STRENGTH, SITE:CODE:ban or "
+                "SITE:CODE:zero, "
                 "with @all, @prompt, @generated, @generated:N or @positions behind it, e.g. L1.mlp:417:0.8@generated."
             )
         action: Action = "force"
@@ -101,9 +114,9 @@ class Edit:
                 strength = float(match[3])
             except ValueError:
                 raise BadInput(f"{match[3]!r} is not a strength. Give a number from 0 to 1.5.") from None
-            if not 0 <= strength <= 1.5:
-                raise BadInput(f"Strength {strength:g} is out of range. Give a number from 0 to 1.5.")
-            action = "force" if strength == 1 else "blend"
+            if not 0 <= strength <= STRONGEST:
+                raise BadInput(f"Strength {strength:g} is out of range. Give a number from 0 to {STRONGEST}.")
+            action = "add" if match[3].startswith("+") else "force" if strength == 1 else "blend"
         return cls(
             site=match[1],
             code=int(match[2]),
@@ -142,6 +155,10 @@ def first_generated(where: Where) -> int | None:
     if not isinstance(where, str) or not where.startswith("generated"):
         return None
     return int(where.partition(":")[2] or MAX_PLACES)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".") or "0"
 
 
 def _parse_where(text: str) -> Where:

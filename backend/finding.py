@@ -6,8 +6,8 @@
    is the sum over its best k codes. Beside it stands the order by precision alone, of codes that are not too rare.
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
    first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
-4. Where there are texts to go by, codes are chosen for slots by descent first (`backend.descent`), fluency weighing less and
-   less; where that is good enough, nothing else is tried.
+4. Where there are texts to go by, codes are added at strengths found by descent first (`backend.descent`), fluency weighing
+   less and less; where that is good enough, nothing else is tried.
 5. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 
 RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
-WEIGHTS = (10.0, 4.0, 1.5, 0.6)  # of the other tokens in the descent, in turn until its edits are worth less
-WEIGHTS_ONCE = (10.0, 4.0, 1.0)  # the same where codes are forced at one token, which costs less fluency
+# weight of the other tokens in the descent -> rounds, in turn until fluency is lost
+ROUNDS = {3.0: 14, 2.0: 6, 1.5: 6, 1.0: 6}
+TEXT_ITEMS = 3000  # that the descent's texts are taken from
 ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
-ITEMS = 800
+ITEMS = 800  # that codes are ranked on
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
-SAMPLES, NEW_TOKENS = 32, 60  # of a candidate, where a data set does not say
+SAMPLES, NEW_TOKENS = 64, 60  # of a candidate, where a data set does not say
 
 
 @dataclass(frozen=True)
@@ -238,11 +239,15 @@ class Finder:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """What the candidates' samples go on from."""
-        return self._given or choosing_prompts(self.live, self._items, self._seed)
+        return self._given or choosing_prompts(self.live, max(self._items, TEXT_ITEMS), self._seed)
 
     @cached_property
     def _shown(self) -> Sequence[Item]:
-        return self.live.family.items(0, self._items, self._seed)
+        return self._read[: self._items]
+
+    @cached_property
+    def _read(self) -> Sequence[Item]:
+        return self.live.family.items(0, max(self._items, TEXT_ITEMS), self._seed)
 
     @cached_property
     def _grids(self) -> Mapping[str, CodeGrid]:
@@ -294,15 +299,14 @@ class Finder:
 
         texts: Texts | None = None
         if not whole_items:
-            texts = texts_of_beginnings(self._shown, now)
+            texts = texts_of_beginnings(self._read, goal.truth(dataset, self._read))
         elif goal.topic:
-            texts = texts_of(self._shown, *goal.field_and_value(dataset))
+            texts = texts_of(self._read, *goal.field_and_value(dataset))
         if texts is not None:
-            last = -np.inf
             for edits in self._descended(texts):
-                if (new := worth("texts", edits)) < last:
+                worth("texts", edits)
+                if tried[edits].perplexity_ratio > FLUENT:
                     break
-                last = new
         if not tried or max(one.worth for one in tried.values()) < ENOUGH:
             for truth, ranking in rankings.items():
                 best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=climbed)
@@ -337,12 +341,12 @@ class Finder:
 
         def progress() -> None:
             if self._progress:
-                self._progress(f"choosing codes by descent, {len(descent.forced)} so far", 0, 0)
+                self._progress(f"choosing codes by descent, {len(descent.edits())} so far", 0, 0)
 
-        for weight in WEIGHTS_ONCE if texts.where == ONCE else WEIGHTS:
-            descent.run(weight, progress)
-            if descent.forced:
-                yield descent.edits()
+        for weight, rounds in ROUNDS.items():
+            descent.run(weight, rounds, progress)
+            if edits := descent.edits():
+                yield edits
 
     def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
         made = self._sample(edits)

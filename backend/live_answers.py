@@ -81,7 +81,7 @@ class Comparison:
     Attributes:
         unsteered, steered, control: without edits, with them, and with random codes in their place.
         neuron: the best neurons held; None where no success was defined or it is true nowhere.
-        dose: the edits at other strengths, as far as asked for.
+        dose: the edits at shares of their strength, as far as asked for.
         warnings: what is other than it was asked for, a sentence each.
     """
 

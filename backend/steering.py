@@ -220,7 +220,7 @@ class LiveModel:
             success: an RE2 pattern; a sample succeeds if it matches in the new text.
             topic: field and value; where there is no pattern, a sample succeeds if its new text has them by the data's own
                 truth. It also says what the best neuron is looked for by.
-            dose: strengths, 0 to 1.5, that all edits are tried at.
+            dose: shares of their strength, 0 to 1.5, that all edits are tried at.
             dose_samples: samples of each strength.
             progress: called with (what, tokens done, tokens).
 

@@ -212,6 +212,7 @@ EDITS = """\
 an edit is SITE:CODE, with more behind it where it is needed:
   L1.mlp:41                 code 41 of the codebook L1.mlp, in place of what the model would choose
   L1.mlp:41:0.8             blended in by a strength from 0 (nothing) to 1.5
+  L1.mlp:41:+0.3            added to what the model chooses, times 0.3
   L1.mlp:41:ban             never chosen; the next best code is
   L1.mlp:41:zero            its slot is left empty where it would be chosen
   L1.mlp:41@3,5..9          at these positions only, from 0 (-1: the prompt's last)
@@ -232,7 +233,7 @@ def add_edit(parser: argparse.ArgumentParser, required: bool) -> None:
         required=required,
         default=None if required else [],
         metavar="EDIT",
-        help="SITE:CODE[:STRENGTH|:ban|:zero][@WHERE][#SLOT], see below; repeatable",
+        help="SITE:CODE[:STRENGTH|:+STRENGTH|:ban|:zero][@WHERE][#SLOT], see below; repeatable",
     )
 
 

@@ -108,10 +108,10 @@ FIND = Command(
     _options,
     _find,
     f"""\
-Codes are ranked by what they tell of FIELD = VALUE (a codebook's worth, in nats). Edits that force the best ones are tried
-on samples, and the better ones varied; where whole items have it, codes are chosen for slots by descent too: those that
-make such items likelier. The worth of a candidate is the share of its samples that succeed, less what they
-lose in fluency: perplexity_ratio is their perplexity over that of unsteered ones.
+Codes are ranked by what they tell of FIELD = VALUE (a codebook's worth, in nats). First, codes and the strengths at which they
+are added are found by gradient descent: those that make texts that have it likelier. Where that is not good enough, edits that
+force the best codes of the ranking are tried on samples, and the better ones varied. The worth of a candidate is the share of
+its samples that succeed, less what they lose in fluency: perplexity_ratio is their perplexity over that of unsteered ones.
 
 {EDITS}""",
 )

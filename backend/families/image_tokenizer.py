@@ -97,7 +97,7 @@ class ImageTokenizerFamily:
     ) -> Encoded:
         """Tokens of the items' pixels, in batches of equal size; see `Family.encode`.
 
-        Bans come first, then forces and zeros in the given order; blends change what `decode` makes, not the tokens.
+        Bans come first, then forces and zeros in the given order; blends and adds change what `decode` makes, not the tokens.
         Positions are cells in reading order; `prompt` means all of them and `generated` none. Neurons are the vectors
         that each codebook is asked for, under its name: the encoder's output, for levels after the first what is left.
         """
@@ -191,8 +191,8 @@ class ImageTokenizerFamily:
 
         Args:
             codes: site -> int `[n, H, W, 1]` (or `[n, H, W]`); -1 is a zero vector. Every codebook must be there.
-            edits: blends alone change anything here: `(1 - s) x chosen + s x code` at their cells; the others have been
-                applied by `encode`.
+            edits: blends and adds alone change anything here: `(1 - s) x chosen + s x code` or `chosen + s x code` at
+                their cells; the others have been applied by `encode`.
 
         Returns:
             float32 `[n, 3, height, width]`, about [-1, 1], not clipped.
@@ -201,21 +201,21 @@ class ImageTokenizerFamily:
             BadInput: a codebook is missing, or shapes differ.
             UnknownCode: an id is out of range, or an edit names what is not there.
         """
-        blends = [edit for edit in self._known(edits) if edit.action == "blend"]
+        moves = [edit for edit in self._known(edits) if edit.action in ("blend", "add")]
         ids = self._checked(codes)
         count, _, height, width = ids.shape
         step = max(1, BATCH_PIXELS // (height * width * self.model.downsampling**2))
-        made = [self._decode_batch(ids[i : i + step], blends) for i in range(0, count, step)]
+        made = [self._decode_batch(ids[i : i + step], moves) for i in range(0, count, step)]
         cell = self.model.downsampling
         return _joined(made, (0, 3, height * cell, width * cell), np.float32)
 
     @torch.no_grad()
-    def _decode_batch(self, ids: np.ndarray, blends: Sequence[Edit]) -> np.ndarray:
+    def _decode_batch(self, ids: np.ndarray, moves: Sequence[Edit]) -> np.ndarray:
         tokens = torch.from_numpy(ids).to(self.device)
         quantized = self.model.lookup(tokens)
         chosen = quantized
         height, width = ids.shape[2:]
-        for edit in blends:  # several add up, each measured from what was chosen
+        for edit in moves:  # several add up, each measured from what was chosen
             level = self._level(edit.site)
             hit = _places(edit, height * width, height * width, self.device).view(1, 1, height, width)
             table = self.model.table(level)
@@ -223,7 +223,8 @@ class ImageTokenizerFamily:
                 table[tokens[:, level].clamp_min(0)].masked_fill((tokens[:, level] < 0)[..., None], 0).movedim(-1, 1)
             )
             goal = table[edit.code] if edit.code >= 0 else torch.zeros_like(table[0])
-            chosen = chosen + edit.strength * hit * (goal[None, :, None, None] - before)
+            from_where = before if edit.action == "blend" else 0
+            chosen = chosen + edit.strength * hit * (goal[None, :, None, None] - from_where)
         images = self.model.decode(chosen)
         return images.float().contiguous().cpu().numpy()
 

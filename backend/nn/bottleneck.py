@@ -68,12 +68,14 @@ class PlacedEdit:
         rows: bool `[row]`.
         codes: int64 `[row]` or `[row, slot]`, a code of its own for each row, in place of `edit.code` (-1 empties the
             slot, -2 leaves it); None: the same for all.
+        added: float `[dim / groups]`, what an `add` adds.
     """
 
     group: int
     edit: Edit
     rows: Tensor
     codes: Tensor | None = None
+    added: Tensor | None = None
 
 
 class CodebookLayer(nn.Module):
@@ -156,7 +158,8 @@ class CodebookLayer(nn.Module):
     def edited(self, x: Tensor, edits: Sequence[PlacedEdit] = (), *, report: bool = True) -> tuple[Tensor, Nearest]:
         """Inference with edits, which reports what was chosen.
 
-        Bans come first, then forces and zeros in the given order, then blends, which change the output and not the ids.
+        Bans come first, then forces and zeros in the given order, then blends and adds, which change the output and not
+        the ids.
 
         Args:
             x: activations `[..., dim]`.
@@ -179,14 +182,19 @@ class CodebookLayer(nn.Module):
         for placed in edits:
             if placed.edit.action == "blend":  # several blends add up, each measured from what was chosen
                 target = self.combine(_replace(ids, placed))[placed.group]
-                step = placed.edit.strength * (target - chosen[placed.group]) * placed.rows[:, None]
-                out = out.index_add(0, torch.tensor([placed.group], device=out.device), step[None])
+                step = placed.edit.strength * (target - chosen[placed.group])
+            elif placed.added is not None:
+                step = placed.added
+            else:
+                continue
+            step = step * placed.rows[:, None]
+            out = out.index_add(0, torch.tensor([placed.group], device=out.device), step[None])
         scores = found.scores
         if full and ids is not found.ids:
             scores = torch.where(ids < 0, -torch.inf, score(rows, self.table, ids.clamp_min(0), self.config.similarity))
         if scarce:  # a code that was banned although nothing could fill in leaves an empty slot
             ids = torch.where(scores == -torch.inf, -1, ids)
-            if (ids < 0).any() and not any(e.edit.action == "blend" for e in edits):
+            if (ids < 0).any() and not any(e.edit.action in ("blend", "add") for e in edits):
                 out = self.combine(ids)
         result = Nearest(ids, scores, found.runner_up, found.runner_up_score)
         return out.transpose(0, 1).reshape(x.shape), result

@@ -251,7 +251,7 @@ class CodebookTransformer(nn.Module):
         return out
 
     def _placed(self, name: str, session: Session) -> list[PlacedEdit]:
-        """The edits of one layer; codes that are forced one after the other at the same positions become one edit."""
+        """The edits of one layer; codes that are forced one after the other, or added, at the same positions become one."""
         placed = [
             PlacedEdit(
                 group,
@@ -265,6 +265,7 @@ class CodebookTransformer(nn.Module):
         ]
         rows: dict[Where, Tensor | None] = {}  # None: nowhere in this forward pass
         last: dict[int, tuple[Where, Tensor]] = {}  # group -> the positions that are forced, the codes in their slots
+        added: dict[tuple[int, Where], list[Edit]] = {}
         for edit in session.edits:
             place, group = self._infos[edit.site]
             if place != name:
@@ -273,6 +274,9 @@ class CodebookTransformer(nn.Module):
                 found = self.rows(edit.where, session.prompt_length)
                 rows[edit.where] = found if found.any() else None
             if (at := rows[edit.where]) is None:
+                continue
+            if edit.action == "add":
+                added.setdefault((group, edit.where), []).append(edit)
                 continue
             if edit.action != "force":
                 placed.append(PlacedEdit(group, edit, at))
@@ -284,6 +288,11 @@ class CodebookTransformer(nn.Module):
                 everywhere = codes.expand(self._positions.numel(), -1)
                 placed.append(PlacedEdit(group, Edit(edit.site, 0), at, everywhere))
             last[group][1][slice(None) if edit.slot is None else edit.slot] = edit.code
+        for (group, where), some in added.items():
+            table, at = self.layer(name).table.detach()[group], rows[where]
+            assert at is not None
+            strengths = torch.tensor([edit.strength for edit in some], dtype=table.dtype, device=table.device)
+            placed.append(PlacedEdit(group, some[0], at, added=strengths @ table[[edit.code for edit in some]]))
         return placed
 
     def rows(self, where: Where, prompt: int | Tensor | None) -> Tensor:

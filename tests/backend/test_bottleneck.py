@@ -152,6 +152,20 @@ def test_blend_moves_the_output_from_what_was_chosen_towards_the_code(strength):
     assert torch.equal(found.ids, before.ids)
 
 
+def test_what_is_added_leaves_the_choice_and_what_a_blend_starts_from():
+    made = layer()
+    x = torch.randn(4, 12)
+    plain, before = made.edited(x)
+    add = PlacedEdit(1, Edit("s", 3, "add", 0.3), rows_of(4, 1, 2), added=0.3 * made.table[1, 3])
+    blend = PlacedEdit(1, Edit("s", 5, "blend", 0.5), rows_of(4, 2))
+    out, found = made.edited(x, [add, blend])
+    assert torch.allclose(out[1, 4:8], plain[1, 4:8] + 0.3 * made.table[1, 3], atol=1e-6)
+    both = 0.5 * plain[2, 4:8] + 0.5 * made.table[1, 5] + 0.3 * made.table[1, 3]
+    assert torch.allclose(out[2, 4:8], both, atol=1e-6)
+    assert torch.equal(out[[0, 3]], plain[[0, 3]]) and torch.equal(out[:, :4], plain[:, :4])
+    assert torch.equal(found.ids, before.ids)
+
+
 def test_dead_codes_restart_at_given_rows_and_used_ones_stay():
     made = layer(k=1).train()
     x = torch.randn(3, 12)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.edits import MAX_PLACES, Edit
+from backend.edits import MAX_PLACES, STRONGEST, Edit
 from backend.errors import BadInput
 
 edits = st.builds(
     Edit,
     st.sampled_from(["L1.mlp", "L0.attn.h2", "layers.4.fc1/g2"]),
     st.integers(0, 10**6),
-    st.sampled_from(["force", "ban", "zero"]),
+    st.sampled_from(["force", "ban", "zero", "add"]),
     where=st.sampled_from(["all", "prompt", "generated", "generated:1", "generated:120"])
     | st.lists(st.integers(-30, 30), min_size=1, max_size=60).map(tuple),
     slot=st.none() | st.integers(0, 9),
@@ -23,6 +23,27 @@ edits = st.builds(
 @given(edits)
 def test_an_edit_comes_back_from_its_written_form(edit: Edit) -> None:
     assert Edit.parse(str(edit)) == edit
+
+
+@given(st.integers(0, 1500))
+def test_a_strength_comes_back_from_its_written_form(thousandths: int) -> None:
+    strength = thousandths / 1000
+    for edit in (Edit("a", 1, "add", strength, slot=3), Edit("a", 1).with_strength(strength)):
+        assert Edit.parse(str(edit)) == edit
+
+
+@pytest.mark.parametrize("text", ["a:1:+", "a:1:+1.6", "a:1:++1", "a:1:+.", "a:1:+ban", "a:-1:x"])
+def test_strengths_that_mean_nothing_are_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is not an edit|out of range|is not a strength"):
+        Edit.parse(text)
+
+
+def test_a_share_of_an_edit_has_that_share_of_its_strength_and_no_more_than_can_be_written() -> None:
+    assert str(Edit("a", 1, "add", 0.4).scaled(0.5)) == "a:1:+0.2"
+    assert str(Edit("a", 1).scaled(0.5)) == "a:1:0.5" and Edit("a", 1).scaled(1.0) == Edit("a", 1)
+    assert (
+        Edit("a", 1, "add", 1.2).scaled(1.5).strength == STRONGEST and Edit("a", 1, "ban").scaled(0.5).action == "ban"
+    )
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,9 @@ def test_a_blend_moves_the_picture_between_the_two_tokens():
     assert np.allclose(family.decode(codes, [Edit("vq", 9, "blend", 1.0, at)]), family.decode(edited), atol=1e-5)
     assert np.allclose(family.decode(codes, [Edit("vq", 9, "blend", 0.0, at)]), family.decode(codes), atol=1e-6)
     half = family.decode(codes, [Edit("vq", 9, "blend", 0.5, at)])
+    emptied = {"vq": np.where(np.arange(codes["vq"].size).reshape(codes["vq"].shape) == at[0], -1, codes["vq"])}
+    added = family.decode(emptied, [Edit("vq", 9, "add", 1.0, at)])  # to a cell that holds nothing
+    assert np.allclose(added, family.decode(edited), atol=1e-5)
     assert not np.allclose(half, family.decode(codes), atol=1e-4)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import streamlit as st
@@ -11,6 +12,7 @@ import streamlit as st
 from app import edit_list, resources, steer_measure, steering
 from app.environment import DATA_DIR_VARIABLE
 from app.steering import Kept, Pair, Written
+from backend.edits import Action
 from backend.explorer import Explorer
 from backend.types import CodeRef, Edit, Sampling
 from tests.backend import tiny_store
@@ -59,13 +61,24 @@ def test_changing_one_part_of_an_edit_leaves_the_others():
     assert blended.action == "blend" and blended.strength == 0.8 and Edit.parse(str(blended)) == blended
     assert blended.with_strength(1.0) == edit
     assert edit_list.with_action(edit, "zero").with_strength(0.5).action == "zero"
+    added = edit_list.with_action(blended, "add")
+    assert str(added) == "L0.mlp:3:+0.8@4,-1#1" and added.with_strength(1.0).action == "add"
     assert (
         edit_list.with_place(edit, "2..4").where == (2, 3, 4) and edit_list.with_place(edit, "prompt").where == "prompt"
     )
 
 
+def test_strengths_move_in_proportion_and_alike_where_none_is_left():
+    edits = [Edit("L0.mlp", 3, "add", 0.4), Edit("L0.mlp", 5, "add", 0.1), Edit("L0.mlp", 7, "ban")]
+    doubled = edit_list.in_proportion(edits, 0.8)
+    assert list(map(str, doubled)) == ["L0.mlp:3:+0.8", "L0.mlp:5:+0.2", "L0.mlp:7:ban"]
+    off = edit_list.in_proportion([Edit("L0.mlp", 3), Edit("L0.mlp", 5)], 0.0)
+    assert [e.strength for e in off] == [0, 0]
+    assert [e.action for e in edit_list.in_proportion(off, 1.0)] == ["force", "force"]
+
+
 def test_every_edit_of_the_list_survives_the_address():
-    for action in ("force", "ban", "zero", "blend"):
+    for action in get_args(Action):
         for place in ("all", "prompt", "generated", "3,-1"):
             edit = edit_list.with_place(edit_list.with_action(Edit("L0.attn.h1", 7), action), place)
             assert Edit.parse(str(edit)) == edit
