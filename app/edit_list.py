@@ -89,10 +89,10 @@ def pinned(edits: Sequence[Edit], prompt_length: int, length: int) -> list[Edit]
     return found
 
 
-def edit_chip(edit: Edit, model: str, labels: dict[CodeRef, str]) -> Markup:
-    """The code's chip with what is done to it."""
+def edit_chip(edit: Edit, model: str, labels: dict[CodeRef, str], *, placed: bool = True) -> Markup:
+    """The code's chip with what is done to it, and where if `placed`."""
     what = f"{edit.action} {edit.strength:g}" if edit.action in GRADED else edit.action
-    tail = f"{what}, {place_of(edit)}" + ("" if edit.slot is None else f", slot {edit.slot}")
+    tail = what + (f", {place_of(edit)}" if placed else "") + ("" if edit.slot is None else f", slot {edit.slot}")
     ref = CodeRef(model, edit.site, edit.code)
     head = widgets.chip(ref, None, labels) if edit.code >= 0 else Markup("<b>{} emptied</b>").format(edit.site)
     return Markup('<span>{} <span class="faint">{}</span></span>').format(head, tail)
@@ -111,8 +111,11 @@ def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: di
     if len(edits) > 1:
         left, middle, right = st.columns([3.6, 1.6, 0.8], vertical_alignment="bottom", gap="medium")
         with left:
-            chips = html.chips(edit_chip(e, model, labels) for e in edits)
+            apart = len({e.where for e in edits}) > 1
+            chips = html.chips(edit_chip(e, model, labels, placed=apart) for e in edits)
             widgets.draw(Markup('<div style="max-height:9.5rem;overflow-y:auto">{}</div>').format(chips))
+            if not apart:
+                widgets.draw(Markup('<p class="faint">All {} {}.</p>').format(len(edits), place_of(edits[0])))
         with middle:
             if strengths:
                 most, same = max(strengths), len(set(strengths)) == 1

@@ -31,7 +31,9 @@ def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabil
     """Say why this page has nothing for a model, and link the models that have it."""
     row = records(models[models["model"] == model])[0]
     plain = model in set(models["base"]) or (row.built != "" and row.codebooks == 0)
-    reason = "has no codebooks" if plain else "is not built yet" if row.built == "" else f"cannot {what}"
+    reason = "has no codebooks." if plain else f"cannot {what}."
+    if not plain and row.built == "":
+        reason = Markup("is not built yet: <code>python -m backend build {}</code>").format(model)
     links = [html.link(html.address(page, model=name), name, "act") for name in usable(models, *capabilities)]
     tail = (
         Markup('<div class="actions"><span class="faint">Models that can:</span>{}</div>').format(
@@ -41,7 +43,7 @@ def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabil
         else html.empty("No model here can.", "The Overview shows what is being built.")
     )
     widgets.draw(
-        Markup('<div class="problem"><h2>Nothing to show for {}.</h2><p>This model {}.</p>{}</div>').format(
+        Markup('<div class="problem"><h2>Nothing to show for {}.</h2><p>This model {}</p>{}</div>').format(
             model, reason, tail
         )
     )

@@ -15,7 +15,7 @@ from app.edit_list import place_of
 from app.steer_panels import question
 from app.steering import Kept
 from app.tables import records
-from backend.data.judging import FLUENT, LOSS, judged
+from backend.data.judging import FLUENT, LOSS, TRIES, judged
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
 
@@ -58,10 +58,10 @@ def find_panel(
                 **state.bound("wanted", pattern, clears=["find"]),
             )
         with fourth:
-            tries = state.integer("tries", 32, 4, MAX_TRIES)
+            tries = state.integer("tries", TRIES, 4, MAX_TRIES)
             help_text = "Every candidate writes so many texts, from prompts that are used for nothing else."
             st.number_input(
-                "Samples of each", 4, MAX_TRIES, help=help_text, **state.bound("tries", tries, 32, clears=["find"])
+                "Samples of each", 4, MAX_TRIES, help=help_text, **state.bound("tries", tries, TRIES, clears=["find"])
             )
         with fifth:
             ready = bool(pattern) or by_itself
@@ -124,17 +124,17 @@ def _chooser(found: Any, judge: str, pattern: str) -> None:
 
 def candidate_text(row: Any) -> str:
     """One candidate in words."""
-    return f"{forced(row['edits'])}, {forced_where(row['edits'])}: {html.share(row['success'])}"
+    return f"{edited(row['edits'])}, {edited_where(row['edits'])}: {html.share(row['success'])}"
 
 
-def forced(edits: Sequence[str]) -> str:
-    """Which codebooks a candidate forces, and how many slots of each: `L0.attn.h0 (6), L1.attn.h2 (4)`."""
+def edited(edits: Sequence[str]) -> str:
+    """Which codebooks a candidate edits, and how often each: `L0.attn.h0 (6), L1.attn.h2 (4)`."""
     counts = Counter(Edit.parse(edit).site for edit in edits)
     return ", ".join(f"{site} ({count})" for site, count in counts.items())
 
 
-def forced_where(edits: Sequence[str]) -> str:
-    """At which positions a candidate forces its codes."""
+def edited_where(edits: Sequence[str]) -> str:
+    """At which positions a candidate edits."""
     return place_of(Edit.parse(edits[0]))
 
 
@@ -176,8 +176,8 @@ def tried_html(found: Any) -> Markup:
     fluent = bool(found.tried["perplexity_ratio"].notna().any())
     rows = [
         [
-            forced(r.edits),
-            forced_where(r.edits),
+            edited(r.edits),
+            edited_where(r.edits),
             TRUTHS[r.truth],
             html.bar(r.success),
             *([f"{r.perplexity_ratio:,.2f} x"] if fluent else []),
@@ -186,7 +186,7 @@ def tried_html(found: Any) -> Markup:
         for r in records(found.tried)
     ]
     heads = [
-        "Codebooks (slots forced)",
+        "Codebooks (edits)",
         "Where",
         "Codes of",
         f"Success of {found.samples}",

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from backend.conditions import Goal, new_text, sample
-from backend.data.judging import FLUENT, LOSS, trial_of
+from backend.data.judging import FLUENT, LOSS, TRIES, trial_of
 from backend.descent import ONCE, Descent, Texts, texts_of, texts_of_beginnings
 from backend.edits import Where
 from backend.errors import BadInput, Unsupported
@@ -41,7 +41,7 @@ TEXT_ITEMS = 3000  # that the descent's texts are taken from
 ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
 ITEMS = 800  # that codes are ranked on
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
-SAMPLES, NEW_TOKENS = 64, 60  # of a candidate, where a data set does not say
+NEW_TOKENS = 60  # of a sample, where a data set does not say
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Finder:
         *,
         prompts: Sequence[str] = (),
         items: int = ITEMS,
-        samples: int = SAMPLES,
+        samples: int = TRIES,
         new_tokens: int | None = None,
         temperature: float | None = None,
         seed: int = 0,

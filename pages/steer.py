@@ -21,7 +21,9 @@ edits, wrong = edit_list.known(state.edits(), codebooks)
 for reason in wrong:
     widgets.empty("Left out:", reason)
 tables, again = steer_find.find_panel(explorer, model, facts.dataset, labels)
-widgets.section("Edits", "codes that are put in, banned or emptied while the model writes; others see only their own")
+widgets.section(
+    "Edits", "codes that are put in, added, banned or emptied while the model writes; others see only their own"
+)
 edit_list.editor(edits, codebooks, model, labels)
 prompt = steer_panels.prompt_input(explorer, machine, model)
 settings = steer_panels.settings_input()

@@ -17,6 +17,7 @@ from backend.commands.command import (
     table,
     temperature,
 )
+from backend.data.judging import TRIES
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--items", type=positive, default=800, metavar="N", help="items that codes are looked for on (800)"
     )
-    parser.add_argument("--samples", type=positive, default=32, metavar="N", help="of each candidate (32)")
+    parser.add_argument("--samples", type=positive, default=TRIES, metavar="N", help=f"of each candidate ({TRIES})")
     parser.add_argument(
         "--new-tokens", type=positive, metavar="N", help="of each sample (200 for stories, else 40 or 60)"
     )

@@ -243,7 +243,7 @@ def test_where_a_descent_finds_enough_nothing_else_is_tried(live: LiveModel, mon
 
 
 def test_prompts_of_a_data_set_without_its_own_can_be_read_back(live: LiveModel) -> None:
-    prompts = choosing_prompts(live, TEXT_ITEMS, 0)
+    prompts = choosing_prompts(live, 40, 0)
     first = live.family.items(40, 41, 0)[0].payload
     assert len(prompts) == 4 and (live.parse(prompts[0]) == first[: len(live.parse(prompts[0]))]).all()
 

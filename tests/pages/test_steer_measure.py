@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
@@ -47,6 +48,14 @@ def data_dir(measured_dir, monkeypatch):
     st.cache_data.clear()
     st.cache_resource.clear()
     return measured_dir
+
+
+@pytest.fixture(autouse=True)
+def short_searches(monkeypatch):
+    """A search looks at fewer items and takes fewer steps; that it finds something is not tested here."""
+    monkeypatch.setattr("backend.descent.TEXTS", 8)
+    monkeypatch.setattr("backend.finding.ROUNDS", {3.0: 2, 1.0: 2})
+    monkeypatch.setattr("backend.finding.ENOUGH", -np.inf)
 
 
 @pytest.fixture(scope="session")
