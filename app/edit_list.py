@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app import html, state, widgets
 from app.tables import Row, records
-from backend.edits import STRONGEST, Action, Edit, first_generated
+from backend.edits import MOVES, STRONGEST, Action, Edit, first_generated
 from backend.errors import BadInput
 from backend.types import CodeRef
 
@@ -24,7 +24,6 @@ ACTIONS: dict[str, str] = {
     "ban": "ban: the next best fills in",
     "zero": "zero: leave its slot empty",
 }
-GRADED = ("blend", "add")  # actions that take a strength; a force is a blend of 1
 PLACES = {"all": "everywhere", "prompt": "in the prompt", "generated": "in the new text", "positions": "at positions"}
 
 
@@ -47,14 +46,14 @@ def known(edits: Sequence[Edit], codebooks: pd.DataFrame) -> tuple[list[Edit], l
 
 def with_action(edit: Edit, action: Action) -> Edit:
     """The edit with another action; a blend needs a strength other than 1, an add may have any, all others have 1."""
-    strength = (0.8 if edit.strength == 1 else edit.strength) if action in GRADED else 1.0
-    return replace(edit, action=action, strength=strength)
+    strength = (0.8 if edit.strength == 1 else edit.strength) if action in MOVES else 1.0
+    return replace(edit, action=action, strength=strength, slot=None if action == "add" else edit.slot)
 
 
 def in_proportion(edits: Sequence[Edit], strongest: float) -> list[Edit]:
     """The edits with all strengths multiplied so that this is the largest; all the same where they were zero."""
     before = max((e.strength for e in edits if _has_strength(e)), default=0.0)
-    return [e.with_strength(round(strongest * (e.strength / before if before else 1.0), 3)) for e in edits]
+    return [e.with_strength(round(strongest * (e.strength / before if before else 1.0), 6)) for e in edits]
 
 
 def with_place(edit: Edit, place: str) -> Edit:
@@ -91,7 +90,7 @@ def pinned(edits: Sequence[Edit], prompt_length: int, length: int) -> list[Edit]
 
 def edit_chip(edit: Edit, model: str, labels: dict[CodeRef, str], *, placed: bool = True) -> Markup:
     """The code's chip with what is done to it, and where if `placed`."""
-    what = f"{edit.action} {edit.strength:g}" if edit.action in GRADED else edit.action
+    what = f"{edit.action} {edit.strength:.3g}" if edit.action in MOVES else edit.action
     tail = what + (f", {place_of(edit)}" if placed else "") + ("" if edit.slot is None else f", slot {edit.slot}")
     ref = CodeRef(model, edit.site, edit.code)
     head = widgets.chip(ref, None, labels) if edit.code >= 0 else Markup("<b>{} emptied</b>").format(edit.site)
@@ -122,7 +121,9 @@ def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: di
                 tied = _tied(f"all.{most}", most, lambda s: _write(in_proportion(edits, s)))
                 title = f"Strength of all {len(strengths)}" if same else "Strength of the strongest"
                 about = None if same else f"All {len(strengths)} are changed in proportion."
-                st.slider(title, 0.0 if same else 0.01, STRONGEST, step=0.05 if same else 0.01, help=about, **tied)
+                st.slider(
+                    title, 0.0 if same else min(0.01, most), STRONGEST, step=0.05 if same else 0.01, help=about, **tied
+                )
         with right:
             st.button("Remove all", on_click=_write, args=([],), width="stretch")
         with st.expander("Change them one by one", expanded=len(edits) <= ROWS):
@@ -175,7 +176,7 @@ def _row(
         st.selectbox("Action", get_args(Action), format_func=ACTIONS.__getitem__, **tied)
     with next(columns):
         tied = _tied(f"strength.{name}", edit.strength, change(lambda v: edit.with_strength(round(v, 2))), seen)
-        st.slider("Strength", 0.0, STRONGEST, step=0.05, disabled=not _has_strength(edit), **tied)
+        st.slider("Strength", 0.0, STRONGEST, step=0.01, disabled=not _has_strength(edit), **tied)
     fixed = edit.where not in PLACES
     with next(columns):
         current = "positions" if fixed else str(edit.where)
@@ -198,7 +199,13 @@ def _row(
         with next(columns):
             slots = [None, *range(book.slots)]
             tied = _tied(f"slot.{name}", edit.slot, change(lambda v: replace(edit, slot=v)), seen)
-            st.selectbox("Slot", slots, format_func=lambda v: "all" if v is None else str(v), **tied)
+            st.selectbox(
+                "Slot",
+                slots,
+                disabled=edit.action == "add",
+                format_func=lambda v: "all" if v is None else str(v),
+                **tied,
+            )
     with next(columns):
         st.button(
             "Remove",
@@ -210,7 +217,7 @@ def _row(
 
 
 def _has_strength(edit: Edit) -> bool:
-    return edit.action in ("force", *GRADED) and edit.code >= 0
+    return edit.action in ("force", *MOVES) and edit.code >= 0
 
 
 def _place(text: str, write: Callable[[str], None]) -> None:

@@ -129,7 +129,7 @@ def edits() -> list[Edit]:
         raise BadAddress(f"The address asks for {len(asked)} edits; at most {MAX_EDITS} are taken. Leave some out.")
     for raw in asked:
         try:
-            found.append(Edit.parse(raw))
+            found.append(Edit.parse(raw.replace(" ", "+")))  # a plus that was typed into an address comes as a space
         except BadInput as error:
             raise BadAddress(f"The address asks for an edit that cannot be read. {error}") from error
     return found

@@ -31,9 +31,12 @@ def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabil
     """Say why this page has nothing for a model, and link the models that have it."""
     row = records(models[models["model"] == model])[0]
     plain = model in set(models["base"]) or (row.built != "" and row.codebooks == 0)
-    reason = "has no codebooks." if plain else f"cannot {what}."
-    if not plain and row.built == "":
+    if plain:
+        reason = "has no codebooks."
+    elif row.built == "":
         reason = Markup("is not built yet: <code>python -m backend build {}</code>").format(model)
+    else:
+        reason = f"cannot {what}."
     links = [html.link(html.address(page, model=name), name, "act") for name in usable(models, *capabilities)]
     tail = (
         Markup('<div class="actions"><span class="faint">Models that can:</span>{}</div>').format(

@@ -27,7 +27,7 @@ from backend.analysis.patterns import compile_pattern
 from backend.concepts import matching
 from backend.data.judging import JUDGES, behaviour_of
 from backend.data.judging import judged as judged_values
-from backend.edits import HeldNeuron
+from backend.edits import MOVES, HeldNeuron
 from backend.errors import BadInput
 from backend.live_answers import Arm, Comparison
 from backend.nn.sampling import Sampler
@@ -128,7 +128,7 @@ class Plan:
         sampling: the same in all arms.
         goal: what a success is; an empty one counts none.
         dose: shares of their strength, 0 to 1.5, that all edits are tried at.
-        dose_samples: samples of each strength.
+        dose_samples: samples of each share.
     """
 
     prompt: str
@@ -139,7 +139,7 @@ class Plan:
     dose_samples: int = 20
 
     def names(self) -> dict[str, float]:
-        """Name -> strength of the arms, in the order in which they are made."""
+        """Name -> share of the edits' strength in the arms, in the order in which they are made."""
         neuron = ["neuron"] if self.goal else []
         return dict.fromkeys(["unsteered", "steered", "control", *neuron], 1.0) | {f"dose {s:g}": s for s in self.dose}
 
@@ -208,7 +208,7 @@ def comparison(found: Sequence[Arm], judged: bool, warnings: Sequence[str] = ())
 
 def best_neurons(live: LiveModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
     """The neurons of the control, see the module; none where the goal is true nowhere."""
-    count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", "blend", "add")})
+    count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", *MOVES)})
     places = {edit.where for edit in edits}
     where = places.pop() if len(places) == 1 else "all"
     items = live.family.items(0, ITEMS, 0)

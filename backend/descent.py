@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from backend.edits import Where
 from backend.nn.insertion import CodebookTransformer
+from backend.nn.quantize import rows_of
 from backend.types import Edit, Item
 
 TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
@@ -39,7 +40,8 @@ TEMPERATURE = 0.7  # of the tokens that the edited model would write
 BATCH = 24  # texts of the topic, and of others, that a step looks at
 STEPS, RATE, PRICE = 8, 0.03, 0.02  # between two rounds; strengths are in units of what the codebook puts out
 MORE, MOST = 32, 128  # codes that a round brings, and that are active at most
-LEAST, STRONGEST = 0.01, 1.0  # strength below which a code leaves; no code is added more strongly
+LEAST = 0.01  # strength below which a code leaves, in the same units
+CAP = 1.0  # of the strength of an edit
 BEGINNINGS = 40  # texts of `texts_of_beginnings` that go on with it, and as many places where they could have
 CONTEXT, AFTER = range(3, 33), 8  # tokens of each before and behind the telling one
 ONCE: Where = (-1,)  # at the last token of the prompt
@@ -161,7 +163,7 @@ class Descent:
     """The strengths so far, and the search for better ones."""
 
     def __init__(self, model: CodebookTransformer, texts: Texts, seed: int = 0) -> None:
-        """Begin without any edit.
+        """Begin without any edit. Needs two bytes for each other token and each token of the vocabulary.
 
         Args:
             model: its weights stay as they are.
@@ -173,30 +175,37 @@ class Descent:
         device = model.model.device
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        self._units: dict[str, Tensor] = {}  # layer -> [group, 1], the size of what it puts out over that of its codes
+        self._units: dict[
+            str, Tensor
+        ] = {}  # layer -> [group, 1], the size of what it puts out over that of the chosen codes
         self._strengths: dict[str, Tensor] = {}  # layer -> [group, code], in these units
         self._active: dict[str, Tensor] = {}
         usual, farthest = list[Tensor](), list[Tensor]()
         for some in torch.arange(len(self._tokens), device=device).split(BATCH):
-            with torch.no_grad(), model.session(record=True) as session:
+            with torch.no_grad(), model.session():
                 logits = self._logits(some)
             farthest.append(self._told(logits, some) + FARTHEST)
             usual += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[some], strict=True)]
         self._usual, self._farthest = usual, torch.cat(farthest)
-        for name, (found, *_) in session.recorded.items():
+        with torch.no_grad(), model.session(record=True) as session:
+            self._logits(torch.cat([self._some(self._own), self._some(~self._own)]))
+        for name, (found,) in session.recorded.items():
             layer = model.layer(name)
-            put_out, table = layer.combine(found.ids).detach().float(), layer.table.detach().float()
-            self._units[name] = (put_out.square().mean((1, 2)) / table.square().mean((1, 2))).sqrt()[:, None]
-            self._strengths[name] = torch.zeros(table.shape[:2], device=device)
+            put_out, chosen = (
+                layer.combine(found.ids).detach().float(),
+                rows_of(layer.table, found.ids).detach().float(),
+            )
+            self._units[name] = (put_out.square().mean((1, 2)) / chosen.square().mean((1, 2, 3))).sqrt()[:, None]
+            self._strengths[name] = torch.zeros(layer.table.shape[:2], device=device)
             self._active[name] = torch.zeros_like(self._strengths[name], dtype=torch.bool)
 
     def edits(self) -> tuple[Edit, ...]:
         """What is added, strongest first."""
         found = []
         for name, strengths in self._strengths.items():
-            sites, real = self.model.sites(name), (strengths * self._units[name]).clamp_max(STRONGEST)
+            sites, real = self.model.sites(name), strengths * self._units[name]
             found += [
-                Edit(sites[group], code, "add", round(float(real[group, code]), 3), self.where)
+                Edit(sites[group], code, "add", round(float(real[group, code]), 6), self.where)
                 for group, code in (strengths > LEAST).nonzero().tolist()
             ]
         return tuple(sorted(found, key=lambda edit: -edit.strength))
@@ -221,7 +230,8 @@ class Descent:
                     self._strengths[name].grad = (slope + PRICE) * self._active[name]
                 optimizer.step()
                 for name, strengths in self._strengths.items():
-                    strengths.clamp_(min=0).mul_(self._active[name])
+                    allowed = torch.minimum(strengths.clamp(min=0), CAP / self._units[name])
+                    strengths.copy_(allowed * self._active[name])
             for name, strengths in self._strengths.items():
                 self._active[name] &= strengths > LEAST
             if progress:
@@ -231,8 +241,9 @@ class Descent:
         """Make the most promising codes active, `MORE` of them where there is room."""
         room = min(MORE, MOST - int(sum(active.sum() for active in self._active.values())))
         asleep = [slopes[name].masked_fill(active, 0).flatten() for name, active in self._active.items()]
-        best = torch.cat(asleep).topk(max(0, room), largest=False)
-        chosen = torch.zeros(sum(map(len, asleep)), dtype=torch.bool, device=best.indices.device)
+        everyone = torch.cat(asleep)
+        best = everyone.topk(max(0, min(room, len(everyone))), largest=False)
+        chosen = torch.zeros_like(everyone, dtype=torch.bool)
         chosen[best.indices[best.values < 0]] = True
         for (name, active), part in zip(self._active.items(), chosen.split([*map(len, asleep)]), strict=True):
             self._active[name] = active | part.view_as(active)
@@ -246,7 +257,7 @@ class Descent:
         ):
             loss = self._loss(some, weight)
             at = self.model.rows(self.where, self._prompts[some])  # bool [row], where codes are added
-        by_output = torch.autograd.grad(loss, [probe.added for probe in session.probes.values()])
+        by_output = torch.autograd.grad(loss, list(session.probes.values()))
         found = {}
         for name, slope in zip(session.probes, by_output, strict=True):
             table = self.model.layer(name).table.detach().float()

@@ -9,8 +9,9 @@ from typing import Literal
 from backend.errors import BadInput
 
 Action = Literal["force", "ban", "zero", "blend", "add"]
+MOVES: tuple[Action, ...] = ("blend", "add")  # what moves an output by a strength, and leaves the choice of codes
 Where = str | tuple[int, ...]
-STRONGEST = 1.5
+STRONGEST = 1.5  # a strength, so that a slider has an end
 MAX_PLACES = 100_000  # positions that one edit may name
 
 
@@ -28,7 +29,7 @@ class Edit:
         strength: s of `blend` and `add`, 0 to 1.5; `force` is blend at 1, with the ids changed too.
         where: `all`, `prompt`, `generated`, `generated:N` (the first N new tokens, at least 1), or a tuple of positions
             counted from the first token; negative ones count from the end of the prompt (-1 is its last token).
-        slot: which of the k slots is replaced; None replaces all.
+        slot: which of the k slots is replaced by `force`, `blend` and `zero`; None replaces all.
     """
 
     site: str
@@ -59,7 +60,7 @@ class Edit:
         """
         if self.action == "add":
             return replace(self, strength=strength)
-        if self.action not in ("force", "blend") or self.code < 0:
+        if self.action not in ("force", *MOVES) or self.code < 0:
             return self
         return replace(self, action="force" if strength == 1 else "blend", strength=strength)
 
@@ -113,7 +114,7 @@ class Edit:
             try:
                 strength = float(match[3])
             except ValueError:
-                raise BadInput(f"{match[3]!r} is not a strength. Give a number from 0 to 1.5.") from None
+                raise BadInput(f"{match[3]!r} is not a strength. Give a number from 0 to {STRONGEST}.") from None
             if not 0 <= strength <= STRONGEST:
                 raise BadInput(f"Strength {strength:g} is out of range. Give a number from 0 to {STRONGEST}.")
             action = "add" if match[3].startswith("+") else "force" if strength == 1 else "blend"

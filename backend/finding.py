@@ -337,7 +337,7 @@ class Finder:
 
     def _descended(self, texts: Texts) -> Iterator[tuple[Edit, ...]]:
         """Edits that a descent finds."""
-        descent = Descent(self.live.family.model, texts)
+        descent = Descent(self.live.family.model, texts, self._seed)
 
         def progress() -> None:
             if self._progress:

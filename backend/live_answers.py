@@ -46,7 +46,7 @@ class Arm:
     """Generations under one condition and how often they succeed.
 
     Attributes:
-        name: `unsteered`, `steered`, `control` (random codes), `neuron`, or `dose` and a strength.
+        name: `unsteered`, `steered`, `control` (random codes), `neuron`, or `dose` and a share.
         edits: in force.
         generated: the samples.
         hits: how many succeed; None where no success was defined.
@@ -54,7 +54,7 @@ class Arm:
         perplexity: of the new tokens under the base model, mean over samples of each sample's own; NaN without a base.
         seconds: how long generating took.
         neurons: held instead of edits.
-        strength: of all edits, of a dose.
+        strength: the share of the edits' strength, of a dose.
     """
 
     name: str

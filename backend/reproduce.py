@@ -183,7 +183,7 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
                 (attention,),
                 tuned,
                 paper("attention, k = 8", 1.66, 0.5791) if stories else paper("attention, k = 8", 2.74, 0.4668),
-                demo=5 if stories else 6,
+                demo=5 if stories else 7,
             ),
             Row(
                 f"{short}-attn-mlp",
@@ -191,7 +191,7 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
                 (attention, words, dataclasses.replace(mlp, layers=(1, 2))),
                 held,
                 {},
-                demo=13 if stories else 0,
+                demo=14 if stories else 0,
             ),
             Row(
                 f"{short}-mlp",
@@ -200,6 +200,7 @@ def _text_table(name: str, title: str, source: str, base: Recipe) -> Table:
                 # Python's diverged after 100 steps at 1e-3, after 150 at 3e-4; at 3e-5 it had gained nothing after 200
                 tuned if stories else dataclasses.replace(tuned, lr=3e-4, steps=100),
                 paper("MLP, k = 100", 1.57, 0.5947) if stories else paper("MLP, k = 100", 3.03, 0.4247),
+                demo=6 if stories else 0,
             ),
         ),
         vocabulary=2048,

@@ -85,13 +85,13 @@ class SteeringMeasures:
                 f"mean over {count} values of {field} of the share of {self.samples} samples a seed that have it by the "
                 "data's own truth; prompts that no code was chosen on"
             )
-            into.add(f"{field}_steered", float(np.mean(row["steered"])), self.samples * count, f"codes forced: {about}")
+            into.add(f"{field}_steered", float(np.mean(row["steered"])), self.samples * count, f"steered: {about}")
             into.add(f"{field}_unsteered", float(np.mean(row["unsteered"])), self.samples, f"no edits: {about}")
             into.add(
                 f"{field}_random_code",
                 float(np.mean(row["random_code"])),
                 self.samples * count,
-                f"control, random live codes of the same codebooks forced: {about}",
+                f"control, random live codes of the same codebooks in their codes' place: {about}",
             )
         into.add(
             "steered_perplexity_ratio",

@@ -250,9 +250,9 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dose",
         metavar="STRENGTHS",
-        help="try the edits at these strengths too, 0 to 1.5, e.g. 0,0.5,1,1.5; 'curve' for 0 to 1.5 in steps of 0.25",
+        help="try the edits at these shares of their strength too, 0 to 1.5: 0,0.5,1,1.5; 'curve': 0 to 1.5 in steps of 0.25",
     )
-    parser.add_argument("--dose-samples", type=positive, default=20, metavar="N", help="of each strength (20)")
+    parser.add_argument("--dose-samples", type=positive, default=20, metavar="N", help="of each share (20)")
     parser.add_argument(
         "--max-new-tokens", type=positive, default=60, metavar="N", help="length of a continuation (60)"
     )
@@ -333,7 +333,7 @@ def _dose(text: str | None) -> tuple[float, ...]:
         strengths = (-1.0,)
     if not all(0 <= strength <= 1.5 for strength in strengths):
         raise BadInput(
-            f"{text[:80]!r} are no strengths. Write numbers from 0 to 1.5 with commas between them, or curve."
+            f"{text[:80]!r} are no shares of a strength. Write numbers from 0 to 1.5 with commas between them, or curve."
         )
     return strengths
 

@@ -37,9 +37,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="text that candidates go on from; repeatable (prompts of the data set). Test on others",
     )
-    parser.add_argument(
-        "--items", type=positive, default=800, metavar="N", help="items that codes are looked for on (800)"
-    )
+    parser.add_argument("--items", type=positive, default=800, metavar="N", help="items that codes are ranked on (800)")
     parser.add_argument("--samples", type=positive, default=TRIES, metavar="N", help=f"of each candidate ({TRIES})")
     parser.add_argument(
         "--new-tokens", type=positive, metavar="N", help="of each sample (200 for stories, else 40 or 60)"

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from backend.data.images import ImageDataset, open_images
-from backend.edits import first_generated
+from backend.edits import MOVES, first_generated
 from backend.errors import BadInput, CheckpointError, UnknownCode
 from backend.families.checkpoint import WEIGHTS, load_weights, write_card
 from backend.files import replacing_folder
@@ -201,7 +201,7 @@ class ImageTokenizerFamily:
             BadInput: a codebook is missing, or shapes differ.
             UnknownCode: an id is out of range, or an edit names what is not there.
         """
-        moves = [edit for edit in self._known(edits) if edit.action in ("blend", "add")]
+        moves = [edit for edit in self._known(edits) if edit.action in MOVES]
         ids = self._checked(codes)
         count, _, height, width = ids.shape
         step = max(1, BATCH_PIXELS // (height * width * self.model.downsampling**2))
@@ -219,12 +219,11 @@ class ImageTokenizerFamily:
             level = self._level(edit.site)
             hit = _places(edit, height * width, height * width, self.device).view(1, 1, height, width)
             table = self.model.table(level)
-            before = (
-                table[tokens[:, level].clamp_min(0)].masked_fill((tokens[:, level] < 0)[..., None], 0).movedim(-1, 1)
-            )
-            goal = table[edit.code] if edit.code >= 0 else torch.zeros_like(table[0])
-            from_where = before if edit.action == "blend" else 0
-            chosen = chosen + edit.strength * hit * (goal[None, :, None, None] - from_where)
+            step = (table[edit.code] if edit.code >= 0 else torch.zeros_like(table[0]))[None, :, None, None]
+            if edit.action == "blend":
+                at = tokens[:, level]
+                step = step - table[at.clamp_min(0)].masked_fill((at < 0)[..., None], 0).movedim(-1, 1)
+            chosen = chosen + edit.strength * hit * step
         images = self.model.decode(chosen)
         return images.float().contiguous().cpu().numpy()
 

@@ -68,7 +68,7 @@ class PlacedEdit:
         rows: bool `[row]`.
         codes: int64 `[row]` or `[row, slot]`, a code of its own for each row, in place of `edit.code` (-1 empties the
             slot, -2 leaves it); None: the same for all.
-        added: float `[dim / groups]`, what an `add` adds.
+        added: float `[dim / groups]`, with `add`: the sum of strength x code over all codes that are added at these rows.
     """
 
     group: int
@@ -175,6 +175,8 @@ class CodebookLayer(nn.Module):
         full = report or scarce
         found = self._nearest(rows, full=full, bans=bans)
         ids = found.ids
+        if scarce:  # a code that was banned although nothing could fill in leaves an empty slot
+            ids = torch.where(found.scores == -torch.inf, -1, ids)
         for placed in edits:
             if placed.edit.action in ("force", "zero"):
                 ids = _replace(ids, placed)
@@ -183,7 +185,8 @@ class CodebookLayer(nn.Module):
             if placed.edit.action == "blend":  # several blends add up, each measured from what was chosen
                 target = self.combine(_replace(ids, placed))[placed.group]
                 step = placed.edit.strength * (target - chosen[placed.group])
-            elif placed.added is not None:
+            elif placed.edit.action == "add":
+                assert placed.added is not None
                 step = placed.added
             else:
                 continue
@@ -192,10 +195,6 @@ class CodebookLayer(nn.Module):
         scores = found.scores
         if full and ids is not found.ids:
             scores = torch.where(ids < 0, -torch.inf, score(rows, self.table, ids.clamp_min(0), self.config.similarity))
-        if scarce:  # a code that was banned although nothing could fill in leaves an empty slot
-            ids = torch.where(scores == -torch.inf, -1, ids)
-            if (ids < 0).any() and not any(e.edit.action in ("blend", "add") for e in edits):
-                out = self.combine(ids)
         result = Nearest(ids, scores, found.runner_up, found.runner_up_score)
         return out.transpose(0, 1).reshape(x.shape), result
 

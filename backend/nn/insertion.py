@@ -24,7 +24,7 @@ from backend.nn import kv_cache
 from backend.nn.anatomy import LayerParts, decoder_layers, num_heads
 from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
 from backend.nn.placement import PLACES, Place, Placement
-from backend.nn.session import Probe, Session
+from backend.nn.session import Session
 from backend.nn.turns import Turns
 from backend.types import CodebookInfo, Edit
 
@@ -246,8 +246,8 @@ class CodebookTransformer(nn.Module):
         if session.record:
             session.recorded.setdefault(name, []).append(found)
         if session.probe:
-            session.probes[name] = Probe(found.ids, torch.zeros_like(out, requires_grad=True))
-            out = out + (x - x.detach()) + session.probes[name].added
+            session.probes[name] = torch.zeros_like(out, requires_grad=True)
+            out = out + (x - x.detach()) + session.probes[name]
         return out
 
     def _placed(self, name: str, session: Session) -> list[PlacedEdit]:

@@ -11,19 +11,6 @@ from backend.nn.quantize import Nearest
 from backend.types import Edit
 
 
-@dataclass(frozen=True)
-class Probe:
-    """A handle on what a codebook layer put out, for the gradient by it.
-
-    Attributes:
-        ids: int64 `[group, row, slot]`, the codes in force.
-        added: zeros that were added to the output: what a loss is differentiated by.
-    """
-
-    ids: Tensor
-    added: Tensor
-
-
 @dataclass
 class Session:
     """Edits in force and what was recorded while a session lasted.
@@ -36,7 +23,7 @@ class Session:
         record: keep what the codebooks chose.
         recorded: layer name -> one `Nearest` per forward pass.
         probe: fill `probes`, and let gradients straight through to the activations before each layer.
-        probes: layer name -> its probe in the last forward pass.
+        probes: layer name -> zeros that were added to what it put out in the last forward pass, for the gradient by it.
     """
 
     edits: tuple[Edit, ...] = ()
@@ -45,4 +32,4 @@ class Session:
     record: bool = False
     recorded: dict[str, list[Nearest]] = field(default_factory=dict)
     probe: bool = False
-    probes: dict[str, Probe] = field(default_factory=dict)
+    probes: dict[str, Tensor] = field(default_factory=dict)

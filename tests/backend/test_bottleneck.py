@@ -140,6 +140,15 @@ def test_banning_every_code_leaves_empty_slots_and_a_zero_output():
     assert not out[0, :4].any()
 
 
+def test_slots_that_bans_leave_empty_stay_so_where_something_is_added():
+    made = layer(codes=2, k=1)
+    bans = [PlacedEdit(0, Edit("s", code, "ban"), rows_of(2, 0)) for code in (0, 1)]
+    add = PlacedEdit(0, Edit("s", 1, "add", 0.5), rows_of(2, 0), added=0.5 * made.table[0, 1])
+    out, found = made.edited(torch.randn(2, 12), [*bans, add])
+    assert found.ids[0, 0].tolist() == [-1]
+    assert torch.allclose(out[0, :4], 0.5 * made.table[0, 1])
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 1.5])
 def test_blend_moves_the_output_from_what_was_chosen_towards_the_code(strength):
     made = layer()

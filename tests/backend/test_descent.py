@@ -10,13 +10,13 @@ from torch import nn
 from backend.descent import (
     AFTER,
     BEGINNINGS,
+    CAP,
     CONTEXT,
     FARTHEST,
     LIKELY,
     MOST,
     ONCE,
     RIVAL,
-    STRONGEST,
     TEMPERATURE,
     Descent,
     Texts,
@@ -156,6 +156,37 @@ def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(mo
         assert torch.equal(found, ids)
 
 
+def test_what_is_added_is_the_sum_of_all_codes_at_their_places(model: CodebookTransformer) -> None:
+    seen = []
+    handle = decoder_layers(model.model)[0].mlp.register_forward_hook(lambda _m, _a, out: seen.append(out))
+    tokens = torch.randint(1, WORDS, (2, 8))
+    edits = [
+        Edit("L0.mlp", 3, "add", 0.4),
+        Edit("L0.mlp", 5, "add", 0.2),
+        Edit("L0.mlp", 7, "add", 1.1, (-1,)),
+    ]
+    with torch.no_grad():
+        for some in ([], edits):
+            with model.session(some, prompt_length=4):
+                model(tokens)
+    handle.remove()
+    table = model.layer("L0:mlp").table[0].detach()
+    expected = seen[0] + 0.4 * table[3] + 0.2 * table[5]
+    expected[:, 3] += 1.1 * table[7]
+    assert torch.allclose(seen[1], expected, atol=1e-5)
+
+
+def test_a_model_of_fewer_codes_than_a_round_brings_can_be_searched(items: list[Item]) -> None:
+    torch.manual_seed(0)
+    shape = Shape("gpt_neox", 2, 32, 2, 64).config(WORDS, 48, 0)
+    small = build_model(shape, (Placement("mlp", layers=(1,), codes=6),)).eval()
+    found = texts_of(items, "topic", "sea")
+    assert found is not None
+    descent = Descent(small, found)
+    descent.run(1.0, 2)
+    assert len(descent.edits()) <= 6
+
+
 def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: CodebookTransformer) -> None:
     tokens = torch.randint(1, WORDS, (2, 8))
     mlp = decoder_layers(model.model)[1].mlp  # nothing discrete comes after it
@@ -165,7 +196,7 @@ def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: 
 
     with model.session(probe=True) as session:
         value = loss()
-        (slope,) = torch.autograd.grad(value, [session.probes["L1:mlp"].added])
+        (slope,) = torch.autograd.grad(value, [session.probes["L1:mlp"]])
     step = torch.zeros_like(slope)
     step[1, 4, 7] = 1e-2
     handle = mlp.register_forward_hook(lambda _m, _a, out: out + step)
@@ -221,6 +252,7 @@ def test_slopes_are_what_a_little_of_each_code_does(
     monkeypatch.setattr("backend.descent.BATCH", 1000)  # every step looks at all texts
     descent = Descent(model, texts)
     slopes = descent._slopes(1.5)["L1:mlp"][0] / descent._units["L1:mlp"]  # nothing discrete comes after it
+    assert slopes[0].abs().max() > 0.5
     plain = loss_of(descent, model, texts, ())
     for code in (*slopes[0].topk(2).indices.tolist(), *slopes[0].topk(2, largest=False).indices.tolist()):
         a_little = (Edit("L1.mlp", code, "add", 1e-3, texts.where),)
@@ -236,7 +268,7 @@ def test_a_descent_makes_the_topic_likelier_with_few_codes(texts: Texts, model: 
     assert 1 < len(edits) <= MOST and len({(e.site, e.code) for e in edits}) == len(edits)
     assert {(e.action, e.where) for e in edits} == {("add", texts.where)}
     assert [e.strength for e in edits] == sorted((e.strength for e in edits), reverse=True)
-    assert all(0 < e.strength <= STRONGEST and Edit.parse(str(e)) == e for e in edits)
+    assert all(0 < e.strength <= CAP and Edit.parse(str(e)) == e for e in edits)
     own = texts.own.numpy()
     plain, nats = (counted(model, texts, e)[0] * texts.telling.numpy() for e in ((), edits))
     gained = (plain - nats).sum(1)
@@ -268,4 +300,4 @@ def test_tags_of_many_values_texts_without_the_tag_and_short_ones_do_no_harm(
     assert texts is not None and texts.tokens.shape[1] == 9
     descent = Descent(model, texts)
     descent.run(1.0, 2)
-    assert all(np.isfinite(edit.strength) for edit in descent.edits())
+    assert descent.edits() and all(strengths.isfinite().all() for strengths in descent._strengths.values())

@@ -153,9 +153,13 @@ def test_a_blend_moves_the_picture_between_the_two_tokens():
     assert np.allclose(family.decode(codes, [Edit("vq", 9, "blend", 1.0, at)]), family.decode(edited), atol=1e-5)
     assert np.allclose(family.decode(codes, [Edit("vq", 9, "blend", 0.0, at)]), family.decode(codes), atol=1e-6)
     half = family.decode(codes, [Edit("vq", 9, "blend", 0.5, at)])
+    own = int(
+        codes["vq"].reshape(-1)[at[0]]
+    )  # half of a code more than it is, and one and a half of it in an empty cell
     emptied = {"vq": np.where(np.arange(codes["vq"].size).reshape(codes["vq"].shape) == at[0], -1, codes["vq"])}
-    added = family.decode(emptied, [Edit("vq", 9, "add", 1.0, at)])  # to a cell that holds nothing
-    assert np.allclose(added, family.decode(edited), atol=1e-5)
+    more = family.decode(codes, [Edit("vq", own, "add", 0.5, at)])
+    anew = family.decode(emptied, [Edit("vq", own, "blend", 1.5, at)])
+    assert np.allclose(more, anew, atol=1e-5) and not np.allclose(more, family.decode(codes), atol=1e-4)
     assert not np.allclose(half, family.decode(codes), atol=1e-4)
 
 

@@ -62,7 +62,7 @@ def test_changing_one_part_of_an_edit_leaves_the_others():
     assert blended.with_strength(1.0) == edit
     assert edit_list.with_action(edit, "zero").with_strength(0.5).action == "zero"
     added = edit_list.with_action(blended, "add")
-    assert str(added) == "L0.mlp:3:+0.8@4,-1#1" and added.with_strength(1.0).action == "add"
+    assert str(added) == "L0.mlp:3:+0.8@4,-1" and added.with_strength(1.0).action == "add"
     assert (
         edit_list.with_place(edit, "2..4").where == (2, 3, 4) and edit_list.with_place(edit, "prompt").where == "prompt"
     )
@@ -72,6 +72,8 @@ def test_strengths_move_in_proportion_and_alike_where_none_is_left():
     edits = [Edit("L0.mlp", 3, "add", 0.4), Edit("L0.mlp", 5, "add", 0.1), Edit("L0.mlp", 7, "ban")]
     doubled = edit_list.in_proportion(edits, 0.8)
     assert list(map(str, doubled)) == ["L0.mlp:3:+0.8", "L0.mlp:5:+0.2", "L0.mlp:7:ban"]
+    faint = edit_list.in_proportion([Edit("L0.mlp", 3), Edit("L0.mlp", 5, "add", 0.04)], 0.01)
+    assert edit_list.in_proportion(faint, 1.0)[1].strength == pytest.approx(0.04)
     off = edit_list.in_proportion([Edit("L0.mlp", 3), Edit("L0.mlp", 5)], 0.0)
     assert [e.strength for e in off] == [0, 0]
     assert [e.action for e in edit_list.in_proportion(off, 1.0)] == ["force", "force"]

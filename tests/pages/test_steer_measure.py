@@ -54,6 +54,7 @@ def data_dir(measured_dir, monkeypatch):
 def short_searches(monkeypatch):
     """A search looks at fewer items and takes fewer steps; that it finds something is not tested here."""
     monkeypatch.setattr("backend.descent.TEXTS", 8)
+    monkeypatch.setattr("backend.finding.TEXT_ITEMS", 100)
     monkeypatch.setattr("backend.finding.ROUNDS", {3.0: 2, 1.0: 2})
     monkeypatch.setattr("backend.finding.ENOUGH", -np.inf)
 
