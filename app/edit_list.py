@@ -204,6 +204,7 @@ def _row(
                 slots,
                 disabled=edit.action == "add",
                 format_func=lambda v: "all" if v is None else str(v),
+                placeholder="all",
                 **tied,
             )
     with next(columns):

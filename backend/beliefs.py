@@ -17,7 +17,7 @@ import torch
 
 from backend.analysis.states import StateCodes, jensen_shannon
 from backend.data.fsm import Machine
-from backend.edits import Action, Edit
+from backend.edits import STRONGEST, Action, Edit
 from backend.errors import BadInput, UnknownCode
 from backend.families.transformer import TransformerFamily
 from backend.live_answers import Belief
@@ -95,8 +95,8 @@ def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, 
     Raises:
         UnknownCode: the model has no codebooks there.
     """
-    if not 0 <= wish.strength <= 1.5:
-        raise BadInput(f"Strength {wish.strength:g} is out of range. Give a number from 0 to 1.5.")
+    if not 0 <= wish.strength <= STRONGEST:
+        raise BadInput(f"Strength {wish.strength:g} is out of range. Give a number from 0 to {STRONGEST}.")
     edits: list[Edit] = []
     for after, (found, state) in enumerate(zip(reference_codes(family), states, strict=True)):
         if after and not wish.hold:

@@ -37,6 +37,7 @@ RARE = 0.03  # share of the true positions below which a code is not considered 
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
 # weight of the other tokens in the descent -> rounds, in turn until fluency is lost
 ROUNDS = {3.0: 14, 2.0: 6, 1.5: 6, 1.0: 6}
+ROUNDS_ONCE = {40.0: 10, 15.0: 6, 6.0: 6, 2.5: 6}  # the same where codes are added at one token
 TEXT_ITEMS = 3000  # that the descent's texts are taken from
 ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
 ITEMS = 800  # that codes are ranked on
@@ -343,7 +344,7 @@ class Finder:
             if self._progress:
                 self._progress(f"choosing codes by descent, {len(descent.edits())} so far", 0, 0)
 
-        for weight, rounds in ROUNDS.items():
+        for weight, rounds in (ROUNDS_ONCE if texts.where == ONCE else ROUNDS).items():
             descent.run(weight, rounds, progress)
             if edits := descent.edits():
                 yield edits

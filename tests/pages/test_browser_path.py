@@ -77,7 +77,7 @@ def test_from_search_to_a_code_to_steer_and_the_text_is_what_the_model_writes(pa
 
     page.get_by_role("slider", name="Strength").focus()
     page.keyboard.press("ArrowLeft")
-    at(page, r"edit=[^&]*0\.95")
+    at(page, r"edit=[^&]*0\.99")
 
 
 def point_at_a_mark(page, number=0):
