@@ -1,13 +1,23 @@
 """Takes the README's screenshots from a running explorer: `python -m tests.pages.screenshots [http://127.0.0.1:8501]`."""
 
+import json
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
 
 from playwright.sync_api import sync_playwright
 
 FOLDER = Path(__file__).resolve().parents[2] / "app" / "screenshots"
 MODEL = "tokfsm-attn-mlp-k1"
 STORIES, PICTURES, LARGE = "stories-attn-k8", "scenes-fvq-4096", "scenes-fvq-102400"
+
+
+def edits(model: str, behaviour: str) -> str:
+    """The edits that a search found, as an address has them."""
+    found = json.loads((FOLDER.parents[1] / "data_cache" / "results" / "steering.json").read_text())["edits"]
+    return urlencode([("edit", edit) for edit in found[model][behaviour]])
+
+
 VIEWS = {
     "overview": f"?model={MODEL}",
     "codebooks": f"codebooks?model={MODEL}&site=L1.mlp",
@@ -17,7 +27,7 @@ VIEWS = {
     "states": f"states?model={MODEL}&site=L1.mlp",
     "transitions": f"states?model={MODEL}&site=L1.mlp&view=transitions",
     "believe": f"states?model={MODEL}&view=believe",
-    "steer": f"steer?model={MODEL}&edit=L1.mlp:417",
+    "steer": f"steer?model=stories-mlp&prompt=Once+there+was&new=120&temperature=0.7&{edits('stories-mlp', 'topic=circus')}",
     "lists": f"lists?model={MODEL}",
     "story_code": f"code?model={STORIES}&site=L0.attn.h0&code=268",
     "concepts": f"concepts?model={STORIES}",
