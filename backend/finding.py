@@ -240,7 +240,7 @@ class Finder:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """What the candidates' samples go on from."""
-        return self._given or choosing_prompts(self.live, max(self._items, TEXT_ITEMS), self._seed)
+        return self._given or choosing_prompts(self.live, self._items, self._seed)
 
     @cached_property
     def _shown(self) -> Sequence[Item]:
@@ -249,6 +249,11 @@ class Finder:
     @cached_property
     def _read(self) -> Sequence[Item]:
         return self.live.family.items(0, max(self._items, TEXT_ITEMS), self._seed)
+
+    @property
+    def _told(self) -> Sequence[Item]:
+        """What the descent's texts are taken from: not the items that prompts may be taken from."""
+        return [*self._shown, *self._read[self._items + PROMPTS :]]
 
     @cached_property
     def _grids(self) -> Mapping[str, CodeGrid]:
@@ -300,9 +305,9 @@ class Finder:
 
         texts: Texts | None = None
         if not whole_items:
-            texts = texts_of_beginnings(self._read, goal.truth(dataset, self._read))
+            texts = texts_of_beginnings(self._told, goal.truth(dataset, self._told))
         elif goal.topic:
-            texts = texts_of(self._read, *goal.field_and_value(dataset))
+            texts = texts_of(self._told, *goal.field_and_value(dataset))
         if texts is not None:
             for edits in self._descended(texts):
                 worth("texts", edits)

@@ -16,7 +16,7 @@ from backend.data.judging import behaviour_of, judge_story, judged, trial_of
 from backend.edits import HeldNeuron
 from backend.errors import BadInput, Unsupported
 from backend.families.checkpoint import build_model, save_checkpoint
-from backend.finding import TEXT_ITEMS, Candidate, SiteCodes, choosing_prompts, find_edits, rank_sites
+from backend.finding import Candidate, SiteCodes, choosing_prompts, find_edits, rank_sites
 from backend.nn.placement import Placement
 from backend.steering import LiveModel
 from backend.train.batches import WalkBatches
@@ -228,7 +228,7 @@ def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
     assert found.tried["edits"].is_unique and (found.new_tokens, found.temperature) == (6, 1.0)
     best = found.tried.loc[found.tried["worth"].idxmax()]
     assert tuple(map(str, found.edits)) == best["edits"]
-    prompts = choosing_prompts(live, TEXT_ITEMS, 0)
+    prompts = choosing_prompts(live, 40, 0)
     made = sample(live, prompts, 6, 6, 0, found.edits)
     new = [g.text[len(live.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
     assert best["success"] == pytest.approx(np.mean(["1" in text for text in new]))
