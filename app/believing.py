@@ -15,6 +15,7 @@ from app.states import scrolling
 from app.tables import Row, records
 from app.timing import Pace
 from backend.data.fsm import BOS_TEXT, Machine
+from backend.edits import STRONGEST
 from backend.errors import BadInput
 from backend.explorer import Explorer
 from backend.live_answers import Belief
@@ -114,11 +115,11 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
     with columns[0]:
         st.selectbox("Make it believe B", names, **state.bound("target", target, clears=["run"]))
     with columns[1]:
-        strength = min(1.5, max(0.0, _number("strength", 1.0)))
+        strength = min(STRONGEST, max(0.0, _number("strength", 1.0)))
         st.slider(
             "Strength (1: the code replaces what was chosen)",
             0.0,
-            1.5,
+            STRONGEST,
             step=0.05,
             **state.bound("strength", strength, default=1.0, clears=["run"]),
         )

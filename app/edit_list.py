@@ -52,7 +52,7 @@ def with_action(edit: Edit, action: Action) -> Edit:
 
 def in_proportion(edits: Sequence[Edit], strongest: float) -> list[Edit]:
     """The edits with all strengths multiplied so that this is the largest; all the same where they were zero."""
-    before = max((e.strength for e in edits if _has_strength(e)), default=0.0)
+    before = max((e.strength for e in edits if e.has_strength), default=0.0)
     return [e.with_strength(round(strongest * (e.strength / before if before else 1.0), 6)) for e in edits]
 
 
@@ -106,7 +106,7 @@ def editor(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: d
 
 def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
     """What is in force, a strength for all together, and each edit with what changes it."""
-    strengths = [e.strength for e in edits if _has_strength(e)]
+    strengths = [e.strength for e in edits if e.has_strength]
     if len(edits) > 1:
         left, middle, right = st.columns([3.6, 1.6, 0.8], vertical_alignment="bottom", gap="medium")
         with left:
@@ -176,7 +176,7 @@ def _row(
         st.selectbox("Action", get_args(Action), format_func=ACTIONS.__getitem__, **tied)
     with next(columns):
         tied = _tied(f"strength.{name}", edit.strength, change(lambda v: edit.with_strength(round(v, 2))), seen)
-        st.slider("Strength", 0.0, STRONGEST, step=0.01, disabled=not _has_strength(edit), **tied)
+        st.slider("Strength", 0.0, STRONGEST, step=0.01, disabled=not edit.has_strength, **tied)
     fixed = edit.where not in PLACES
     with next(columns):
         current = "positions" if fixed else str(edit.where)
@@ -215,10 +215,6 @@ def _row(
             args=([e for i, e in enumerate(edits) if i != number],),
             width="stretch",
         )
-
-
-def _has_strength(edit: Edit) -> bool:
-    return edit.action in ("force", *MOVES) and edit.code >= 0
 
 
 def _place(text: str, write: Callable[[str], None]) -> None:

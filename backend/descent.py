@@ -175,26 +175,23 @@ class Descent:
         device = model.model.device
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        self._units: dict[
-            str, Tensor
-        ] = {}  # layer -> [group, 1], the size of what it puts out over that of the chosen codes
+        # layer -> [group, 1], the size of what it puts out over that of the codes it chooses
+        self._units: dict[str, Tensor] = {}
         self._strengths: dict[str, Tensor] = {}  # layer -> [group, code], in these units
         self._active: dict[str, Tensor] = {}
         usual, farthest = list[Tensor](), list[Tensor]()
         for some in torch.arange(len(self._tokens), device=device).split(BATCH):
             with torch.no_grad(), model.session():
                 logits = self._logits(some)
-            farthest.append(self._told(logits, some) + FARTHEST)
+            farthest.append(self._told(self._nats(logits, some), some) + FARTHEST)
             usual += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[some], strict=True)]
         self._usual, self._farthest = usual, torch.cat(farthest)
         with torch.no_grad(), model.session(record=True) as session:
             self._logits(torch.cat([self._some(self._own), self._some(~self._own)]))
         for name, (found,) in session.recorded.items():
             layer = model.layer(name)
-            put_out, chosen = (
-                layer.combine(found.ids).detach().float(),
-                rows_of(layer.table, found.ids).detach().float(),
-            )
+            put_out = layer.combine(found.ids).detach().float()
+            chosen = rows_of(layer.table, found.ids).detach().float()
             self._units[name] = (put_out.square().mean((1, 2)) / chosen.square().mean((1, 2, 3))).sqrt()[:, None]
             self._strengths[name] = torch.zeros(layer.table.shape[:2], device=device)
             self._active[name] = torch.zeros_like(self._strengths[name], dtype=torch.bool)
@@ -218,12 +215,11 @@ class Descent:
             rounds: of `STEPS` steps.
             progress: called after each round.
         """
-        names = list(self._strengths)
         optimizer = torch.optim.Adam(self._strengths.values(), lr=RATE)
         slopes = self._slopes(weight)
         for _ in range(rounds):
             self._awake(slopes)
-            slopes = dict.fromkeys(names, torch.zeros(()))
+            slopes = dict.fromkeys(self._strengths, torch.zeros(()))
             for _ in range(STEPS):
                 for name, slope in self._slopes(weight).items():
                     slopes[name] = slopes[name] + slope
@@ -272,12 +268,12 @@ class Descent:
     def _loss(self, some: Tensor, weight: float) -> Tensor:
         """See the module; a mean over these texts."""
         logits = self._logits(some)
-        own, told = self._own[some], self._told(logits, some)
+        nats, own, other = self._nats(logits, some), self._own[some], self._other[some]
+        told = self._told(nats, some)
         rivals = torch.minimum(told, self._farthest[some])[~own]
-        nats = self._nats(logits, some)[self._other[some]]
-        written = (logits[self._other[some]] / TEMPERATURE).softmax(-1)
+        written = (logits[other] / TEMPERATURE).softmax(-1)
         usual = torch.cat([self._usual[i] for i in some.tolist()])
-        fluent = LIKELY * nats - (written * usual).sum(-1)
+        fluent = LIKELY * nats[other] - (written * usual).sum(-1)
         return (
             told[own].mean() - RIVAL * rivals.sum() / max(1, len(rivals)) + weight * fluent.sum() / max(1, len(fluent))
         )
@@ -289,6 +285,6 @@ class Descent:
     def _nats(self, logits: Tensor, some: Tensor) -> Tensor:
         return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[some, 1:], reduction="none")
 
-    def _told(self, logits: Tensor, some: Tensor) -> Tensor:
-        """Nats of the telling tokens of each text."""
-        return (self._nats(logits, some) * self._telling[some]).sum(1)
+    def _told(self, nats: Tensor, some: Tensor) -> Tensor:
+        """Of the telling tokens of each text."""
+        return (nats * self._telling[some]).sum(1)

@@ -53,16 +53,20 @@ class Edit:
             + ("" if self.slot is None else f"#{self.slot}")
         )
 
+    @property
+    def has_strength(self) -> bool:
+        """Whether it can be made stronger and weaker."""
+        return self.action in ("force", *MOVES) and self.code >= 0
+
     def with_strength(self, strength: float) -> Edit:
         """The edit at another strength: an `add` adds, else 1 forces and anything else blends.
 
         A ban, a zero and an emptied slot have no strength.
         """
-        if self.action == "add":
-            return replace(self, strength=strength)
-        if self.action not in ("force", *MOVES) or self.code < 0:
+        if not self.has_strength:
             return self
-        return replace(self, action="force" if strength == 1 else "blend", strength=strength)
+        action: Action = "add" if self.action == "add" else "force" if strength == 1 else "blend"
+        return replace(self, action=action, strength=strength)
 
     def scaled(self, share: float) -> Edit:
         """The edit at a share of its strength, 1.5 at most."""

@@ -244,16 +244,13 @@ class Finder:
 
     @cached_property
     def _shown(self) -> Sequence[Item]:
-        return self._read[: self._items]
+        return self.live.family.items(0, self._items, self._seed)
 
     @cached_property
-    def _read(self) -> Sequence[Item]:
-        return self.live.family.items(0, max(self._items, TEXT_ITEMS), self._seed)
-
-    @property
-    def _told(self) -> Sequence[Item]:
+    def _for_texts(self) -> Sequence[Item]:
         """What the descent's texts are taken from: not the items that prompts may be taken from."""
-        return [*self._shown, *self._read[self._items + PROMPTS :]]
+        first = self._items + PROMPTS
+        return [*self._shown, *self.live.family.items(first, max(first, TEXT_ITEMS), self._seed)]
 
     @cached_property
     def _grids(self) -> Mapping[str, CodeGrid]:
@@ -305,9 +302,9 @@ class Finder:
 
         texts: Texts | None = None
         if not whole_items:
-            texts = texts_of_beginnings(self._told, goal.truth(dataset, self._told))
+            texts = texts_of_beginnings(self._for_texts, goal.truth(dataset, self._for_texts))
         elif goal.topic:
-            texts = texts_of(self._told, *goal.field_and_value(dataset))
+            texts = texts_of(self._for_texts, *goal.field_and_value(dataset))
         if texts is not None:
             for edits in self._descended(texts):
                 worth("texts", edits)

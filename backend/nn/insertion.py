@@ -265,7 +265,7 @@ class CodebookTransformer(nn.Module):
         ]
         rows: dict[Where, Tensor | None] = {}  # None: nowhere in this forward pass
         last: dict[int, tuple[Where, Tensor]] = {}  # group -> the positions that are forced, the codes in their slots
-        added: dict[tuple[int, Where], list[Edit]] = {}
+        added: dict[tuple[int, Where], tuple[Tensor, list[Edit]]] = {}
         for edit in session.edits:
             place, group = self._infos[edit.site]
             if place != name:
@@ -276,7 +276,7 @@ class CodebookTransformer(nn.Module):
             if (at := rows[edit.where]) is None:
                 continue
             if edit.action == "add":
-                added.setdefault((group, edit.where), []).append(edit)
+                added.setdefault((group, edit.where), (at, []))[1].append(edit)
                 continue
             if edit.action != "force":
                 placed.append(PlacedEdit(group, edit, at))
@@ -288,9 +288,8 @@ class CodebookTransformer(nn.Module):
                 everywhere = codes.expand(self._positions.numel(), -1)
                 placed.append(PlacedEdit(group, Edit(edit.site, 0), at, everywhere))
             last[group][1][slice(None) if edit.slot is None else edit.slot] = edit.code
-        for (group, where), some in added.items():
-            table, at = self.layer(name).table.detach()[group], rows[where]
-            assert at is not None
+        for (group, _), (at, some) in added.items():
+            table = self.layer(name).table.detach()[group]
             strengths = torch.tensor([edit.strength for edit in some], dtype=table.dtype, device=table.device)
             placed.append(PlacedEdit(group, some[0], at, added=strengths @ table[[edit.code for edit in some]]))
         return placed
