@@ -8,7 +8,10 @@ from markupsafe import Markup
 from app import html, lens
 from app.tables import Row, records
 from backend.explorer import Explorer
-from backend.types import CodeRef
+from backend.types import CodeRef, Edit
+
+MANY = 16  # slots beyond which one code in all of them would leave nothing of what the model says
+ADDED = 0.3  # strength at which it is added instead
 
 
 def heading(ref: CodeRef, label: str) -> Markup:
@@ -25,6 +28,11 @@ def heading(ref: CodeRef, label: str) -> Markup:
     )
 
 
+def edit_of(ref: CodeRef, slots: int) -> Edit:
+    """The edit to begin with: the code in place of the chosen ones, or beside them where they are many."""
+    return Edit(ref.site, ref.code, "add", ADDED) if slots > MANY else Edit(ref.site, ref.code)
+
+
 def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
     """Where to go from a code of a model (a row of `Explorer.models`): steer, search, try, next and previous live code."""
     codes = explorer.codes(ref.model, ref.site)
@@ -32,13 +40,9 @@ def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
     after, before = alive[alive > ref.code], alive[alive < ref.code]
     ways = []
     if "steer" in model.capabilities:
-        ways.append(
-            (
-                "Steer with this code",
-                "s",
-                html.address("steer", model=ref.model, edit=f"{ref.site}:{ref.code}"),
-            )
-        )
+        books = explorer.codebooks(ref.model)
+        edit = edit_of(ref, int(books.loc[books["site"] == ref.site, "slots"].iloc[0]))
+        ways.append(("Steer with this code", "s", html.address("steer", model=ref.model, edit=str(edit))))
     ways.append(
         (
             "Search with it",

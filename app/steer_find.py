@@ -72,7 +72,10 @@ def find_panel(
                 disabled=not ready,
                 width="stretch",
             )
+        measured = explorer.measured_edits(model).get(f"{field}={value}", ())
         if not (state.flag("find") and ready):
+            if measured and not pattern:
+                _measured(measured, f"{field}={value}")
             return {}, []
         with widgets.guarded():
             found = _found(explorer, model, field, value, pattern, tries)
@@ -81,6 +84,21 @@ def find_panel(
             again = f"found = explorer.live({model!r}).find_codes({field!r}, {value!r}, success={pattern!r}, samples={tries})"
             return {"codes": sites_table(found, model), "candidates": found.tried}, [again]
     return {}, []
+
+
+def _measured(edits: Sequence[str], behaviour: str) -> None:
+    """What a search found when the model was trained, ready to use."""
+    left, right = st.columns([1.6, 5], vertical_alignment="center", gap="small")
+    with left:
+        _use(edits, behaviour, "", "Use the {} edits of the record")
+    with right:
+        widgets.draw(Markup('<p class="faint">Found and measured when this model was trained.</p>'))
+
+
+def _use(edits: Sequence[str], judge: str, pattern: str, name: str = "Use its {} edits") -> None:
+    """The button that puts edits into the list."""
+    kwargs = {"edit": list(edits), "judge": judge or None, "success": pattern or None, "measure": None, "run": None}
+    st.button(name.format(len(edits)), type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
 
 
 def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str, tries: int) -> Any:
@@ -118,8 +136,7 @@ def _chooser(found: Any, judge: str, pattern: str) -> None:
         )
     edits = list(found.tried["edits"].iloc[chosen])
     with right:
-        kwargs = {"edit": edits, "judge": judge or None, "success": pattern or None, "measure": None, "run": None}
-        st.button(f"Use its {len(edits)} edits", type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
+        _use(edits, judge, pattern)
 
 
 def candidate_text(row: Any) -> str:

@@ -125,6 +125,11 @@ class Explorer(ConceptQuestions, ImageQuestions):
         return dict(catalog.find(model, self.data_dir).published)
 
     @recorded
+    def measured_edits(self, model: str) -> dict[str, tuple[str, ...]]:
+        """`FIELD=VALUE` -> the edits that bring it about, as found and measured when the model was trained."""
+        return usage.measured_edits(self.data_dir, model)
+
+    @recorded
     def comparisons(self) -> dict[str, dict[str, Any]]:
         """Whole comparisons with their training, as `reproduce` recorded them: table -> record; the data directory's win.
 

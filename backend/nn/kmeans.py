@@ -65,9 +65,9 @@ def refine(
     combine: str,
     generator: torch.Generator,
     *,
-    steps: int = 200,
+    steps: int = 600,
     batch: int = 1024,
-    rate: float = 0.4,
+    rate: float = 0.1,
 ) -> Tensor:
     """Adam on the squared distance of activations to their k chosen codes together.
 

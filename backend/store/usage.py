@@ -13,10 +13,10 @@ import pandas as pd
 from backend import catalog
 from backend.analysis.usage import utilization_ceiling
 from backend.answers import CodeStats
-from backend.errors import CheckpointError, OutsideDataDir, StoreError
+from backend.errors import BadInput, CheckpointError, OutsideDataDir, StoreError
 from backend.store.people import People
 from backend.store.reader import Library, Reader
-from backend.types import CodeRef, ModelSpec
+from backend.types import CodeRef, Edit, ModelSpec
 
 _CODEBOOKS = [
     *("site", "place", "layer", "head", "num_codes", "dim", "slots", "similarity", "projection"),
@@ -195,6 +195,18 @@ def outputs(reader: Reader, site: str) -> pd.DataFrame:
 def training_curve(reader: Reader) -> pd.DataFrame:
     """See `backend.explorer.Explorer.training_curve`."""
     return pd.DataFrame(reader.facts.get("training_curve", []))
+
+
+def measured_edits(data_dir: Path, model: str) -> dict[str, tuple[str, ...]]:
+    """See `backend.explorer.Explorer.measured_edits`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for folder in (catalog.DEFAULT_DATA_DIR, data_dir):
+        try:
+            edits = json.loads((folder / "results" / "steering.json").read_text(encoding="utf-8"))["edits"][model]
+            found |= {str(name): tuple(str(Edit.parse(one)) for one in some) for name, some in edits.items()}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, BadInput):
+            continue
+    return found
 
 
 def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:

@@ -28,6 +28,8 @@ from backend.train.batches import Batch
 from backend.train.states import read_state, write_state
 from backend.types import Progress
 
+A_CODE = 8  # activations for each code that starting values are fitted to, at least
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -204,7 +206,7 @@ def initialize(
         how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on
             them; refined where k > 1 codes are chosen by direction).
         seed: of everything random in it.
-        rows: activations looked at, at most.
+        rows: activations looked at, at most; `A_CODE` for every code where that is more.
         progress: called with (what, done, total).
     """
     if how not in ("random", "data", "kmeans"):
@@ -218,9 +220,10 @@ def initialize(
         seen: list[Tensor] = []
         generator = torch.Generator(model.model.device).manual_seed(seed + 1)
         with model.collecting(name, seen.append):
-            while sum(part.shape[1] for part in seen) < rows:
+            wanted = max(rows, A_CODE * layer.config.codes)
+            while sum(part.shape[1] for part in seen) < wanted:
                 model(input_ids=batch(64, generator), use_cache=False)
-        sample = torch.cat(seen, dim=1)[:, :rows]
+        sample = torch.cat(seen, dim=1)[:, :wanted]
         make = kmeans_codes if how == "kmeans" else data_codes
         config, sample = layer.config, sample.float()
         table = make(sample, config.codes, draws)

@@ -240,6 +240,22 @@ def test_a_dead_code_has_empty_answers(truth: Truth, explorer: Explorer) -> None
         assert len(table) == 0
 
 
+def test_measured_edits_are_read_and_what_is_none_is_left_out(truth: Truth, explorer: Explorer) -> None:
+    record = truth.data_dir / "results" / "steering.json"
+    record.parent.mkdir(exist_ok=True)
+    for broken in (
+        "{",
+        "[1]",
+        f'{{"edits": {{"{MODEL}": {{"topic=sea": ["no edit"]}}}}}}',
+        f'{{"edits": {{"{MODEL}": 3}}}}',
+    ):
+        record.write_text(broken)
+        assert explorer.measured_edits(MODEL) == {}
+    record.write_text(f'{{"edits": {{"{MODEL}": {{"topic=sea": ["L0.mlp:3:+0.20@generated:9"]}}}}}}')
+    assert explorer.measured_edits(MODEL) == {"topic=sea": ("L0.mlp:3:+0.2@generated:9",)}
+    assert explorer.measured_edits("another") == {}
+
+
 def test_calls_are_recorded_with_their_rows_and_can_be_made_again(truth: Truth, explorer: Explorer) -> None:
     ref = truth.ref("L0.mlp", 11)
     with recording() as calls:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from app import builder, charts, html, measures, queries
+from app import builder, charts, codes, html, measures, queries
 from app.components.code_map import map_data
 from app.components.token_strip import token_data
 from backend.answers import Clause, Example, Token
@@ -77,6 +77,13 @@ def test_addresses_leave_out_what_is_empty_and_quote_the_rest():
     assert html.address("code", model="m", site="a/b", code=3, nothing=None) == "code?model=m&site=a/b&code=3"
     assert html.address("steer", edit=["L0.mlp:1@4..9", "x:2#1"]) == "steer?edit=L0.mlp:1@4..9&edit=x:2%231"
     assert html.address("search", pattern="a&b=c") == "search?pattern=a%26b%3Dc"
+
+
+def test_a_code_of_many_is_added_and_one_of_few_is_forced():
+    ref = CodeRef("m", "L0.mlp", 7)
+    assert str(codes.edit_of(ref, slots=8)) == "L0.mlp:7"
+    assert str(codes.edit_of(ref, slots=64)) == "L0.mlp:7:+0.3"
+    assert html.address("steer", edit="L0.mlp:7:+0.3").endswith("L0.mlp:7:%2B0.3")
 
 
 def test_heads_of_one_layer_share_a_colour_and_neighbouring_places_differ():
