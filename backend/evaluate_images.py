@@ -1,8 +1,9 @@
 """Measuring an image tokenizer from its checkpoint: how many codes it uses, and how well it rebuilds pictures.
 
-Every number is counted over held-out pictures of the model's data set. Utilization is counted over T = 32 tokens a code, and
-noted on the way there: codes that are rare, not dead, need many tokens to show (the papers count whole data sets: 780 tokens a
-code of FVQ's 16,384). It stands beside its ceiling: even codes that are chosen evenly are missed by a share of exp(-T / K).
+Every number is counted over held-out pictures of the model's data set. Utilization is counted over T = 32 tokens a code
+unless more are asked for, and noted on the way there: codes that are rare, not dead, need many tokens to show (the papers
+count whole data sets: 780 tokens a code of FVQ's 16,384). It stands beside its ceiling: even codes that are chosen evenly
+are missed by a share of exp(-T / K).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # tokens a code after which u
 BATCH = 256  # pictures
 
 
-def measure_images(family: ImageTokenizerFamily, into: Measures, seed: int, count: int) -> None:
+def measure_images(
+    family: ImageTokenizerFamily, into: Measures, seed: int, count: int, tokens_a_code: int = TOKENS_A_CODE
+) -> None:
     """Add everything that can be measured of one tokenizer with one seed.
 
     Args:
@@ -37,13 +40,14 @@ def measure_images(family: ImageTokenizerFamily, into: Measures, seed: int, coun
         into: where the values go.
         seed: of the held-out pictures.
         count: pictures that are rebuilt; tokens are counted over as many as it takes.
+        tokens_a_code: how many tokens are counted, T over K.
     """
     dataset, held_out = family.dataset, HELD_OUT_SEED + seed
     side = dataset.size // family.model.downsampling
     cells = side * side
     codes = max(info.num_codes for info in family.codebooks())
     limit = dataset.count(held_out)  # past it pictures come again
-    wanted = max(count, -(-TOKENS_A_CODE * codes // cells))
+    wanted = max(count, -(-tokens_a_code * codes // cells))
     pictures = wanted if limit is None else min(wanted, limit)
     counts = _count(family, dataset, held_out, pictures, into)
     _usage(family, counts, pictures * cells, into)
@@ -82,9 +86,9 @@ def _count(
     return counts
 
 
-def is_measured(metrics: Mapping[str, Any], seeds: int) -> bool:
+def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOKENS_A_CODE) -> bool:
     """Whether the metrics of a card are of that many seeds, and codes were counted as they are now."""
-    counted = max(seen for seen in SEEN if seen < TOKENS_A_CODE)
+    counted = max(seen for seen in SEEN if seen < tokens_a_code)
     return f"utilization_at_{counted}" in metrics and all(metric["seeds"] == seeds for metric in metrics.values())
 
 

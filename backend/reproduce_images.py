@@ -17,7 +17,7 @@ from typing import Any
 
 from backend import catalog
 from backend.errors import UsageError
-from backend.evaluate_images import is_measured, measure_images
+from backend.evaluate_images import TOKENS_A_CODE, is_measured, measure_images
 from backend.families import open_family
 from backend.families.checkpoint import read_card, write_card
 from backend.measures import Measures
@@ -51,6 +51,7 @@ class ImageRow:
         seed: of the training.
         paper: published figures of this kind of model at this size or the nearest, with `source`.
         note: what is special about it; empty for the methods as they are.
+        tokens_a_code: that its use is counted over.
     """
 
     model: str
@@ -58,6 +59,7 @@ class ImageRow:
     seed: int = 0
     paper: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    tokens_a_code: int = TOKENS_A_CODE
 
     @property
     def spec(self) -> ModelSpec:
@@ -101,6 +103,18 @@ def _ablation(name: str, note: str, method: str, paper: Mapping[str, Any] | None
     return ImageRow(f"scenes-{name}-4096", recipe, paper=paper or {}, note=note)
 
 
+def _longer(method: str, steps: int, tokens_a_code: int) -> ImageRow:
+    """The table of 102,400 codes trained longer and counted over more tokens: is what is unused dead, or rare?"""
+    row = _row(method, LARGE)
+    return dataclasses.replace(
+        row,
+        model=f"{row.model}-long",
+        recipe=dataclasses.replace(row.recipe, steps=steps),
+        note=f"{steps:,} steps, counted over {tokens_a_code} tokens a code",
+        tokens_a_code=tokens_a_code,
+    )
+
+
 # in the order in which they are made, what tells most first
 ROWS: tuple[ImageRow, ...] = (
     *(_row(method, codes) for codes in SIZES for method in ("fvq", "vq")),
@@ -129,6 +143,7 @@ ROWS: tuple[ImageRow, ...] = (
     _row("rvq", 1024),
     _ablation("simvq-constant-lr", "without annealing", "simvq", anneal=False),
     *(_row(method, codes) for codes in (16_384, 1024) for method in ("ema", "reset", "fc", "simvq")),
+    _longer("lc", 16 * LARGE_STEPS, 100),
 )
 
 
@@ -200,7 +215,7 @@ def _finished(row: ImageRow, data_dir: Path, seeds: int) -> dict[str, Any] | Non
     if training is None:
         return None
     metrics = read_card(catalog.inside(data_dir, row.spec.checkpoint)).get("metrics", {})
-    if not is_measured(metrics, seeds):
+    if not is_measured(metrics, seeds, row.tokens_a_code):
         return None
     catalog.write_spec(row.spec, data_dir)
     return _about(row, metrics, training)
@@ -217,7 +232,7 @@ def _make(row: ImageRow, data_dir: Path, seeds: int, device: str, progress: Prog
     for number in range(seeds):
         if shown:
             shown("measuring", number, seeds)
-        measure_images(family, measures, number, REBUILT)
+        measure_images(family, measures, number, REBUILT, row.tokens_a_code)
     metrics = {key: dataclasses.asdict(metric) for key, metric in measures.metrics().items()}
     write_card(catalog.inside(data_dir, spec.checkpoint), {"metrics": metrics, "training": training})
     return _about(row, metrics, training)
