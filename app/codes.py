@@ -6,12 +6,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from app import html, lens
+from app.edit_list import first_edit
 from app.tables import Row, records
 from backend.explorer import Explorer
-from backend.types import CodeRef, Edit
-
-MANY = 16  # slots beyond which one code in all of them would leave nothing of what the model says
-ADDED = 0.3  # strength at which it is added instead
+from backend.types import CodeRef
 
 
 def heading(ref: CodeRef, label: str) -> Markup:
@@ -28,11 +26,6 @@ def heading(ref: CodeRef, label: str) -> Markup:
     )
 
 
-def edit_of(ref: CodeRef, slots: int) -> Edit:
-    """The edit to begin with: the code in place of the chosen ones, or beside them where they are many."""
-    return Edit(ref.site, ref.code, "add", ADDED) if slots > MANY else Edit(ref.site, ref.code)
-
-
 def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
     """Where to go from a code of a model (a row of `Explorer.models`): steer, search, try, next and previous live code."""
     codes = explorer.codes(ref.model, ref.site)
@@ -40,8 +33,7 @@ def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
     after, before = alive[alive > ref.code], alive[alive < ref.code]
     ways = []
     if "steer" in model.capabilities:
-        books = explorer.codebooks(ref.model)
-        edit = edit_of(ref, int(books.loc[books["site"] == ref.site, "slots"].iloc[0]))
+        edit = first_edit(ref.site, ref.code, explorer.codebooks(ref.model))
         ways.append(("Steer with this code", "s", html.address("steer", model=ref.model, edit=str(edit))))
     ways.append(
         (

@@ -12,11 +12,13 @@ from markupsafe import Markup
 
 from app import html, state, widgets
 from app.tables import Row, records
-from backend.edits import MOVES, STRONGEST, Action, Edit, first_generated
+from backend.edits import MOVES, SLOTTED, STRONGEST, Action, Edit, first_generated
 from backend.errors import BadInput
 from backend.types import CodeRef
 
 ROWS = 6  # more edits than that are folded away
+MANY_SLOTS = 16  # beyond which one code in all slots would leave nothing of what the model says
+ADDED_STRENGTH = 0.3  # at which it is added instead
 ACTIONS: dict[str, str] = {
     "force": "force: in place of what was chosen",
     "blend": "blend: towards it, by strength",
@@ -44,10 +46,16 @@ def known(edits: Sequence[Edit], codebooks: pd.DataFrame) -> tuple[list[Edit], l
     return good, wrong
 
 
+def first_edit(site: str, code: int, codebooks: pd.DataFrame) -> Edit:
+    """What to begin with: the code in place of the chosen ones, or beside them where they are many."""
+    slots = int(codebooks.loc[codebooks["site"] == site, "slots"].iloc[0])
+    return Edit(site, code, "add", ADDED_STRENGTH) if slots > MANY_SLOTS else Edit(site, code)
+
+
 def with_action(edit: Edit, action: Action) -> Edit:
     """The edit with another action; a blend needs a strength other than 1, an add may have any, all others have 1."""
     strength = (0.8 if edit.strength == 1 else edit.strength) if action in MOVES else 1.0
-    return replace(edit, action=action, strength=strength, slot=None if action == "add" else edit.slot)
+    return replace(edit, action=action, strength=strength, slot=edit.slot if action in SLOTTED else None)
 
 
 def in_proportion(edits: Sequence[Edit], strongest: float) -> list[Edit]:
@@ -202,7 +210,7 @@ def _row(
             st.selectbox(
                 "Slot",
                 slots,
-                disabled=edit.action == "add",
+                disabled=edit.action not in SLOTTED,
                 format_func=lambda v: "all" if v is None else str(v),
                 placeholder="all",
                 **tied,
@@ -237,7 +245,7 @@ def _adder(edits: Sequence[Edit], codebooks: pd.DataFrame) -> None:
         title = f"Code, 0 to {size - 1:,}"
         code = st.number_input(title, 0, size - 1, value=None, placeholder="number", key=f"add.code.{site}")
     with third:
-        added = [*edits, Edit(str(site), int(code))] if code is not None else list(edits)
+        added = [*edits, first_edit(str(site), int(code), codebooks)] if code is not None else list(edits)
         st.button("Add edit", on_click=_write, args=(added,), disabled=code is None, width="stretch")
 
 

@@ -72,8 +72,8 @@ def find_panel(
                 disabled=not ready,
                 width="stretch",
             )
-        measured = explorer.measured_edits(model).get(f"{field}={value}", ())
         if not (state.flag("find") and ready):
+            measured = explorer.measured_edits(model).get(f"{field}={value}", ())
             if measured and not pattern:
                 _measured(measured, f"{field}={value}")
             return {}, []
@@ -87,12 +87,12 @@ def find_panel(
 
 
 def _measured(edits: Sequence[str], behaviour: str) -> None:
-    """What a search found when the model was trained, ready to use."""
+    """What a search found and `evaluate` measured, ready to use."""
     left, right = st.columns([1.6, 5], vertical_alignment="center", gap="small")
     with left:
-        _use(edits, behaviour, "", "Use the {} edits of the record")
+        _use(edits, behaviour, "", "Use the {} measured edits")
     with right:
-        widgets.draw(Markup('<p class="faint">Found and measured when this model was trained.</p>'))
+        widgets.draw(Markup('<p class="faint">Found by a search, then measured on other prompts.</p>'))
 
 
 def _use(edits: Sequence[str], judge: str, pattern: str, name: str = "Use its {} edits") -> None:

@@ -33,7 +33,10 @@ from backend.types import Edit, Item
 TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
 SUPPORT = 0.08  # share of the topic's texts that it is in at least
 TELLING = 8  # tokens up to the first typical one
-TEXTS, LONGEST = 128, 96  # how many of the topic, and of others, and how many tokens of each, are looked at
+TEXTS, LONGEST = (
+    128,
+    96,
+)  # how many of the topic (of others up to twice that), and how many tokens of each, are looked at
 PROMPT_LENGTHS = range(4, 10)  # tokens of a text that count as its prompt
 RIVAL, FARTHEST, LIKELY = 0.5, 4.0, 0.2
 TEMPERATURE = 0.7  # of the tokens that the edited model would write
@@ -163,7 +166,7 @@ class Descent:
     """The strengths so far, and the search for better ones."""
 
     def __init__(self, model: CodebookTransformer, texts: Texts, seed: int = 0) -> None:
-        """Begin without any edit. Needs two bytes for each other token and each token of the vocabulary.
+        """Begin without any edit. Needs two bytes x `other` tokens x vocabulary.
 
         Args:
             model: its weights stay as they are.
@@ -178,7 +181,8 @@ class Descent:
         # layer -> [group, 1], the size of what it puts out over that of the codes it chooses
         self._units: dict[str, Tensor] = {}
         self._strengths: dict[str, Tensor] = {}  # layer -> [group, code], in these units
-        self._active: dict[str, Tensor] = {}
+        self._active: dict[str, Tensor] = {}  # layer -> bool [group, code]
+        # of each text its log-probabilities without edits, float16 [other token, vocabulary], and `_told` + FARTHEST
         usual, farthest = list[Tensor](), list[Tensor]()
         for some in torch.arange(len(self._tokens), device=device).split(BATCH):
             with torch.no_grad(), model.session():
@@ -283,8 +287,9 @@ class Descent:
         return self.model(self._tokens[some], use_cache=False).logits[:, :-1].float()
 
     def _nats(self, logits: Tensor, some: Tensor) -> Tensor:
+        """Of every token but the first, `[text, token - 1]`."""
         return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[some, 1:], reduction="none")
 
     def _told(self, nats: Tensor, some: Tensor) -> Tensor:
-        """Of the telling tokens of each text."""
+        """Of the telling tokens of each text together, `[text]`."""
         return (nats * self._telling[some]).sum(1)

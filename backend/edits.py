@@ -9,10 +9,12 @@ from typing import Literal
 from backend.errors import BadInput
 
 Action = Literal["force", "ban", "zero", "blend", "add"]
+SLOTTED: tuple[Action, ...] = ("force", "zero", "blend")  # what may be done in one of the k slots
 MOVES: tuple[Action, ...] = ("blend", "add")  # what moves an output by a strength, and leaves the choice of codes
 Where = str | tuple[int, ...]
 STRONGEST = 1.5  # a strength, so that a slider has an end
 MAX_PLACES = 100_000  # positions that one edit may name
+EVERY_NEW = 10_000_000  # new tokens: more than any `generated:N` can say
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Edit:
 
     Attributes:
         site: the codebook.
-        code: the code that is forced, banned, zeroed or blended in; -1 with `force` empties the slot.
+        code: the code that is forced, banned, zeroed, blended in or added; -1 with `force` empties the slot.
         action: `force` puts the code in place of the chosen ones; `ban` makes it lose (the next best fills in); `zero`
             leaves an empty slot where it was chosen (a zero vector that still counts in a mean over k codes);
             `blend` moves the layer's output from what was chosen towards the code: `(1 - s) * chosen + s * code`;
@@ -97,10 +99,11 @@ class Edit:
         A strength of 1 is a force, one with a plus is added.
 
         Raises:
-            BadInput: the text has another form, or the strength is out of range.
+            BadInput: the text has another form, the strength is out of range, positions run backwards or are too many, or a
+                ban or an addition names a slot.
         """
         match = re.fullmatch(
-            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|force|\+?[0-9.]{1,12}))?(?:@(generated:[1-9]\d{0,6}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
+            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|\+?[0-9.]{1,12}))?(?:@(generated:[1-9]\d{0,6}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
             text.strip(),
             re.ASCII,
         )
@@ -114,7 +117,7 @@ class Edit:
         strength = 1.0
         if match[3] in ("ban", "zero"):
             action = match[3]  # type: ignore[assignment]
-        elif match[3] not in (None, "force"):
+        elif match[3] is not None:
             try:
                 strength = float(match[3])
             except ValueError:
@@ -122,6 +125,8 @@ class Edit:
             if not 0 <= strength <= STRONGEST:
                 raise BadInput(f"Strength {strength:g} is out of range. Give a number from 0 to {STRONGEST}.")
             action = "add" if match[3].startswith("+") else "force" if strength == 1 else "blend"
+        if match[5] is not None and action not in SLOTTED:
+            raise BadInput(f"{text[:80]!r}: a ban and an addition concern all slots. Leave out #{match[5]}.")
         return cls(
             site=match[1],
             code=int(match[2]),
@@ -156,10 +161,10 @@ class HeldNeuron:
 
 
 def first_generated(where: Where) -> int | None:
-    """How many new tokens `generated` or `generated:N` means, `MAX_PLACES` for all of them; None for other places."""
+    """How many new tokens `generated` or `generated:N` means, `EVERY_NEW` for all of them; None for other places."""
     if not isinstance(where, str) or not where.startswith("generated"):
         return None
-    return int(where.partition(":")[2] or MAX_PLACES)
+    return int(where.partition(":")[2] or EVERY_NEW)
 
 
 def _number(value: float) -> str:

@@ -38,6 +38,7 @@ def evaluate(
     items: int = 256,
     device: str = "cpu",
     steering: bool = True,
+    edits: dict[str, list[str]] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Metric]:
     """Measure a model of the catalog.
@@ -49,6 +50,7 @@ def evaluate(
         items: held-out items, samples and patches per seed.
         device: `cpu` or `cuda`.
         steering: also find codes for what a text model is steered to, and count how often that works: many minutes.
+        edits: takes the edits that steering was measured with, as commands write them, by `FIELD=VALUE`.
         progress: called with (what, done, total).
 
     Raises:
@@ -71,6 +73,8 @@ def evaluate(
     trials = None
     if steering and "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
         trials = SteeringMeasures(LiveModel(spec, data_dir, device), seeds, progress)
+        if edits is not None:
+            edits |= {f"{told.field}={told.value}": [*map(str, found)] for told, found in trials.edits.items()}
     for seed in range(seeds):
         if progress:
             progress(f"evaluating {model}, seed {seed}", seed, seeds)

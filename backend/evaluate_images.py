@@ -26,7 +26,19 @@ from backend.nn.nearest import nearest
 from backend.nn.picture_distance import feature_distance
 
 TOKENS_A_CODE = 32
-SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # tokens a code after which utilization is noted on the way
+SEEN = (
+    1,
+    2,
+    5,
+    10,
+    20,
+    TOKENS_A_CODE,
+    50,
+    100,
+    200,
+    500,
+    1000,
+)  # tokens a code after which utilization is noted on the way
 BATCH = 256  # pictures
 
 
@@ -87,9 +99,16 @@ def _count(
 
 
 def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOKENS_A_CODE) -> bool:
-    """Whether the metrics of a card are of that many seeds, and codes were counted as they are now."""
-    counted = max(seen for seen in SEEN if seen < tokens_a_code)
-    return f"utilization_at_{counted}" in metrics and all(metric["seeds"] == seeds for metric in metrics.values())
+    """Whether the metrics of a card are of that many seeds, and codes were counted as they are now.
+
+    Args:
+        metrics: of the card.
+        seeds: of the evaluation.
+        tokens_a_code: that codes were to be counted over; known by the last one of `SEEN` that was reached.
+    """
+    reached = [seen for seen in SEEN if f"utilization_at_{seen}" in metrics]
+    counted = reached == [seen for seen in SEEN if seen <= tokens_a_code]
+    return counted and all(metric["seeds"] == seeds for metric in metrics.values())
 
 
 def _usage(family: ImageTokenizerFamily, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:

@@ -126,7 +126,7 @@ class Explorer(ConceptQuestions, ImageQuestions):
 
     @recorded
     def measured_edits(self, model: str) -> dict[str, tuple[str, ...]]:
-        """`FIELD=VALUE` -> the edits that bring it about, as found and measured when the model was trained."""
+        """`FIELD=VALUE` -> the edits that a search found and `evaluate` measured, from the model's card; empty without any."""
         return usage.measured_edits(self.data_dir, model)
 
     @recorded

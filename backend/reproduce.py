@@ -294,8 +294,9 @@ def reproduce(
             demo=0 if fast else row.demo,
         )
         training = _train(row, spec, table, data_dir, seed, device, progress)
-        metrics = _measure(spec, data_dir, seeds, device, progress)
-        card = {"metrics": metrics, "training": training}
+        edits: dict[str, list[str]] = {}
+        metrics = _measure(spec, data_dir, seeds, device, edits, progress)
+        card = {"metrics": metrics, "training": training} | ({"edits": edits} if edits else {})
         write_card(data_dir / spec.checkpoint, card)
         made.append(
             {"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training}
@@ -368,12 +369,12 @@ def _train(
 
 
 def _measure(
-    spec: ModelSpec, data_dir: Path, seeds: int, device: str, progress: Progress | None
+    spec: ModelSpec, data_dir: Path, seeds: int, device: str, edits: dict[str, list[str]], progress: Progress | None
 ) -> dict[str, dict[str, Any]]:
     from backend.evaluate import evaluate
 
     where = "cpu" if device == "auto" else device
-    found = evaluate(spec.name, data_dir, seeds=seeds, device=where, progress=progress)
+    found = evaluate(spec.name, data_dir, seeds=seeds, device=where, edits=edits, progress=progress)
     return {name: dataclasses.asdict(metric) for name, metric in found.items()}
 
 

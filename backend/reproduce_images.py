@@ -1,9 +1,9 @@
 """The table `utilization`: every method at several sizes of table, with seeds and ablations, the settings as data.
 
 Each row is trained with the same network, pictures, order of pictures, steps and schedule (tables of 102,400 codes all with
-fewer steps), then measured from its checkpoint. A row that is there with these very settings is not trained again, a stopped
-one goes on, and after every row the record is whole: it names the rows that are still missing. The papers' figures are those
-of ImageNet at 256 pixels with another network: they stand in their own column.
+fewer steps; one, `...-long`, with sixteen times as many), then measured from its checkpoint. A row that is there with these
+very settings is not trained again, a stopped one goes on, and after every row the record is whole: it names the rows that are
+still missing. The papers' figures are those of ImageNet at 256 pixels with another network: they stand in their own column.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ImageRow:
         seed: of the training.
         paper: published figures of this kind of model at this size or the nearest, with `source`.
         note: what is special about it; empty for the methods as they are.
-        tokens_a_code: that its use is counted over.
+        tokens_a_code: tokens that its use is counted over, for each code.
     """
 
     model: str

@@ -11,7 +11,7 @@ from collections import defaultdict
 import numpy as np
 
 from backend.conditions import Goal, new_text, sample
-from backend.data.judging import trial_of
+from backend.data.judging import Behaviour, trial_of
 from backend.finding import Finder
 from backend.measures import Measures
 from backend.steering import LiveModel
@@ -32,7 +32,7 @@ class SteeringMeasures:
         self.trial = trial
         goals = {behaviour: Goal(topic=behaviour.truth) for behaviour in trial.behaviours}
         self.tests = {behaviour: goal.test(str(live.spec.dataset["name"])) for behaviour, goal in goals.items()}
-        self.edits: dict[object, tuple[Edit, ...]] = {}
+        self.edits: dict[Behaviour, tuple[Edit, ...]] = {}
         finder = Finder(live, progress=progress)
         for behaviour, goal in goals.items():
             self.edits[behaviour] = finder.find(goal).edits

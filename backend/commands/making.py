@@ -25,6 +25,7 @@ from backend.commands.command import (
     table,
 )
 from backend.engines import ENGINES
+from backend.errors import CheckpointError
 
 BENCHMARKS = "tests/benchmarks"
 HEADLINES = (
@@ -94,6 +95,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
+    edits: dict[str, list[str]] = {}
     metrics = measured(
         options.model,
         options.data_dir,
@@ -102,9 +104,10 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
         chosen_device(options.device),
         progress,
         steering=not options.no_steering,
+        edits=edits,
     )
     if options.write_card:
-        _write_card(options.model, options.data_dir, metrics)
+        _write_card(options.model, options.data_dir, {"metrics": metrics} | ({"edits": edits} if edits else {}))
     return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
 
 
@@ -117,6 +120,7 @@ def measured(
     progress: Progress,
     *,
     steering: bool = False,
+    edits: dict[str, list[str]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure a model from its checkpoint: metric name -> its fields.
 
@@ -128,20 +132,23 @@ def measured(
         device: `cpu` or `cuda`.
         progress: told how far it is.
         steering: also measure steering, which takes many minutes.
+        edits: takes those that it was measured with, see `backend.evaluate`.
     """
     from backend.evaluate import evaluate
 
     count = {} if items is None else {"items": items}
-    metrics = evaluate(model, data_dir, seeds=seeds, device=device, steering=steering, progress=progress, **count)
+    metrics = evaluate(
+        model, data_dir, seeds=seeds, device=device, steering=steering, edits=edits, progress=progress, **count
+    )
     return {name: dataclasses.asdict(metric) for name, metric in metrics.items()}
 
 
-def _write_card(model: str, data_dir: Path, metrics: Mapping[str, Any]) -> None:
+def _write_card(model: str, data_dir: Path, measured: Mapping[str, Any]) -> None:
     from backend import catalog
     from backend.families.checkpoint import read_card, write_card
 
     folder = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)
-    write_card(folder, {**read_card(folder), "metrics": metrics})
+    write_card(folder, {**read_card(folder), **measured})
 
 
 # -- reproduce -----------------------------------------------------------------------------------------------------
@@ -202,13 +209,13 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
     keys = ["name", "ratio", "value", "unit", "reference", "goal"]
     found = [{key: row.get(key) for key in keys} for row in rows]
     cells = [["-" if row[key] is None else row[key] for key in keys] for row in found]
-    if asked is None and not options.quick:
-        _keep_benchmarks(found, options.data_dir)
+    if not options.quick:
+        _keep_benchmarks(found, options.data_dir, whole=asked is None)
     return Answer({"benchmarks": found}, table(keys, cells))
 
 
-def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path) -> None:
-    """Write `results/benchmarks.json`: what was measured, when, and on what."""
+def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path, *, whole: bool) -> None:
+    """Write `results/benchmarks.json`: what was measured, when, and on what; unless `whole`, into the rows that are there."""
     import importlib.metadata
     import os
     import platform
@@ -216,14 +223,23 @@ def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path) -> None:
 
     from backend.files import write_atomically
 
+    path = data_dir / "results" / "benchmarks.json"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    rows = [{**row, "measured": now} for row in rows]
+    if not whole and path.is_file():
+        try:
+            fresh = {row["name"]: row for row in rows}
+            kept = [fresh.pop(row["name"], row) for row in json.loads(path.read_text(encoding="utf-8"))["benchmarks"]]
+            rows = [*kept, *fresh.values()]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start a new one.") from error
     record = {
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured": now,
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "duckdb", "numpy")}
         | {"python": platform.python_version()},
         "benchmarks": rows,
     }
-    path = data_dir / "results" / "benchmarks.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(record, indent=1) + "\n")
 

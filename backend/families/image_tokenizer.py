@@ -23,7 +23,7 @@ from torch import Tensor
 
 from backend.data.images import ImageDataset, open_images
 from backend.edits import MOVES, first_generated
-from backend.errors import BadInput, CheckpointError, UnknownCode
+from backend.errors import BadInput, CheckpointError, UnknownCode, UsageError
 from backend.families.checkpoint import WEIGHTS, load_weights, write_card
 from backend.files import replacing_folder
 from backend.formats.checkpoints import read_json, read_tensors
@@ -219,7 +219,7 @@ class ImageTokenizerFamily:
             level = self._level(edit.site)
             hit = _places(edit, height * width, height * width, self.device).view(1, 1, height, width)
             table = self.model.table(level)
-            step = (table[edit.code] if edit.code >= 0 else torch.zeros_like(table[0]))[None, :, None, None]
+            step = table[edit.code][None, :, None, None]
             if edit.action == "blend":
                 at = tokens[:, level]
                 step = step - table[at.clamp_min(0)].masked_fill((at < 0)[..., None], 0).movedim(-1, 1)
@@ -338,7 +338,7 @@ def load_producer(folder: Path) -> CodeTable | None:
         codes, method = int(data["tokenizer"]["codes"][0]), data["method"]
         features = weights["codes"].float() if method["name"] == "lc" else None
         producer = make_table(method["name"], codes, int(method["dim"]), method["settings"], features)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, UsageError) as error:
         raise CheckpointError(f"{folder / 'config.json'} describes no way to produce a table: {error!r}") from error
     load_weights(producer, {name: tensor.float() for name, tensor in weights.items()}, folder / PRODUCER)
     return producer.requires_grad_(False).eval()

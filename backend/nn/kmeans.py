@@ -2,8 +2,9 @@
 
 Where k > 1 codes stand together for an activation, the mean of the k nearest centres is a blur of it; `refine` moves the
 centres until the mean (or the sum) of the chosen ones is near. Measured on activations of a small language model (192 wide,
-2,048 codes, k = 64, by cosine): relative squared error 0.37 before, 0.10 after. Chosen by distance instead, codes that move
-outwards are no longer chosen: three in four died.
+2,048 codes, k = 64, by cosine): relative squared error 0.37 before, 0.10 after 200 steps at a rate of 0.4;
+the 600 at 0.1 of today left a quarter less where both were measured (0.077 and 0.058). Chosen by distance instead, codes
+that move outwards are no longer chosen: three in four died.
 """
 
 from __future__ import annotations

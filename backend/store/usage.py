@@ -13,7 +13,7 @@ import pandas as pd
 from backend import catalog
 from backend.analysis.usage import utilization_ceiling
 from backend.answers import CodeStats
-from backend.errors import BadInput, CheckpointError, OutsideDataDir, StoreError
+from backend.errors import CheckpointError, CodescopeError, OutsideDataDir, StoreError
 from backend.store.people import People
 from backend.store.reader import Library, Reader
 from backend.types import CodeRef, Edit, ModelSpec
@@ -199,14 +199,12 @@ def training_curve(reader: Reader) -> pd.DataFrame:
 
 def measured_edits(data_dir: Path, model: str) -> dict[str, tuple[str, ...]]:
     """See `backend.explorer.Explorer.measured_edits`."""
-    found: dict[str, tuple[str, ...]] = {}
-    for folder in (catalog.DEFAULT_DATA_DIR, data_dir):
-        try:
-            edits = json.loads((folder / "results" / "steering.json").read_text(encoding="utf-8"))["edits"][model]
-            found |= {str(name): tuple(str(Edit.parse(one)) for one in some) for name, some in edits.items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, BadInput):
-            continue
-    return found
+    try:
+        card = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir) / "card.json"
+        edits = json.loads(card.read_text(encoding="utf-8"))["edits"]
+        return {str(name): tuple(str(Edit.parse(one)) for one in some) for name, some in edits.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, CodescopeError):
+        return {}
 
 
 def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ from backend.train.batches import Batch
 from backend.train.states import read_state, write_state
 from backend.types import Progress
 
-A_CODE = 8  # activations for each code that starting values are fitted to, at least
+ACTIVATIONS_A_CODE = 8  # that starting values are fitted to, at least
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def initialize(
         how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on
             them; refined where k > 1 codes are chosen by direction).
         seed: of everything random in it.
-        rows: activations looked at, at most; `A_CODE` for every code where that is more.
+        rows: activations that a table is fitted to; `ACTIVATIONS_A_CODE` for each code where that is more.
         progress: called with (what, done, total).
     """
     if how not in ("random", "data", "kmeans"):
@@ -220,7 +220,7 @@ def initialize(
         seen: list[Tensor] = []
         generator = torch.Generator(model.model.device).manual_seed(seed + 1)
         with model.collecting(name, seen.append):
-            wanted = max(rows, A_CODE * layer.config.codes)
+            wanted = max(rows, ACTIVATIONS_A_CODE * layer.config.codes)
             while sum(part.shape[1] for part in seen) < wanted:
                 model(input_ids=batch(64, generator), use_cache=False)
         sample = torch.cat(seen, dim=1)[:, :wanted]

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.edits import MAX_PLACES, STRONGEST, Edit
+from backend.edits import MAX_PLACES, SLOTTED, STRONGEST, Edit, first_generated
 from backend.errors import BadInput
 
 edits = st.builds(
-    Edit,
+    lambda *given, slot, **more: Edit(*given, **more, slot=slot if given[2] in SLOTTED else None),
     st.sampled_from(["L1.mlp", "L0.attn.h2", "layers.4.fc1/g2"]),
     st.integers(0, 10**6),
     st.sampled_from(["force", "ban", "zero", "add"]),
@@ -28,7 +28,7 @@ def test_an_edit_comes_back_from_its_written_form(edit: Edit) -> None:
 @given(st.integers(0, 1500))
 def test_a_strength_comes_back_from_its_written_form(thousandths: int) -> None:
     strength = thousandths / 1000
-    for edit in (Edit("a", 1, "add", strength, slot=3), Edit("a", 1).with_strength(strength)):
+    for edit in (Edit("a", 1, "add", strength), Edit("a", 1).with_strength(strength)):
         assert Edit.parse(str(edit)) == edit
 
 
@@ -36,6 +36,17 @@ def test_a_strength_comes_back_from_its_written_form(thousandths: int) -> None:
 def test_strengths_that_mean_nothing_are_refused(text: str) -> None:
     with pytest.raises(BadInput, match="is not an edit|out of range|is not a strength"):
         Edit.parse(text)
+
+
+@pytest.mark.parametrize("text", ["a:1:ban#2", "a:1:+0.3@prompt#0"])
+def test_what_concerns_all_slots_names_none(text: str) -> None:
+    with pytest.raises(BadInput, match="all slots. Leave out #"):
+        Edit.parse(text)
+
+
+def test_all_new_tokens_are_more_than_any_number_of_them() -> None:
+    most = first_generated(Edit.parse("a:1@generated:9999999").where)
+    assert most is not None and most < (first_generated("generated") or 0)
 
 
 def test_a_share_of_an_edit_has_that_share_of_its_strength_and_no_more_than_can_be_written() -> None:

@@ -6,13 +6,15 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backend import catalog
 from backend.errors import BadInput, UnknownCode
 from backend.explorer import Clause, Explorer, as_python, recording
-from backend.types import CodeRef
+from backend.types import CodeRef, ModelSpec
 from tests.backend import tiny_store
 from tests.backend.tiny_store import BUILD, MODEL, SITES, Truth
 
@@ -240,20 +242,17 @@ def test_a_dead_code_has_empty_answers(truth: Truth, explorer: Explorer) -> None
         assert len(table) == 0
 
 
-def test_measured_edits_are_read_and_what_is_none_is_left_out(truth: Truth, explorer: Explorer) -> None:
-    record = truth.data_dir / "results" / "steering.json"
-    record.parent.mkdir(exist_ok=True)
-    for broken in (
-        "{",
-        "[1]",
-        f'{{"edits": {{"{MODEL}": {{"topic=sea": ["no edit"]}}}}}}',
-        f'{{"edits": {{"{MODEL}": 3}}}}',
-    ):
-        record.write_text(broken)
-        assert explorer.measured_edits(MODEL) == {}
-    record.write_text(f'{{"edits": {{"{MODEL}": {{"topic=sea": ["L0.mlp:3:+0.20@generated:9"]}}}}}}')
-    assert explorer.measured_edits(MODEL) == {"topic=sea": ("L0.mlp:3:+0.2@generated:9",)}
-    assert explorer.measured_edits("another") == {}
+def test_measured_edits_are_read_from_the_card_and_what_is_none_is_left_out(tmp_path: Path) -> None:
+    spec = ModelSpec("mine", "transformer", "text", "Mine", {"name": "stories"}, "checkpoints/mine")
+    catalog.write_spec(spec, tmp_path)
+    explorer, card = Explorer(tmp_path), tmp_path / "checkpoints" / "mine" / "card.json"
+    assert explorer.measured_edits("mine") == explorer.measured_edits("unknown") == {}
+    card.parent.mkdir(parents=True)
+    for broken in ("{", "[1]", "{}", '{"edits": {"topic=sea": ["no edit"]}}', '{"edits": 3}'):
+        card.write_text(broken)
+        assert explorer.measured_edits("mine") == {}
+    card.write_text('{"edits": {"topic=sea": ["L0.mlp:3:+0.20@generated:9"]}}')
+    assert explorer.measured_edits("mine") == {"topic=sea": ("L0.mlp:3:+0.2@generated:9",)}
 
 
 def test_calls_are_recorded_with_their_rows_and_can_be_made_again(truth: Truth, explorer: Explorer) -> None:

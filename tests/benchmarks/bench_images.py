@@ -5,7 +5,7 @@
 - tokens: pictures a second of `encode` (what `build` does) beside the bare encoder.
 - step: a training step of FVQ beside plain VQ with the same search, at K = 102,400: with the 2,048 tokens a step that the
   tokenizers here are trained with, and with the 32,768 (128 pictures of 256 cells) of the publication. The bridge costs the
-  same for both.
+  same for both batches.
 - decode: an edit of the token map of one picture, decoded, in milliseconds.
 
 What is compared takes turns, and each row is the median over all rounds, so that other work on the machine slows both alike.

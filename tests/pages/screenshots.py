@@ -14,8 +14,8 @@ STORIES, PICTURES, LARGE = "stories-attn-k8", "scenes-fvq-4096", "scenes-fvq-102
 
 def edits(model: str, behaviour: str) -> str:
     """The edits that a search found, as an address has them."""
-    found = json.loads((FOLDER.parents[1] / "data_cache" / "results" / "steering.json").read_text())["edits"]
-    return urlencode([("edit", edit) for edit in found[model][behaviour]])
+    found = json.loads((FOLDER.parents[1] / "data_cache" / "checkpoints" / model / "card.json").read_text())["edits"]
+    return urlencode([("edit", edit) for edit in found[behaviour]])
 
 
 VIEWS = {
@@ -25,7 +25,6 @@ VIEWS = {
     "search": f"search?model={MODEL}&pattern=%204(8)",
     "lens": f"lens?model={MODEL}&text=17%2042%2003%2048",
     "states": f"states?model={MODEL}&site=L1.mlp",
-    "transitions": f"states?model={MODEL}&site=L1.mlp&view=transitions",
     "believe": f"states?model={MODEL}&view=believe",
     "steer": f"steer?model=stories-mlp&prompt=Once+there+was&new=120&temperature=0.7&{edits('stories-mlp', 'topic=circus')}",
     "lists": f"lists?model={MODEL}",

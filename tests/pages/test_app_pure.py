@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from app import builder, charts, codes, html, measures, queries
+from app import builder, charts, edit_list, html, measures, queries
 from app.components.code_map import map_data
 from app.components.token_strip import token_data
 from backend.answers import Clause, Example, Token
@@ -80,9 +80,9 @@ def test_addresses_leave_out_what_is_empty_and_quote_the_rest():
 
 
 def test_a_code_of_many_is_added_and_one_of_few_is_forced():
-    ref = CodeRef("m", "L0.mlp", 7)
-    assert str(codes.edit_of(ref, slots=8)) == "L0.mlp:7"
-    assert str(codes.edit_of(ref, slots=64)) == "L0.mlp:7:+0.3"
+    books = pd.DataFrame({"site": ["L0.mlp", "L1.mlp"], "slots": [8, 64]})
+    assert str(edit_list.first_edit("L0.mlp", 7, books)) == "L0.mlp:7"
+    assert str(edit_list.first_edit("L1.mlp", 7, books)) == "L1.mlp:7:+0.3"
     assert html.address("steer", edit="L0.mlp:7:+0.3").endswith("L0.mlp:7:%2B0.3")
 
 

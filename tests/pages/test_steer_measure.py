@@ -16,6 +16,7 @@ from app.environment import DATA_DIR_VARIABLE
 from app.steer_measure import Asked
 from backend.data.judging import judge_story
 from backend.explorer import Explorer
+from backend.families.checkpoint import read_card, write_card
 from backend.live_answers import Arm
 from backend.types import Edit, Generated, Sampling
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
@@ -166,6 +167,21 @@ def test_codes_are_found_used_and_measured_on_the_page(open_page):  # noqa: F811
     found = resources.explorer().live(STORIES).find_codes("gender", "female", samples=4)
     assert ([chosen] if isinstance(chosen, str) else list(chosen)) == [str(edit) for edit in found.edits]
     assert "gender=female" in str(page.test.query_params["judge"])
+
+
+def test_measured_edits_of_the_card_come_into_the_list_with_one_click(open_page, measured_dir):  # noqa: F811
+    folder, edit = measured_dir / "checkpoints" / STORIES, "L0.mlp:3:+0.2@generated:9"
+    card = read_card(folder)
+    write_card(folder, {**card, "edits": {"topic=dragon": [edit]}})
+    try:
+        page = open_page("steer", model=STORIES, field="topic", value="dragon")
+        next(b for b in page.test.button if b.label == "Use the 1 measured edits").click().run()
+        page.check()
+        assert edit in str(page.test.query_params["edit"]) and "topic=dragon" in str(page.test.query_params["judge"])
+        other = open_page("steer", model=STORIES, field="topic", value="robot")
+        assert not [b for b in other.test.button if "measured edits" in b.label]
+    finally:
+        write_card(folder, card)
 
 
 def test_measuring_on_the_page_shows_all_controls_and_the_curve(open_page):  # noqa: F811
