@@ -12,13 +12,16 @@ import streamlit as st
 from markupsafe import Markup
 
 from app import html, image_source, pictures, state
+from app.charts import BLUE, GREEN, ORANGE
 from app.components.wipe import Line, Shown
 from app.image_source import Picture
+from app.machine_charts import PINK
 from app.tables import records
 from backend.data.png import to_bytes
 from backend.image_compare import DEFINITIONS, Compared, code_colours, compare, turned_towards
 
 MOST = 4  # tokenizers
+COLOURS = [BLUE, ORANGE, GREEN, PINK]
 PICTURES = (1, 64)
 VIEWS = {"wipe": "Reconstruction", "difference": "|Difference|", "tokens": "Token maps"}
 ORDERS = {"disagreement": "largest disagreement", "worst": "lowest PSNR", "given": "as given"}
@@ -164,11 +167,11 @@ def rate_distortion(frame: pd.DataFrame, score: str) -> alt.LayerChart:
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         alt.X("bits:Q", title="bits per pixel", scale=alt.Scale(zero=False, padding=20)),
-        alt.Color("tokenizer:N", legend=alt.Legend(orient="top", title=None)),
+        alt.Color("tokenizer:N", legend=alt.Legend(orient="top", title=None), scale=alt.Scale(range=COLOURS)),
     )
     title = score.replace("_", " ").replace("psnr", "PSNR, dB").replace("ssim", "SSIM")
-    y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
-    points = base.mark_point(size=110, filled=True).encode(
+    y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False, padding=15))
+    points = base.mark_point(size=110, filled=True, opacity=1).encode(
         y,
         alt.Shape(
             "count:N",
@@ -177,7 +180,7 @@ def rate_distortion(frame: pd.DataFrame, score: str) -> alt.LayerChart:
         ),
         tooltip=["tokenizer:N", "count:N", alt.Tooltip("bits:Q", format=".3f"), alt.Tooltip("score:Q", format=".3f")],
     )
-    bars = base.mark_rule(opacity=0.45).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
+    bars = base.mark_rule(opacity=0.7).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
     return (bars + points).properties(height=300)
 
 

@@ -18,7 +18,7 @@ from backend.types import CodeRef
 
 ROWS = 6  # more edits than that are folded away
 MANY_SLOTS = 16  # beyond which one code in all slots would leave nothing of what the model says
-ADDED_STRENGTH = 0.3  # at which it is added instead
+ADDED_STRENGTH = 0.1  # at which it is added instead
 ACTIONS: dict[str, str] = {
     "force": "force: in place of what was chosen",
     "blend": "blend: towards it, by strength",

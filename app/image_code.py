@@ -29,7 +29,7 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, labels: dict[Cod
     around = state.integer("around", 1, 0, 8)
     kinds: list[tuple[How, str, str, str]] = [
         ("random", "At random", f"uniform over all {stats.count:,}, seed {seed}", ""),
-        ("top", "Nearest", "smallest distance to the code first", "score"),
+        ("top", "Nearest", "smallest distance to the code first", "distance"),
         ("boundary", "At the boundary", "smallest margin to the runner-up first", "margin"),
     ]
     for column, (how, title, note, figure) in zip(st.columns(3, gap="medium"), kinds, strict=True):

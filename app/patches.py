@@ -43,8 +43,9 @@ def picture(pixels: np.ndarray, size: int, alt: str, around: int = 0, css: str =
 def patch(one: Patch, size: int = SIZE) -> Markup:
     """A patch among its neighbours, framed; leads to its picture."""
     truth = html.labels_text(one.labels)
-    title = f"item {one.item}, row {one.row}, column {one.column} · score {one.score:.3f} · margin {one.margin:.3f}" + (
-        f" · {truth}" if truth else ""
+    title = (
+        f"item {one.item}, row {one.row}, column {one.column} · distance {-one.score:.3f} · margin {one.margin:.3f}"
+        + (f" · {truth}" if truth else "")
     )
     href = item_address(one.ref.model, one.item, one.place, one.ref.site)
     shown = picture(one.crop, size, f"patch of item {one.item}", one.around)
@@ -57,13 +58,13 @@ def gallery(found: Sequence[Patch], size: int = SIZE, note: str = "") -> Markup:
     Args:
         found: the patches.
         size: pixels of each on the screen.
-        note: `score` or `margin` is written under each; empty for nothing.
+        note: `distance` or `margin` is written under each; empty for nothing.
     """
     if not found:
         return html.empty("None.", "It fires nowhere here.")
 
     def one(p: Patch) -> Markup:
-        figure = {"score": f"{p.score:.3f}", "margin": f"+{p.margin:.3f}"}.get(note, "")
+        figure = {"distance": f"{-p.score:.3f}", "margin": f"+{p.margin:.3f}"}.get(note, "")
         under = Markup("<figcaption>{}</figcaption>").format(figure) if figure else Markup("")
         return Markup("<figure>{}{}</figure>").format(patch(p, size), under)
 

@@ -15,7 +15,7 @@ from app.edit_list import place_of
 from app.steer_panels import question
 from app.steering import Kept
 from app.tables import records
-from backend.data.judging import FLUENT, LOSS, TRIES, judged
+from backend.data.judging import FLUENT, LOSS, TRIES, judged, trial_of
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
 
@@ -75,7 +75,7 @@ def find_panel(
         if not (state.flag("find") and ready):
             measured = explorer.measured_edits(model).get(f"{field}={value}", ())
             if measured and not pattern:
-                _measured(measured, f"{field}={value}")
+                _measured(measured, f"{field}={value}", dataset)
             return {}, []
         with widgets.guarded():
             found = _found(explorer, model, field, value, pattern, tries)
@@ -86,18 +86,27 @@ def find_panel(
     return {}, []
 
 
-def _measured(edits: Sequence[str], behaviour: str) -> None:
-    """What a search found and `evaluate` measured, ready to use."""
+def _measured(edits: Sequence[str], behaviour: str, dataset: str) -> None:
+    """What a search found and `evaluate` measured, ready to use as it was measured."""
+    trial = trial_of(dataset)
+    how = {"new": trial.new_tokens, "temperature": trial.temperature} if trial else {}
     left, right = st.columns([1.6, 5], vertical_alignment="center", gap="small")
     with left:
-        _use(edits, behaviour, "", "Use the {} measured edits")
+        _use(edits, behaviour, "", "Use the {} measured edits", **how)
     with right:
-        widgets.draw(Markup('<p class="faint">Found by a search, then measured on other prompts.</p>'))
+        told = f", {how['new']} new tokens at temperature {how['temperature']:g}: the button sets both" if how else ""
+        widgets.draw(Markup('<p class="faint">Found by a search, then measured on other prompts{}.</p>').format(told))
 
 
-def _use(edits: Sequence[str], judge: str, pattern: str, name: str = "Use its {} edits") -> None:
-    """The button that puts edits into the list."""
-    kwargs = {"edit": list(edits), "judge": judge or None, "success": pattern or None, "measure": None, "run": None}
+def _use(edits: Sequence[str], judge: str, pattern: str, name: str = "Use its {} edits", **how: Any) -> None:
+    """The button that puts edits into the list; `how`: what else it writes into the address."""
+    kwargs = {
+        "edit": list(edits),
+        "judge": judge or None,
+        "success": pattern or None,
+        "measure": None,
+        "run": None,
+    } | how
     st.button(name.format(len(edits)), type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
 
 

@@ -28,6 +28,7 @@ _STYLE = Path(__file__).with_name("style.css")
 _log = logging.getLogger(__name__)
 PER_MODEL = ("codebooks", "code", "search", "concepts", "lens", "states", "steer")  # pages that show one model
 CAPABILITY = {"states": "states", "steer": "steer"}  # what a model must have where the page chooses by itself
+PICTURE = ("source", "item", "own", "size")  # which picture an image page shows: the same in another model
 OF_IMAGES = ("image_tokens",)  # of these, one that reads images: links to them name no model that may read text
 
 
@@ -65,7 +66,8 @@ def _model_picker(page: str) -> None:
     except CodescopeError:
         return  # the page itself says what is wrong with the address
     options = built if current in built else [current, *built]
-    others = [name for name in state.parameters() if name not in ("model", "pattern", "text")]
+    kept = ("model", "pattern", "text", *(PICTURE if page in OF_IMAGES else ()))
+    others = [name for name in state.parameters() if name not in kept]
     st.selectbox("Model", options, label_visibility="collapsed", **state.bound("model", current, clears=others))
 
 

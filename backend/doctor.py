@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from backend import catalog
 from backend.errors import CatalogError, CheckpointError, CodescopeError, StoreError
+from backend.store.cards import read_card
 from backend.store.reader import Library
 from backend.types import ModelSpec, Progress
 
@@ -144,6 +145,7 @@ def _checkpoint(spec: ModelSpec, data_dir: Path) -> str:
         raise CheckpointError(
             f"{folder / 'model.safetensors'} is not whole ({error}). Copy it again, or make {spec.name!r} again."
         ) from error
+    read_card(folder)
     return f"{tensors} tensors, {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB"
 
 

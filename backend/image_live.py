@@ -17,7 +17,8 @@ from backend.live_answers import TokenMap
 from backend.nn.turns import Turns
 from backend.types import CodebookInfo, Item, ModelSpec
 
-MAX_SIDE = 512  # pixels of a picture that is encoded live
+MIN_SIDE = 8  # pixels: what the feature distance needs
+MAX_SIDE = 512  # of a picture that is encoded live
 
 
 class LiveTokenizer:
@@ -81,8 +82,9 @@ class LiveTokenizer:
         Raises:
             BadInput: the size is out of range.
         """
-        if not self.cell <= size <= MAX_SIDE:
-            raise BadInput(f"A size of {size} pixels is out of range: give {self.cell} to {MAX_SIDE}.")
+        smallest = max(self.cell, MIN_SIDE)
+        if not smallest <= size <= MAX_SIDE:
+            raise BadInput(f"A size of {size} pixels is out of range: give {smallest} to {MAX_SIDE}.")
         return to_float(fit(picture, size - size % self.cell).transpose(2, 0, 1))
 
     # -- forward passes ------------------------------------------------------------------------------------------------

@@ -130,8 +130,13 @@ def _save_transformer(
     """Write the checkpoint folder; returns the codebooks' sites and a title."""
     try:
         model = build_model(read.config, read.placements)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         raise CheckpointError(f"The codebooks of {source} do not fit its model: {error}") from error
+    for name, tensor in read.weights.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{source}: {name!r} holds values that are not finite. Training broke, or the file did."
+            )
     load_weights(model, read.weights, source)
     tokenizer: dict[str, bytes] = next(filter(None, map(tokenizer_in, folders)), {})
     save_checkpoint(model, target, {"metrics": {}, "training": training}, tokenizer)
@@ -182,6 +187,8 @@ def _name_of(path: Path) -> str:
 
 def _dataset(config: PretrainedConfig, folders: list[Path], text: str | None) -> tuple[Mapping[str, Any], list[str]]:
     """The `[dataset]` of the catalog entry, and warnings."""
+    if int(getattr(config, "max_position_embeddings", _LONGEST_ITEM)) < 2:
+        raise CheckpointError("The model's configuration has room for fewer than two tokens. Check its config.json.")
     tokenizer = next((file for folder in folders if (file := folder / TOKENIZER).is_file()), None)
     if text is not None and tokenizer is not None:
         return _text(config, tokenizer, text)
@@ -227,6 +234,8 @@ def _dataset(config: PretrainedConfig, folders: list[Path], text: str | None) ->
 def _text(config: PretrainedConfig, tokenizer: Path, text: str | None) -> tuple[Mapping[str, Any], list[str]]:
     """The `[dataset]` of a model with a tokenizer: the person's own text, else our stories."""
     known, vocabulary = TextTokenizer(load_tokenizer(tokenizer)).vocabulary, int(config.get_text_config().vocab_size)
+    if not known:
+        raise CheckpointError(f"{tokenizer} has no tokens. Give the folder that holds the model's own.")
     if known > vocabulary:
         raise CheckpointError(
             f"{tokenizer} has {known} tokens and the model knows {vocabulary}: they do not belong together. "

@@ -120,6 +120,7 @@ def build(
             checkpoint = hash_checkpoint(spec, data_dir)
             tell("load model", 0, 1)
             family = open_family(spec, data_dir)
+            curve = read_card(checkpoint_folder(spec, data_dir)).curve
             tell("load model", 1, 1)
             if not family.codebooks():
                 raise BadInput(
@@ -137,7 +138,7 @@ def build(
             try:
                 _make_missing(job, manifest, make_shards, count, tell)
                 facts = _facts(spec, family, seed, checkpoint, started)
-                facts["training_curve"] = read_card(checkpoint_folder(spec, data_dir)).curve
+                facts["training_curve"] = curve
                 report = _write_and_publish(job, manifest, count, limits, facts, started, maps, tell)
             except CheckFailed as error:
                 manifest.state, manifest.reason = "failed", str(error)

@@ -338,8 +338,8 @@ def _train(
     }
     about = json.loads(json.dumps(about))
     if folder.is_dir():
-        known = dict(read_card(folder).get("training", {}))
-        if {k: v for k, v in known.items() if k in about} == about:
+        known = read_card(folder).get("training", {})
+        if isinstance(known, dict) and {k: v for k, v in known.items() if k in about} == about:
             catalog.write_spec(spec, data_dir)
             return known
     work = catalog.inside(data_dir, Path("training") / spec.name)

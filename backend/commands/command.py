@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -218,6 +219,12 @@ an edit is SITE:CODE, with more behind it where it is needed:
   L1.mlp:41@3,5..9          at these positions only, from 0 (-1: the prompt's last)
   L1.mlp:41@generated:40    in the first 40 new tokens; @generated: in all new ones; @prompt; @all (all)
   L1.mlp:41#0               in this one of the k slots"""
+
+
+def next_step(command: str, data_dir: Path) -> str:
+    """What to do next, as it can be typed: `Next: python -m backend build mine`."""
+    where = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
+    return f"Next: python -m backend {command}{where}"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

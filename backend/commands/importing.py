@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from backend.commands.command import Answer, Command, Progress, clean, given_path
+from backend.commands.command import Answer, Command, Progress, clean, given_path, next_step
 
 # `backend.importing.FORMATS` without importing it, which takes seconds
 FORMATS = ("codebook-features", "huggingface", "llamagen", "fvq", "vqgan-lc", "taming", "diffusers")
@@ -58,7 +58,7 @@ def _import(options: argparse.Namespace, progress: Progress) -> Answer:
     lines = [
         f"Imported {report.model}: {len(report.codebooks)} codebooks" + (f" ({sites})." if sites else "."),
         *(clean(f"Warning: {warning}") for warning in report.warnings),
-        f"Next: python -m backend {following}",
+        next_step(following, options.data_dir),
     ]
     return Answer({"model": report.model, "codebooks": report.codebooks, "warnings": report.warnings}, "\n".join(lines))
 

@@ -148,7 +148,11 @@ def _write_card(model: str, data_dir: Path, measured: Mapping[str, Any]) -> None
     from backend.families.checkpoint import read_card, write_card
 
     folder = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)
-    write_card(folder, {**read_card(folder), **measured})
+    try:
+        known = read_card(folder)
+    except CheckpointError:  # it is made again
+        known = {}
+    write_card(folder, {**known, **measured})
 
 
 # -- reproduce -----------------------------------------------------------------------------------------------------

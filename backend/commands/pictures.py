@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backend.families.image_tokenizer import ImageTokenizerFamily
 
 ARRAY_ENDING = ".npy"
+MAX_SIDE = 1024  # pixels
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def encode_pictures(
     from backend.errors import BadInput
 
     cell = family.model.downsampling
+    if size > MAX_SIDE:
+        raise BadInput(f"Pictures of {size} pixels are too large. Give --size {MAX_SIDE} or less.")
     side = (size or family.dataset.size) // cell * cell
     if not side:
         raise BadInput(f"Pictures of {size} pixels are smaller than a cell of {cell}. Give --size {cell} or more.")

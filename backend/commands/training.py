@@ -26,6 +26,7 @@ from backend.commands.command import (
     everywhere,
     examples,
     metric_table,
+    next_step,
     positive,
 )
 from backend.commands.plans import KINDS, Kind, Plan, check_measurable, make_plan
@@ -230,7 +231,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     lines = [f"Trained {plan.name} in {seconds:.0f} s; it is in {checkpoint}."]
     if metrics:
         lines.append(metric_table({name: m for name, m in metrics.items() if "." not in name}))
-    return Answer(data, "\n".join([*lines, f"Next: python -m backend build {plan.name}"]))
+    return Answer(data, "\n".join([*lines, next_step(f"build {plan.name}", options.data_dir)]))
 
 
 def _keep(

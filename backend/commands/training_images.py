@@ -21,6 +21,7 @@ from backend.commands.command import (
     counting,
     given_path,
     metric_table,
+    next_step,
     positive,
 )
 
@@ -122,7 +123,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Answer:
     lines = [f"Trained {name} in {seconds:.0f} s; it is in {folder}."]
     if metrics:
         lines.append(metric_table({key: metric for key, metric in metrics.items() if "." not in key}))
-    return Answer(data, "\n".join([*lines, f"Next: python -m backend build {name}"]))
+    return Answer(data, "\n".join([*lines, next_step(f"build {name}", options.data_dir)]))
 
 
 def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:

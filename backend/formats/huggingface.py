@@ -40,8 +40,11 @@ def read(path: Path, base: Path | None) -> Imported:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported, and refused below
         )
-    except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be loaded as a causal language model: {error}") from error
+    except (ValueError, RuntimeError, LookupError, TypeError, AttributeError, OSError) as error:
+        raise CheckpointError(
+            f"{path} cannot be loaded as a causal language model ({type(error).__name__}: {str(error)[:300]}). Check its "
+            "config.json."
+        ) from error
     missing, wrong = sorted(report["missing_keys"]), sorted(report["mismatched_keys"])
     if missing or wrong:
         raise CheckpointError(

@@ -41,5 +41,8 @@ def read_card(folder: Path) -> Card:
             int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
         curve = data.get("training", {}).get("curve", [])
         return Card(metrics, [{str(name): float(value) for name, value in row.items()} for row in curve])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"The model card {path} cannot be read: {error!r}. Evaluate the model again.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            f"The model card {path} cannot be read ({str(error)[:200]}). Make it again with python -m backend evaluate MODEL "
+            "--write-card, or delete it: it holds figures, no weights."
+        ) from error

@@ -203,7 +203,7 @@ def measured_edits(data_dir: Path, model: str) -> dict[str, tuple[str, ...]]:
         card = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir) / "card.json"
         edits = json.loads(card.read_text(encoding="utf-8"))["edits"]
         return {str(name): tuple(str(Edit.parse(one)) for one in some) for name, some in edits.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, CodescopeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, CodescopeError):
         return {}
 
 
@@ -214,7 +214,7 @@ def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:
         for path in sorted((folder / "results").glob("*.json")):
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 continue
             if isinstance(record, dict) and isinstance(record.get("rows"), list) and record.get("table") == path.stem:
                 found[path.stem] = record

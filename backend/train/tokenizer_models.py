@@ -87,9 +87,13 @@ def trained_with(
 ) -> dict[str, Any] | None:
     """`training` of the card of a model that was trained with these very settings; None: there is none."""
     folder = catalog.inside(data_dir, spec.checkpoint)
-    known = dict(read_card(folder).get("training", {})) if folder.is_dir() else {}
+    known = read_card(folder).get("training", {}) if folder.is_dir() else {}
     about = _settings(recipe, seed, half)
-    return known if {key: value for key, value in known.items() if key in about} == about else None
+    return (
+        known
+        if isinstance(known, dict) and {key: value for key, value in known.items() if key in about} == about
+        else None
+    )
 
 
 def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_addresses_leave_out_what_is_empty_and_quote_the_rest():
 def test_a_code_of_many_is_added_and_one_of_few_is_forced():
     books = pd.DataFrame({"site": ["L0.mlp", "L1.mlp"], "slots": [8, 64]})
     assert str(edit_list.first_edit("L0.mlp", 7, books)) == "L0.mlp:7"
-    assert str(edit_list.first_edit("L1.mlp", 7, books)) == "L1.mlp:7:+0.3"
+    assert str(edit_list.first_edit("L1.mlp", 7, books)) == "L1.mlp:7:+0.1"
     assert html.address("steer", edit="L0.mlp:7:+0.3").endswith("L0.mlp:7:%2B0.3")
 
 
