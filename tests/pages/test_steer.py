@@ -56,7 +56,7 @@ def text(ids, prompt_length=5):
 
 def test_changing_one_part_of_an_edit_leaves_the_others():
     edit = Edit("L0.mlp", 3, where=(4, -1), slot=1)
-    assert edit_list.with_action(edit, "ban") == replace(edit, action="ban")
+    assert edit_list.with_action(edit, "ban") == replace(edit, action="ban", slot=None)
     blended = edit_list.with_action(edit, "blend")
     assert blended.action == "blend" and blended.strength == 0.8 and Edit.parse(str(blended)) == blended
     assert blended.with_strength(1.0) == edit
