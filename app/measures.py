@@ -50,6 +50,8 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
                 "plain: nothing to build"
                 if row["model"] in bases
                 else "not built"
+                if row["checkpoint"] and row["demo"]
+                else Markup("not built: <code>python -m backend build {}</code>").format(row["model"])
                 if row["checkpoint"]
                 else "no weights here"
             )

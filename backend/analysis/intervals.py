@@ -23,4 +23,5 @@ def wilson(hits: np.ndarray, n: np.ndarray, z: float = Z95) -> tuple[np.ndarray,
         p = hits / n
         middle = (p + z * z / (2 * n)) / (1 + z * z / n)
         reach = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return np.clip(middle - reach, 0, 1), np.clip(middle + reach, 0, 1)
+    low, high = np.clip(middle - reach, 0, 1), np.clip(middle + reach, 0, 1)
+    return np.where(p == 0, 0.0, low), np.where(p == 1, 1.0, high)  # exactly: rounding leaves 1e-17

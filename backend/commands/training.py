@@ -221,13 +221,8 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     training = {"options": _identity(options), "seconds": round(seconds, 1), "steps": plan.recipe.steps, "log": log}
     metrics = _keep(model, spec, plan, options, training, progress)
     shutil.rmtree(plan.folder, ignore_errors=True)
-    data = {
-        "model": plan.name,
-        "checkpoint": str(checkpoint),
-        "steps": plan.recipe.steps,
-        "seconds": round(seconds, 2),
-        "metrics": metrics,
-    }
+    data = {"model": plan.name, "checkpoint": str(checkpoint), "steps": plan.recipe.steps}
+    data |= {"seconds": round(seconds, 2), "metrics": metrics}
     lines = [f"Trained {plan.name} in {seconds:.0f} s; it is in {checkpoint}."]
     if metrics:
         lines.append(metric_table({name: m for name, m in metrics.items() if "." not in name}))
