@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,23 @@ def test_doctor_finds_a_cut_off_checkpoint_a_bad_catalog_entry_and_a_broken_stor
     found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     for name in ("catalog odd", "checkpoint tiny", "base of tiny", "store tiny"):
         assert not found[name]["ok"] and len(found[name]["detail"]) > 20, name
+
+
+def test_a_damaged_card_is_found_before_anything_is_done_and_is_made_again(
+    commands_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(commands_data, tmp_path / "data")
+    card = data / "checkpoints" / "tiny" / "card.json"
+    for damaged in ("{", "[]", "[" * 100_000):
+        card.write_text(damaged)
+        assert run("doctor", "--json", data=data) == 1
+        found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+        assert "card.json" in found["checkpoint tiny"]["detail"]
+        said = refused(capsys, 1, "build", "tiny", "--items", "60", "--projection", "pca", "--seed", "1", data=data)
+        assert "--write-card" in said
+    measured = answer(capsys, "evaluate", "tiny", "--seeds", "1", "--items", "4", "--write-card", data=data)
+    assert json.loads(card.read_text())["metrics"] == measured["metrics"]
+    assert run("doctor", data=data) == 0
 
 
 def test_doctor_finds_every_shipped_model_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, LlamaConfig
 
@@ -138,6 +140,18 @@ def test_a_plain_model_is_not_built_and_the_way_to_codebooks_is_said(
     command = [*shlex.split(following), "--steps", "1", "--batch", "2", "--codes", "16", "--evaluate", "0", *data]
     assert main(command) == 0
     assert len(open_family(catalog.find("own-codes", tmp_path), tmp_path).codebooks()) > 0
+
+
+def test_weights_that_are_no_numbers_are_refused_at_import(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = shutil.copytree(folder / "model", tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    name = sorted(weights)[0]
+    weights[name].view(-1)[3] = float("nan")
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    assert main(["import", "huggingface", str(broken), "--name", "own", "--data-dir", str(tmp_path / "data")]) == 1
+    assert "not finite" in capsys.readouterr().err and not (tmp_path / "data" / "catalog").exists()
 
 
 def test_a_model_without_a_tokenizer_and_a_text_that_is_not_there_are_refused_with_a_way_out(
