@@ -224,9 +224,12 @@ class Finder:
 
         Raises:
             Unsupported: the model has no codebooks.
+            BadInput: it cannot read a prompt.
         """
         if not live.family.codebooks():
             raise Unsupported(f"{live.spec.name} has no codebooks, so there are no codes to find.")
+        for prompt in prompts:
+            live.parse(prompt)  # what cannot be read is said before the search
         trial = trial_of(str(live.spec.dataset["name"]))
         self.live = live
         self._given, self._items = tuple(prompts), items
