@@ -18,6 +18,7 @@ from backend.commands.command import (
     add_model,
     clean,
     counting,
+    edits_of_given,
     existing_file,
     given_path,
     new_file,
@@ -59,9 +60,8 @@ def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend import catalog
     from backend.errors import Unsupported
     from backend.families import open_family
-    from backend.types import Edit
 
-    edits = [Edit.parse(text) for text in options.edit]
+    edits = edits_of_given(options.edit)
     out = new_file(options.out)
     family = open_family(catalog.find(options.model, options.data_dir), options.data_dir)
     wanted, what = ("decode", "pictures") if options.images else ("logits", "text")

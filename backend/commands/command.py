@@ -18,6 +18,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from backend.catalog import DEFAULT_DATA_DIR
+from backend.edits import Edit, first_generated
+from backend.errors import UsageError
 from backend.types import Progress
 
 BAR = 24  # characters
@@ -242,6 +244,19 @@ def add_edit(parser: argparse.ArgumentParser, required: bool) -> None:
         metavar="EDIT",
         help="SITE:CODE[:STRENGTH|:+STRENGTH|:ban|:zero][@WHERE][#SLOT], see below; repeatable",
     )
+
+
+def edits_of_given(texts: Sequence[str]) -> list[Edit]:
+    """Edits for what is there already: nothing is written behind it.
+
+    Raises:
+        UsageError: one acts on new tokens alone.
+    """
+    edits = [Edit.parse(text) for text in texts]
+    for edit in edits:
+        if first_generated(edit.where) is not None:
+            raise UsageError(f"{edit} acts on new tokens, and none are written here. Give it another place, or none.")
+    return edits
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:

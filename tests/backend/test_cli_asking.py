@@ -42,6 +42,14 @@ def test_encode_reads_one_item_a_line_and_fills_short_ones_up(commands_data: Pat
     assert np.isfinite(arrays["logits"][0]).all()
 
 
+@pytest.mark.parametrize("where", ["generated", "generated:40"])
+def test_encode_refuses_edits_of_new_tokens(commands_data: Path, tmp_path: Path, capsys: Any, where: str) -> None:
+    (tmp_path / "walks.txt").write_text("17 42")
+    given = ("--text", str(tmp_path / "walks.txt"), "--out", str(tmp_path / "o.npz"), "--edit", f"L1.mlp:3@{where}")
+    assert "none are written here" in refused(capsys, 2, "encode", "tiny", *given, data=commands_data)
+    assert not (tmp_path / "o.npz").exists()
+
+
 def test_encode_refuses_what_it_cannot_read(
     commands_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
