@@ -33,10 +33,8 @@ from backend.types import Edit, Item
 TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
 SUPPORT = 0.08  # share of the topic's texts that it is in at least
 TELLING = 8  # tokens up to the first typical one
-TEXTS, LONGEST = (
-    128,
-    96,
-)  # how many of the topic (of others up to twice that), and how many tokens of each, are looked at
+# how many of the topic (of others up to twice that), and how many tokens of each, are looked at
+TEXTS, LONGEST = 128, 96
 PROMPT_LENGTHS = range(4, 10)  # tokens of a text that count as its prompt
 RIVAL, FARTHEST, LIKELY = 0.5, 4.0, 0.2
 TEMPERATURE = 0.7  # of the tokens that the edited model would write

@@ -26,19 +26,8 @@ from backend.nn.nearest import nearest
 from backend.nn.picture_distance import feature_distance
 
 TOKENS_A_CODE = 32
-SEEN = (
-    1,
-    2,
-    5,
-    10,
-    20,
-    TOKENS_A_CODE,
-    50,
-    100,
-    200,
-    500,
-    1000,
-)  # tokens a code after which utilization is noted on the way
+# tokens a code after which utilization is noted on the way
+SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 BATCH = 256  # pictures
 
 
