@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.data.image_settings import to_float
+from backend.data.image_settings import SIZES, to_float
 from backend.data.picture_files import fit
 from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput, Unsupported
@@ -17,8 +17,7 @@ from backend.live_answers import TokenMap
 from backend.nn.turns import Turns
 from backend.types import CodebookInfo, Item, ModelSpec
 
-MIN_SIDE = 8  # pixels: what the feature distance needs
-MAX_SIDE = 512  # of a picture that is encoded live
+MAX_SIDE = 512  # pixels of a picture that is encoded live
 
 
 class LiveTokenizer:
@@ -82,7 +81,7 @@ class LiveTokenizer:
         Raises:
             BadInput: the size is out of range.
         """
-        smallest = max(self.cell, MIN_SIDE)
+        smallest = max(self.cell, SIZES[0])
         if not smallest <= size <= MAX_SIDE:
             raise BadInput(f"A size of {size} pixels is out of range: give {smallest} to {MAX_SIDE}.")
         return to_float(fit(picture, size - size % self.cell).transpose(2, 0, 1))

@@ -29,7 +29,7 @@ from backend.errors import BadInput, CatalogError, CheckpointError
 from backend.families.checkpoint import build_model, load_weights, save_checkpoint, tokenizer_in
 from backend.families.image_tokenizer import save_tokenizer
 from backend.formats import codebook_features, diffusers, fvq, hub, huggingface, llamagen, taming, vqgan_lc
-from backend.formats.checkpoints import Imported
+from backend.formats.checkpoints import Imported, check_finite
 from backend.formats.image_weights import ImportedTokenizer
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig
 from backend.types import ModelSpec
@@ -133,10 +133,7 @@ def _save_transformer(
     except (ValueError, TypeError, LookupError) as error:
         raise CheckpointError(f"The codebooks of {source} do not fit its model: {error}") from error
     for name, tensor in read.weights.items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise CheckpointError(
-                f"{source}: {name!r} holds values that are not finite. Training broke, or the file did."
-            )
+        check_finite(name, tensor, source)
     load_weights(model, read.weights, source)
     tokenizer: dict[str, bytes] = next(filter(None, map(tokenizer_in, folders)), {})
     save_checkpoint(model, target, {"metrics": {}, "training": training}, tokenizer)

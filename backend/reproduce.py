@@ -22,7 +22,7 @@ from backend.data import open_dataset
 from backend.data.bpe import TOKENIZER
 from backend.data.fsm import Machine
 from backend.errors import UsageError
-from backend.families.checkpoint import read_card, save_checkpoint, tokenizer_in, write_card
+from backend.families.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
 from backend.files import write_atomically
 from backend.nn.placement import Placement
 from backend.train.batches import batches_of
@@ -337,11 +337,9 @@ def _train(
         "base": spec.base,
     }
     about = json.loads(json.dumps(about))
-    if folder.is_dir():
-        known = read_card(folder).get("training", {})
-        if isinstance(known, dict) and {k: v for k, v in known.items() if k in about} == about:
-            catalog.write_spec(spec, data_dir)
-            return known
+    if (known := trained_as(folder, about)) is not None:
+        catalog.write_spec(spec, data_dir)
+        return known
     work = catalog.inside(data_dir, Path("training") / spec.name)
     state, log = work / "state.pt", work / "log.jsonl"
     work.mkdir(parents=True, exist_ok=True)

@@ -205,6 +205,7 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
     if not chosen:
         names = dict.fromkeys([*known, *(name for own in known.values() for name in own)])
         raise BadInput(f"There is no benchmark {str(asked)[:40]!r}. Known: {', '.join(names) or 'none'}.")
+    kept = _kept_benchmarks(options.data_dir) if asked is not None and not options.quick else []
     rows: list[Mapping[str, Any]] = []
     for done, (group, name) in enumerate(chosen):
         progress(f"benchmark, {group}: {name}", done, len(chosen))
@@ -214,12 +215,24 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
     found = [{key: row.get(key) for key in keys} for row in rows]
     cells = [["-" if row[key] is None else row[key] for key in keys] for row in found]
     if not options.quick:
-        _keep_benchmarks(found, options.data_dir, whole=asked is None)
+        _keep_benchmarks(found, kept, options.data_dir)
     return Answer({"benchmarks": found}, table(keys, cells))
 
 
-def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path, *, whole: bool) -> None:
-    """Write `results/benchmarks.json`: what was measured, when, and on what; unless `whole`, into the rows that are there."""
+def _kept_benchmarks(data_dir: Path) -> list[dict[str, Any]]:
+    """The rows of `results/benchmarks.json`, read before anything is measured; none where there is no record."""
+    path = data_dir / "results" / "benchmarks.json"
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+        return [{**row, "name": str(row["name"])} for row in rows]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start a new one.") from error
+
+
+def _keep_benchmarks(rows: list[dict[str, Any]], kept: list[dict[str, Any]], data_dir: Path) -> None:
+    """Write `results/benchmarks.json`: what was measured, when, and on what, in the place of the kept rows of those names."""
     import importlib.metadata
     import os
     import platform
@@ -229,14 +242,8 @@ def _keep_benchmarks(rows: list[dict[str, Any]], data_dir: Path, *, whole: bool)
 
     path = data_dir / "results" / "benchmarks.json"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    rows = [{**row, "measured": now} for row in rows]
-    if not whole and path.is_file():
-        try:
-            fresh = {row["name"]: row for row in rows}
-            kept = [fresh.pop(row["name"], row) for row in json.loads(path.read_text(encoding="utf-8"))["benchmarks"]]
-            rows = [*kept, *fresh.values()]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start a new one.") from error
+    fresh = {row["name"]: {**row, "measured": now} for row in rows}
+    rows = [*(fresh.pop(row["name"], row) for row in kept), *fresh.values()]
     record = {
         "measured": now,
         "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from backend.families.image_tokenizer import ImageTokenizerFamily
 
 ARRAY_ENDING = ".npy"
-MAX_SIDE = 1024  # pixels
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,13 @@ def encode_pictures(
         Arrays `codes/SITE` int64 and `scores/SITE` float32 `[item, H, W, slot]`, `reconstruction` float32
         `[item, 3, height, width]`; and warnings, a sentence each.
     """
-    from backend.data.image_settings import to_float
+    from backend.data.image_settings import SIZES, to_float
     from backend.data.picture_files import fit
     from backend.errors import BadInput
 
     cell = family.model.downsampling
-    if size > MAX_SIDE:
-        raise BadInput(f"Pictures of {size} pixels are too large. Give --size {MAX_SIDE} or less.")
+    if size > SIZES[1]:
+        raise BadInput(f"Pictures of {size} pixels are too large. Give --size {SIZES[1]} or less.")
     side = (size or family.dataset.size) // cell * cell
     if not side:
         raise BadInput(f"Pictures of {size} pixels are smaller than a cell of {cell}. Give --size {cell} or more.")

@@ -121,6 +121,14 @@ def read_card(folder: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
+def trained_as(folder: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`training` of the card in a checkpoint's folder, if that says all of `about`; else None."""
+    known = read_card(folder).get("training")
+    if not isinstance(known, dict) or {key: known[key] for key in about.keys() & known.keys()} != about:
+        return None
+    return known
+
+
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Replace the model card at once."""
     write_atomically(folder / "card.json", json.dumps(card, indent=1) + "\n")

@@ -37,6 +37,16 @@ class Imported:
     warnings: tuple[str, ...] = ()
 
 
+def check_finite(name: str, tensor: torch.Tensor, source: Path) -> None:
+    """Refuse weights that are no numbers.
+
+    Raises:
+        CheckpointError: a value is infinite or NaN.
+    """
+    if not tensor.isfinite().all():
+        raise CheckpointError(f"{source}: {name!r} holds values that are not finite. Training broke, or the file did.")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object.
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from backend.errors import BadInput, CheckpointError
-from backend.formats.checkpoints import read_tensors
+from backend.formats.checkpoints import check_finite, read_tensors
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
@@ -135,8 +135,7 @@ def check_tensor(name: str, tensor: Tensor, source: Path) -> Tensor:
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise CheckpointError(f"{source}: {name!r} claims {tuple(tensor.shape)}, more values than the file holds.")
     numbers = tensor.detach().float().contiguous()
-    if not numbers.isfinite().all():
-        raise CheckpointError(f"{source}: {name!r} holds values that are not finite. Training broke, or the file did.")
+    check_finite(name, numbers, source)
     return numbers
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
-from backend.families.checkpoint import read_card
+from backend.families.checkpoint import trained_as
 from backend.families.image_tokenizer import save_tokenizer
 from backend.nn.tables import METHODS
 from backend.train.codebooks import Run
@@ -86,14 +86,7 @@ def trained_with(
     spec: ModelSpec, recipe: TokenizerRecipe, seed: int, data_dir: Path, *, half: bool
 ) -> dict[str, Any] | None:
     """`training` of the card of a model that was trained with these very settings; None: there is none."""
-    folder = catalog.inside(data_dir, spec.checkpoint)
-    known = read_card(folder).get("training", {}) if folder.is_dir() else {}
-    about = _settings(recipe, seed, half)
-    return (
-        known
-        if isinstance(known, dict) and {key: value for key, value in known.items() if key in about} == about
-        else None
-    )
+    return trained_as(catalog.inside(data_dir, spec.checkpoint), _settings(recipe, seed, half))
 
 
 def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:
