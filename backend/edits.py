@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -165,6 +166,26 @@ def first_generated(where: Where) -> int | None:
     if not isinstance(where, str) or not where.startswith("generated"):
         return None
     return int(where.partition(":")[2] or EVERY_NEW)
+
+
+def check_positions(edits: Iterable[Edit], longest: int, what: str) -> None:
+    """See that every position that an edit names is there.
+
+    Args:
+        edits: the edits.
+        longest: how many positions the longest item has.
+        what: what a position is: `tokens`, `cells`.
+
+    Raises:
+        BadInput: one lies outside of all items, where its edit would do nothing.
+    """
+    for edit in edits:
+        outside = [] if isinstance(edit.where, str) else [at for at in edit.where if not -longest <= at < longest]
+        if outside:
+            raise BadInput(
+                f"{str(edit)[:80]} names position {outside[0]}, but there are at most {longest:,} {what}. "
+                f"Give positions from 0 to {longest - 1}, or from -1, the last, to -{longest}."
+            )
 
 
 def _number(value: float) -> str:

@@ -1,6 +1,6 @@
 """The commands of `python -m backend`, one file per kind of question. `COMMANDS` is all there are."""
 
-from backend.commands import asking, comparing, finding, importing, looking, making, training
+from backend.commands import asking, comparing, encoding, finding, importing, looking, making, training
 from backend.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -10,7 +10,7 @@ COMMANDS: tuple[Command, ...] = (
     making.EVALUATE,
     making.REPRODUCE,
     importing.IMPORT,
-    asking.ENCODE,
+    encoding.ENCODE,
     asking.SEARCH,
     asking.STEER,
     finding.FIND,

@@ -87,9 +87,13 @@ def encode_pictures(
     Returns:
         Arrays `codes/SITE` int64 and `scores/SITE` float32 `[item, H, W, slot]`, `reconstruction` float32
         `[item, 3, height, width]`; and warnings, a sentence each.
+
+    Raises:
+        BadInput: nothing can be read, or an edit names a cell that no picture has.
     """
     from backend.data.image_settings import SIZES, to_float
     from backend.data.picture_files import fit
+    from backend.edits import check_positions
     from backend.errors import BadInput
 
     cell = family.model.downsampling
@@ -101,6 +105,7 @@ def encode_pictures(
     given = read_given(paths, lambda picture: to_float(fit(picture, side).transpose(2, 0, 1)))
     count = len(given.pixels)
     height, width = family.grid(*given.pixels.shape[2:])
+    check_positions(edits, height * width, "cells in a picture")
     progress(f"encoding {count} pictures", 0, 1)
     grids = family.encode_pixels(list(given.pixels), edits).grids
     codes = {site: grid.codes.reshape(count, height, width, -1) for site, grid in grids.items()}

@@ -50,6 +50,29 @@ def test_encode_refuses_edits_of_new_tokens(commands_data: Path, tmp_path: Path,
     assert not (tmp_path / "o.npz").exists()
 
 
+@pytest.mark.parametrize("where", ["4", "-5", "1..40"])
+def test_encode_refuses_an_edit_past_the_end_of_every_text(
+    commands_data: Path, tmp_path: Path, capsys: Any, where: str
+) -> None:
+    (tmp_path / "walks.txt").write_text("1 2 3\n4\n")  # 4 and 2 tokens
+    given = ("--text", str(tmp_path / "walks.txt"), "--out", str(tmp_path / "o.npz"))
+    said = refused(capsys, 2, "encode", "tiny", *given, "--edit", f"L1.mlp:3@{where}", data=commands_data)
+    assert "at most 4 tokens in a text" in said and "0 to 3" in said
+    assert not (tmp_path / "o.npz").exists()
+    answer(capsys, "encode", "tiny", *given, "--edit", "L1.mlp:3@3", "--edit", "L1.mlp:3@-4", data=commands_data)
+
+
+def test_encode_says_how_large_the_logits_are_before_it_starts(
+    commands_data: Path, tmp_path: Path, capsys: Any
+) -> None:
+    np.save(tmp_path / "ids.npy", np.zeros((500, 20), int))
+    given = ("--tokens", str(tmp_path / "ids.npy"), "--out", str(tmp_path / "o.npz"))
+    assert run("encode", "tiny", *given, "--progress", data=commands_data) == 0
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == "the logits of 500 items take 0.4 MB, and are written too"
+    assert round(np.load(tmp_path / "o.npz")["logits"].nbytes / 1e6, 1) == 0.4
+
+
 def test_encode_refuses_what_it_cannot_read(
     commands_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,8 @@ def test_encode_writes_tokens_and_what_is_decoded_from_them(data, lives, tmp_pat
     )
     with np.load(out) as arrays:
         assert (arrays["codes/vq"][:, 0, :4] == 7).all()
+    past = ("--images", str(tmp_path / "pictures.npy"), "--edit", "vq:7@64", "--out", str(out))
+    assert "at most 64 cells in a picture" in refused(capsys, 2, "encode", "one", *past, data=data)
     np.save(tmp_path / "flat.npy", pixels[:, :, :0])
     refused(capsys, 2, "encode", "one", "--images", str(tmp_path / "flat.npy"), "--out", str(out), data=data)
     np.save(tmp_path / "wrong.npy", pixels[:, :1])
