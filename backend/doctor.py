@@ -1,4 +1,4 @@
-"""Is everything in order? Installation, data directory, catalog, checkpoints, stores, what people wrote.
+"""Is everything in order? Installation, data directory, catalog, checkpoints, stores, records, what people wrote.
 
 Nothing is changed and no model is loaded.
 """
@@ -21,6 +21,7 @@ from backend import catalog
 from backend.errors import CatalogError, CheckpointError, CodescopeError, StoreError
 from backend.store.cards import read_card
 from backend.store.reader import Library
+from backend.store.records import read_record, record_files
 from backend.types import ModelSpec, Progress
 
 PYTHON = (3, 11)
@@ -52,6 +53,7 @@ def examine(data_dir: Path, progress: Progress) -> list[Check]:
         lambda: _data_directory(data_dir),
         lambda: _models(data_dir),
         lambda: _stores(data_dir),
+        lambda: _records(data_dir),
         lambda: _people(data_dir),
     ]
     checks: list[Check] = []
@@ -162,6 +164,16 @@ def _stores(data_dir: Path) -> Iterator[Check]:
     for partial in sorted((data_dir / "builds").glob("*.partial")):
         name = partial.name.removesuffix(".partial")
         yield Check(f"unfinished build {name}", True, f"python -m backend build {name} goes on with it")
+
+
+def _records(data_dir: Path) -> Iterator[Check]:
+    for path in record_files(data_dir):
+        try:
+            read_record(path)
+        except CheckpointError as error:
+            yield Check(f"record {path.stem}", False, str(error))
+        else:
+            yield Check(f"record {path.stem}", True, "whole")
 
 
 def _people(data_dir: Path) -> Iterator[Check]:

@@ -221,14 +221,10 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
 
 def _kept_benchmarks(data_dir: Path) -> list[dict[str, Any]]:
     """The rows of `results/benchmarks.json`, read before anything is measured; none where there is no record."""
-    path = data_dir / "results" / "benchmarks.json"
-    if not path.is_file():
-        return []
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
-        return [{**row, "name": str(row["name"])} for row in rows]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start a new one.") from error
+    from backend.store.records import BENCHMARKS, read_record
+
+    path = data_dir / "results" / BENCHMARKS
+    return read_record(path)["benchmarks"] if path.is_file() else []
 
 
 def _keep_benchmarks(rows: list[dict[str, Any]], kept: list[dict[str, Any]], data_dir: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from backend.answers import CodeStats
 from backend.errors import CheckpointError, CodescopeError, OutsideDataDir, StoreError
 from backend.store.people import People
 from backend.store.reader import Library, Reader
+from backend.store.records import BENCHMARKS, read_record, record_files
 from backend.types import CodeRef, Edit, ModelSpec
 
 _CODEBOOKS = [
@@ -211,11 +213,8 @@ def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:
     """See `backend.explorer.Explorer.comparisons`."""
     found = {}
     for folder in (catalog.DEFAULT_DATA_DIR, data_dir):
-        for path in sorted((folder / "results").glob("*.json")):
-            try:
-                record = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError):
-                continue
-            if isinstance(record, dict) and isinstance(record.get("rows"), list) and record.get("table") == path.stem:
-                found[path.stem] = record
+        for path in record_files(folder):
+            if path.name != BENCHMARKS:
+                with suppress(CheckpointError):  # `doctor` names it
+                    found[path.stem] = read_record(path)
     return found

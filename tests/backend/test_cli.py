@@ -24,6 +24,7 @@ from backend import catalog
 from backend.catalog import ROOT
 from backend.commands import command, importing
 from backend.commands.command import Answer, Bar, plain
+from backend.explorer import Explorer
 from backend.importing import FORMATS as known_formats
 from backend.store.lock import WAITING, locked
 from tests.backend.commands import SHORT, answer, process, refused, run
@@ -94,6 +95,31 @@ def test_a_damaged_card_is_found_before_anything_is_done_and_is_made_again(
     measured = answer(capsys, "evaluate", "tiny", "--seeds", "1", "--items", "4", "--write-card", data=data)
     assert json.loads(card.read_text())["metrics"] == measured["metrics"]
     assert run("doctor", data=data) == 0
+
+
+def test_doctor_names_damaged_records_and_the_pages_pass_over_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(catalog.DEFAULT_DATA_DIR / "results", results)
+    assert answer(capsys, "doctor", data=tmp_path)
+    whole = json.loads((results / "tokfsm-small.json").read_text())
+    damaged = {
+        "cut": "{",
+        "list": "[]",
+        "bare": json.dumps(whole | {"table": "bare", "rows": [{"model": "m"}]}),
+        "renamed": json.dumps(whole),
+        "benchmarks": json.dumps({"benchmarks": [{"ratio": 1}]}),
+    }
+    for name, text in damaged.items():
+        (results / f"{name}.json").write_text(text)
+    assert run("doctor", "--json", data=tmp_path) == 1
+    found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    for name in damaged:
+        assert not found[f"record {name}"]["ok"] and f"{name}.json" in found[f"record {name}"]["detail"]
+    assert found["record tokfsm"]["ok"]
+    assert Explorer(tmp_path).comparisons().keys() >= {"tokfsm"}
+    assert not Explorer(tmp_path).comparisons().keys() & damaged.keys()
 
 
 def test_doctor_finds_every_shipped_model_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

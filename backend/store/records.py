@@ -1,0 +1,47 @@
+"""The records in `results/`: what `reproduce` and `bench` wrote, read with a look at everything that is shown of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from backend.errors import CheckpointError
+
+BENCHMARKS = "benchmarks.json"
+
+
+def record_files(folder: Path) -> list[Path]:
+    """All records of a data directory."""
+    return sorted((folder / "results").glob("*.json"))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """One record: of a comparison, or `benchmarks.json`.
+
+    Raises:
+        CheckpointError: it is no JSON, or lacks what a record of its kind has.
+    """
+    again = "bench" if path.name == BENCHMARKS else f"reproduce {path.stem.removesuffix('-quick')}"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == BENCHMARKS:
+            record["benchmarks"] = [{**row, "name": str(row["name"])} for row in record["benchmarks"]]
+            return record
+        if record["table"] != path.stem:
+            raise ValueError(f"it is the record of {record['table']!r}")
+        str(record["finished"]), int(record["evaluation_seeds"]), len(record.get("missing", ()))
+        for row in record["rows"]:
+            str(row["model"]), str(row["title"]), {**row["paper"]}, float(row["training"].get("seconds", 0))
+            for metric in row["metrics"].values():
+                float(metric["value"]), float(metric["low"]), float(metric["high"])
+                int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
+        return record
+    except KeyError as error:
+        raise CheckpointError(_damaged(path, f"there is no {error}", again)) from error
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise CheckpointError(_damaged(path, str(error)[:200], again)) from error
+
+
+def _damaged(path: Path, why: str, command: str) -> str:
+    return f"The record {path} cannot be read ({why}). Delete it, or make it again with python -m backend {command}."
