@@ -319,14 +319,23 @@ def check_measurable(plan: Plan, options: argparse.Namespace) -> None:
     """What is measured at the end must be there at the beginning.
 
     Raises:
-        BadInput: the text is a single document, and it is to be measured.
+        BadInput: the text is a single document, or copies of one, and it is to be measured.
     """
     from backend.data import open_corpus
     from backend.data.seeds import HELD_OUT_SEED
     from backend.errors import BadInput
 
-    if options.evaluate and options.recipe == "text" and open_corpus(plan.dataset).count(HELD_OUT_SEED) == 0:
+    if not options.evaluate or options.recipe != "text":
+        return
+    corpus = open_corpus(plan.dataset)
+    if corpus.count(HELD_OUT_SEED) == 0:
+        copies = corpus.count(0)
+        what, mend = (
+            ("is a single document", "Cut it with --split lines or paragraphs, give more text")
+            if copies == 1
+            else (f"is {copies:,} copies of the same document", "Give text that differs")
+        )
         raise BadInput(
-            f"{options.text} is a single document, so nothing of it can be held out to measure on. Cut it with --split "
-            "lines or paragraphs, give more text, or leave measuring out with --evaluate 0."
+            f"{options.text} {what}, so nothing of it can be held out to measure on. {mend}, or leave measuring out with "
+            "--evaluate 0."
         )

@@ -198,7 +198,10 @@ class TextItems:
         count = self.corpus.count(seed)
         if count == 0:
             part = "held out" if seed >= HELD_OUT_SEED else "to train on and to show"
-            raise BadInput(f"The corpus has no document {part}. Give it more text: two documents at least.")
+            raise BadInput(
+                f"The corpus has no document {part}. Give it more text: two documents that differ at least (copies of one "
+                "text stay together)."
+            )
         documents = [self.corpus.document(i, seed) for i in range(start, stop if count is None else min(stop, count))]
         encoded = self.tokenizer.encode([document.text for document in documents])
         found = []

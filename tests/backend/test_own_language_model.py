@@ -16,6 +16,11 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from backend import catalog
 from backend.__main__ import main
+from backend.data.bpe import TextTokenizer, train_tokenizer
+from backend.data.corpus import TextItems
+from backend.data.own_text import OwnText
+from backend.data.seeds import HELD_OUT_SEED
+from backend.errors import BadInput
 from backend.evaluate import evaluate
 from backend.explorer import Explorer
 from backend.families import open_family
@@ -178,3 +183,18 @@ def test_a_single_document_is_refused_before_anything_is_trained_if_it_is_to_be_
     data = ["--data-dir", str(tmp_path / "data"), "--name", "one", "--steps", "1", "--base-steps", "1"]
     assert main(["train", "text", "--text", str(tmp_path / "one.txt"), *data]) == 2
     assert "single document" in capsys.readouterr().err and not list((tmp_path / "data").rglob("*.safetensors"))
+
+
+def test_copies_of_one_document_are_called_that_where_nothing_can_be_held_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "same.txt").write_text("the same line\n" * 7)
+    data = ["--data-dir", str(tmp_path / "data"), "--name", "same", "--steps", "1", "--base-steps", "1"]
+    assert main(["train", "text", "--text", str(tmp_path / "same.txt"), "--split", "lines", *data]) == 2
+    said = capsys.readouterr().err
+    assert "7 copies of the same document" in said and "single document" not in said
+    items = TextItems(
+        OwnText(str(tmp_path / "same.txt"), "lines"), TextTokenizer(train_tokenizer(["the same line"], 300))
+    )
+    with pytest.raises(BadInput, match="two documents that differ"):
+        items.items(0, 1, HELD_OUT_SEED)
