@@ -239,16 +239,16 @@ class FixedTable(CodeTable):
         self.codes = nn.Parameter(fsq_table(levels), requires_grad=False)
 
 
-METHODS: dict[str, str] = {
-    "vq": "plain VQ",
-    "ema": "VQ with running means",
-    "reset": "VQ with restarts of dead codes",
-    "fc": "factorised, normalised codes (FC)",
-    "simvq": "SimVQ",
-    "fvq": "FVQ (VQBridge)",
-    "lc": "VQGAN-LC style",
-    "fsq": "FSQ",
-    "rvq": "residual VQ",
+METHODS: dict[str, tuple[str, type[CodeTable]]] = {  # name -> what people call it, the table it trains
+    "vq": ("plain VQ", CodeTable),
+    "ema": ("VQ with running means", EmaTable),
+    "reset": ("VQ with restarts of dead codes", ResetTable),
+    "fc": ("factorised, normalised codes (FC)", FactorisedTable),
+    "simvq": ("SimVQ", SimVQTable),
+    "fvq": ("FVQ (VQBridge)", BridgeTable),
+    "lc": ("VQGAN-LC style", FeatureTable),
+    "fsq": ("FSQ", FixedTable),
+    "rvq": ("residual VQ", CodeTable),
 }
 FSQ_LEVELS = {1000: (8, 5, 5, 5), 4375: (7, 5, 5, 5, 5), 15360: (8, 8, 8, 6, 5), 64000: (8, 8, 8, 5, 5, 5)}
 
@@ -266,24 +266,16 @@ def make_table(method: str, codes: int, dim: int, settings: Mapping[str, Any], f
     Raises:
         UsageError: an unknown method, or sizes that it cannot have.
     """
-    if method == "lc":
-        if features is None:
-            raise UsageError("The method lc needs features; train_tokenizer makes them where none are given.")
-        return FeatureTable(features, dim, **settings)
-    if method == "fsq":
-        return FixedTable(fsq_levels(codes))
-    kinds = {
-        "vq": CodeTable,
-        "rvq": CodeTable,
-        "ema": EmaTable,
-        "reset": ResetTable,
-        "fc": FactorisedTable,
-        "simvq": SimVQTable,
-        "fvq": BridgeTable,
-    }
-    if method not in kinds:
+    if method not in METHODS:
         raise UsageError(f"There is no method {method!r}. Known: {', '.join(METHODS)}.")
-    return kinds[method](codes, dim, **settings)
+    kind = METHODS[method][1]
+    if issubclass(kind, FixedTable):
+        return kind(fsq_levels(codes))
+    if issubclass(kind, FeatureTable):
+        if features is None:
+            raise UsageError(f"The method {method} needs features; train_tokenizer makes them where none are given.")
+        return kind(features, dim, **settings)
+    return kind(codes, dim, **settings)
 
 
 def fsq_levels(codes: int) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ def tokenizer_spec(name: str, recipe: TokenizerRecipe, published: Mapping[str, A
     size = recipe.dataset.get("size", 32)
     levels = f"{recipe.levels} tables of " if recipe.method == "rvq" else ""
     title = (
-        f"{METHODS[recipe.method]}, {levels}{recipe.codes:,} codes: a small tokenizer of {recipe.dataset['name']} "
+        f"{METHODS[recipe.method][0]}, {levels}{recipe.codes:,} codes: a small tokenizer of {recipe.dataset['name']} "
         f"({size} pixels) trained here"
     )
     return ModelSpec(

@@ -49,6 +49,14 @@ def few_feature_steps(monkeypatch):
     )
 
 
+def test_the_command_offers_the_methods_that_there_are():
+    from backend.commands.training_images import (
+        METHODS as offered,  # a list of its own: torch is not imported for --help
+    )
+
+    assert offered == tuple(METHODS)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_folds_and_survives_a_checkpoint(method, pools, tmp_path):
     trained = train_tokenizer(recipe(method), Run(device="cpu"), pools)
