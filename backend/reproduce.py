@@ -348,10 +348,10 @@ def _train(
     run = Run(seed, device, state, True, shown, log)
     base = catalog.inside(data_dir, Path("checkpoints") / (spec.base or spec.name))
     if not spec.base and table.vocabulary and not (work / TOKENIZER).exists():
-        make_tokenizer(table.dataset, table.vocabulary, work)
+        make_tokenizer(table.dataset, table.vocabulary, work, shown or (lambda what, done, total: None))
     tokenizer = tokenizer_in(base if spec.base else work)
     dataset = open_dataset(table.dataset, base if spec.base else work)
-    batch = batches_of(dataset, int(table.dataset["length"]))
+    batch = batches_of(dataset, int(table.dataset["length"]), shown)
     if row.placements:
         model = train_codebooks(base, batch, row.placements, row.recipe, "kmeans", run)
     else:

@@ -279,13 +279,13 @@ def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> Non
         raise BadInput(
             f"There is a model {taken[0]!r} already. Give another with --name, or --overwrite to replace it."
         )
+    if options.recipe == "text":
+        progress("looking for documents in the text", 0, 0)
     check_measurable(plan, options)
     shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True)
     if plan.vocabulary:
-        progress("tokenizer", 0, 1)
-        make_tokenizer(plan.dataset, plan.vocabulary, plan.folder)
-        progress("tokenizer", 1, 1)
+        make_tokenizer(plan.dataset, plan.vocabulary, plan.folder, progress)
     elif plan.origin and plan.base_recipe is None:
         origin = catalog.checkpoint_folder(catalog.find(plan.origin, options.data_dir), options.data_dir)
         for name, content in tokenizer_in(origin).items():
@@ -333,7 +333,7 @@ def _plain_model(plan: Plan, recipe: Recipe, run: Run) -> CodebookTransformer:
     dataset = open_dataset(plan.dataset, plan.folder)
     length = int(plan.dataset["length"])
     config = plan.shape.config(dataset.vocabulary, length, dataset.bos)
-    return train_base(config, batches_of(dataset, length), recipe, run)
+    return train_base(config, batches_of(dataset, length, run.progress), recipe, run)
 
 
 def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) -> tuple[Any, list[dict[str, Any]]]:
@@ -350,7 +350,7 @@ def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) ->
     if plan.placements:
         origin = catalog.find(plan.origin, options.data_dir)
         base = catalog.checkpoint_folder(origin, options.data_dir)
-        batch = batches_of(open_dataset(plan.dataset, plan.folder), int(plan.dataset["length"]))
+        batch = batches_of(open_dataset(plan.dataset, plan.folder), int(plan.dataset["length"]), progress)
         model = train_codebooks(base, batch, plan.placements, plan.recipe, plan.how, run)
     else:
         model = _plain_model(plan, plan.recipe, run)

@@ -249,9 +249,9 @@ class TextItems:
         self._stream = TokenStream(np.concatenate(parts), starts)
         return self._stream
 
-    def blocks(self, rows: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[rows, length]`: tokens to train on; the first call prepares them."""
-        return (self._stream or self.prepare()).blocks(rows, length, rng)
+    def blocks(self, rows: int, length: int, rng: np.random.Generator, progress: Progress | None = None) -> np.ndarray:
+        """int64 `[rows, length]`: tokens to train on; the first call prepares them, see `prepare`."""
+        return (self._stream or self.prepare(progress=progress)).blocks(rows, length, rng)
 
 
 def token_labels(document: Document, spans: np.ndarray) -> dict[str, list[str]]:

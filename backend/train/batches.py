@@ -12,16 +12,18 @@ from backend.data import TextDataset
 from backend.data.corpus import TextItems
 from backend.data.fsm import Machine
 from backend.errors import Unsupported
+from backend.types import Progress
 
 Batch = Callable[[int, torch.Generator], Tensor]  # rows, generator -> token ids int64 [rows, length]
 
 
-def batches_of(dataset: TextDataset, length: int) -> Batch:
+def batches_of(dataset: TextDataset, length: int, progress: Progress | None = None) -> Batch:
     """What a model is trained on: fresh walks of a machine, or blocks of a corpus.
 
     Args:
         dataset: where the items come from.
         length: tokens of a row of text; a machine's walks have their own.
+        progress: called with (what, done, total) while a corpus is read, before its first batch.
 
     Raises:
         Unsupported: the data set is none to train on.
@@ -29,7 +31,7 @@ def batches_of(dataset: TextDataset, length: int) -> Batch:
     if isinstance(dataset, Machine):
         return WalkBatches(dataset)
     if isinstance(dataset, TextItems):
-        return TextBatches(dataset, length)
+        return TextBatches(dataset, length, progress)
     raise Unsupported("Random token ids cannot be trained on. Give a text with --text FILE.")
 
 
@@ -59,12 +61,14 @@ class WalkBatches:
 class TextBatches:
     """Stretches of documents as token ids, each row from the start of a document on."""
 
-    def __init__(self, items: TextItems, length: int) -> None:
+    def __init__(self, items: TextItems, length: int, progress: Progress | None = None) -> None:
         """Rows of `length` tokens out of the training part of the corpus."""
         self.items = items
         self.length = length
+        self.progress = progress
 
     def __call__(self, rows: int, generator: torch.Generator) -> Tensor:
         """int64 `[rows, length]`, on the generator's device."""
         seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
-        return torch.from_numpy(self.items.blocks(rows, self.length, np.random.default_rng(seed))).to(generator.device)
+        rng = np.random.default_rng(seed)
+        return torch.from_numpy(self.items.blocks(rows, self.length, rng, self.progress)).to(generator.device)

@@ -149,6 +149,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
         tokens = batch(recipe.batch, generator)
+        if run.progress and step == start:  # the first batch may have taken a while, with progress of its own
+            run.progress("training", start, recipe.steps)
         logits = wrapped(input_ids=tokens, use_cache=False).logits
         goal = tokens[:, 1:].flatten() if teacher is None else _distribution(teacher, tokens)
         loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), goal)

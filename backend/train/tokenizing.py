@@ -10,17 +10,19 @@ from typing import Any
 from backend.data import open_corpus
 from backend.data.bpe import TOKENIZER, train_tokenizer
 from backend.errors import BadInput
+from backend.types import Progress
 
 CHARACTERS = 6_000_000  # more text hardly changes a vocabulary of some thousand tokens
 
 
-def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path) -> None:
+def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path, progress: Progress) -> None:
     """Write `tokenizer.json`.
 
     Args:
         settings: the `[dataset]`.
         vocabulary: number of tokens, the 256 bytes and the end-of-text token among them.
         folder: where to.
+        progress: called with (what, done, total).
 
     Raises:
         BadInput: the vocabulary is too small.
@@ -36,8 +38,13 @@ def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path) -
             text = corpus.document(index, 0).text
             yield text
             read += len(text)
+            if number is None:
+                progress("reading text for the tokenizer", min(read, CHARACTERS), CHARACTERS)
+            else:
+                progress("reading text for the tokenizer", index + 1, number)
             if read >= CHARACTERS:
-                return
+                break
+        progress(f"choosing {vocabulary:,} tokens", 0, 0)
 
     folder.mkdir(parents=True, exist_ok=True)
     train_tokenizer(texts(), vocabulary).save(str(folder / TOKENIZER))

@@ -176,6 +176,18 @@ def test_a_model_without_a_tokenizer_and_a_text_that_is_not_there_are_refused_wi
     assert "nothing.txt" in capsys.readouterr().err
 
 
+def test_training_on_text_says_what_it_does_from_the_first_second(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = "--places none --vocabulary 300 --length 16 --layers 1 --dim 16 --heads 1 --batch 2 --steps 2 --evaluate 0"
+    text = ["--text", str(folder / "novel.txt"), "--data-dir", str(tmp_path), "--progress", "--device", "cpu"]
+    assert main(["train", "text", *text, *sizes.split()]) == 0
+    said = capsys.readouterr().err
+    stages = ("looking for documents", "reading text for the tokenizer", "choosing 300 tokens", "reading the corpus")
+    places = [said.index(stage) for stage in (*stages, "training", "training, loss")]
+    assert places == sorted(places)
+
+
 def test_a_single_document_is_refused_before_anything_is_trained_if_it_is_to_be_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
