@@ -203,7 +203,6 @@ export default function (component) {
         event.preventDefault();
         const from = own.dragging ? own.from : at; own.dragging = null; report(pane.id, from, at);
       } else if (event.key === "Escape") { own.dragging = null; draw(); }
-      else if (event.key === "o") { event.stopPropagation(); open(at); }
       else if (event.key === "+" || event.key === "=") zoom(1.6);
       else if (event.key === "-") zoom(1 / 1.6);
     };
@@ -212,6 +211,15 @@ export default function (component) {
     own.overlayUrl = data.overlay; own.overlay = null;
     if (data.overlay) { const image = new Image(); image.onload = () => { own.overlay = image; draw(); }; image.src = data.overlay; }
   }
+  // of the whole page: a cell may have been chosen outside the map, by a link
+  document.removeEventListener("keydown", own.opened);
+  own.opened = (event) => {
+    const at = event.composedPath()[0];
+    const typing = at && at.tagName && (/^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName) || at.isContentEditable);
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.key.toLowerCase() !== "o") return;
+    open(own.hover >= 0 ? own.hover : data.selected);
+  };
+  document.addEventListener("keydown", own.opened);
   tell(own.hover >= 0 ? own.hover : data.selected, null);
   draw();
   const waits = panes.some((pane, index) => pane.id === data.answer && !(parts[index].image && parts[index].image.src === pane.url));
@@ -219,5 +227,6 @@ export default function (component) {
   if (!own.sent) own.version = data.version;
   const watch = new ResizeObserver(() => draw());
   watch.observe(root);
-  return () => watch.disconnect();
+  const opened = own.opened;
+  return () => { watch.disconnect(); document.removeEventListener("keydown", opened); };
 }

@@ -1,7 +1,8 @@
 """Pictures cut into cells, side by side, pointed at together: every pane shows the same cells at the same zoom.
 
-Hovering tells a cell's code; a click or a dragged region is reported; a double click, or O, opens the code's page. Arrow
-keys move from cell to cell (with Shift they stretch the region), Enter reports it, + and - zoom, Ctrl and the wheel zoom too.
+Hovering tells a cell's code; a click or a dragged region is reported; a double click opens the code's page, and so does O
+anywhere on the page: of the cell that is pointed at, else of the chosen one. Arrow keys move from cell to cell (with
+Shift they stretch the region), Enter reports it, + and - zoom, Ctrl and the wheel zoom too.
 """
 
 from __future__ import annotations

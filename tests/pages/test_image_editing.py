@@ -282,6 +282,16 @@ def test_a_click_paints_the_address_brings_it_back_undo_takes_it_away_and_o_open
     tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
 
 
+def test_o_opens_the_code_of_a_cell_that_was_chosen_where_most_is_lost(tab):
+    tab.goto(f"image_tokens?model={IMAGES}&item=2&change=vq%3Apaint%3A11%400..63")  # every cell has code 11
+    tab.get_by_text("Choose a cell on the map.").wait_for()
+    tab.locator("a.patch-link").first.click()
+    tab.wait_for_url(re.compile("cell="))
+    tab.get_by_text(re.compile(r"^Row \d, column \d")).wait_for()
+    tab.keyboard.press("o")
+    tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
+
+
 def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(tab, tmp_path):
     tab.goto(f"compare?tokenizer={IMAGES}")
     chosen = tab.locator("button[aria-checked=true]", has_text="Reconstruction")
