@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.utils.logging import disable_progress_bar
 
 from backend.errors import CheckpointError
-from backend.formats.checkpoints import Imported, read_config, read_weights
+from backend.formats.checkpoints import Imported, read_config, read_json, read_weights
 
 
 def read(path: Path, base: Path | None) -> Imported:
@@ -27,6 +27,8 @@ def read(path: Path, base: Path | None) -> Imported:
         CheckpointError: something is missing, cut off or unsafe, or weights and configuration do not fit.
     """
     config = read_config(base or path)
+    if int(getattr(config.get_text_config(), "num_hidden_layers", 1)) < 1:
+        raise _impossible(config, base or path, ValueError("it has no layers"))
     weights, warnings = read_weights(path)
     try:
         with torch.device("meta"):  # only its class is wanted
@@ -40,20 +42,38 @@ def read(path: Path, base: Path | None) -> Imported:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported, and refused below
         )
-    except (ValueError, RuntimeError, LookupError, TypeError, AttributeError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be loaded as a causal language model ({type(error).__name__}: {str(error)[:300]}). Check its "
-            "config.json."
-        ) from error
+    except Exception as error:  # of any kind: each model makes something else of an impossible value
+        raise _impossible(config, base or path, error) from error
     missing, wrong = sorted(report["missing_keys"]), sorted(report["mismatched_keys"])
     if missing or wrong:
         raise CheckpointError(
             f"{path} does not fit its configuration. Missing: {', '.join(missing[:5]) or 'none'}. "
             f"Wrong shape: {', '.join(str(key) for key in wrong[:5]) or 'none'}."
         )
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros((1, 2), dtype=torch.int64), use_cache=False)
+    except Exception as error:  # some values only show when the model reads
+        raise _impossible(config, base or path, error) from error
     unknown = sorted(report["unexpected_keys"])
     said = [
         *warnings,
         *([f"Left out weights that the model does not use: {', '.join(unknown[:5])}."] if unknown else []),
     ]
     return Imported(config, (), {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, tuple(said))
+
+
+def _impossible(config: PretrainedConfig, source: Path, error: Exception) -> CheckpointError:
+    """What to say of a configuration of which no model can be made, or none that reads."""
+    file = source / "config.json" if source.is_dir() else source
+    written = read_json(file)
+    inner = [
+        (f"{name}.{key}", v) for name, part in written.items() if isinstance(part, dict) for key, v in part.items()
+    ]
+    below = [f"{name} = {v}" for name, v in [*written.items(), *inner] if isinstance(v, int | float) and v < 0]
+    suspected = f" (below zero: {', '.join(below[:5])})" if below else ""
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return CheckpointError(
+        f"{file} (model_type {config.model_type!r}) holds a value with which there is no such model{suspected}. "
+        f"The library says: {said}. Compare it with the config.json that the model was published with."
+    )

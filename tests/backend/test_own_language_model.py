@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig
 
 from backend import catalog
 from backend.__main__ import main
@@ -174,6 +174,35 @@ def test_a_model_without_a_tokenizer_and_a_text_that_is_not_there_are_refused_wi
     assert "nothing.txt" in capsys.readouterr().err
     assert main(["train", "text", "--text", str(folder / "nothing.txt"), *data]) == 2
     assert "nothing.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("head_dim", -2), ("num_key_value_heads", 0), ("hidden_act", "none"), ("num_hidden_layers", 0)],
+)
+def test_an_impossible_value_in_a_configuration_is_refused_in_one_paragraph(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, value: object
+) -> None:
+    broken = shutil.copytree(folder / "model", tmp_path / "broken")
+    (broken / "config.json").write_text(json.dumps(json.loads((broken / "config.json").read_text()) | {key: value}))
+    assert main(["import", "huggingface", str(broken), "--data-dir", str(tmp_path / "data")]) == 1
+    said = capsys.readouterr().err
+    assert f"{broken / 'config.json'} (model_type 'llama') holds a value" in said and "unexpectedly" not in said
+    assert (f"{key} = {value}" in said) == (key == "head_dim") and not (tmp_path / "data" / "catalog").exists()
+
+
+@pytest.mark.parametrize("share", [-3, 50])
+def test_a_rotary_share_that_cannot_be_is_refused_before_the_model_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float
+) -> None:
+    config = GPTNeoXConfig(vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, rotary_pct=0.5)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    written = json.loads((tmp_path / "model" / "config.json").read_text())
+    written.pop("rope_parameters", None)
+    (tmp_path / "model" / "config.json").write_text(json.dumps(written | {"rotary_pct": share}))
+    assert main(["import", "huggingface", str(tmp_path / "model"), "--data-dir", str(tmp_path / "data")]) == 1
+    said = capsys.readouterr().err
+    assert "holds a value with which there is no such model" in said and ("rotary_pct = -3" in said) == (share < 0)
 
 
 def test_training_on_text_says_what_it_does_from_the_first_second(
