@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.formats.image_weights import ImportedTokenizer
+from backend.importing import FORMATS
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 
 Rules = tuple[tuple[str, str], ...]
@@ -164,3 +167,26 @@ def save_diffusers(folder: Path, settings: VqganSettings, codes: int = 64, seed:
     save_file(contiguous, folder / "diffusion_pytorch_model.safetensors")
     (folder / "config.json").write_text(json.dumps(config))
     return config
+
+
+def write(format: str, settings: VqganSettings, folder: Path) -> Path:
+    """A file or folder of a format with random weights, below `folder`; what to import."""
+    folder.mkdir(exist_ok=True)
+    if format == "diffusers":
+        save_diffusers(folder, settings)
+        return folder
+    if format in ("llamagen", "fvq"):
+        torch.save({"model": llamagen_state(settings), "args": argparse.Namespace(lr=1)}, folder / "model.pt")
+        return folder / "model.pt"
+    state = taming_state(settings)
+    if format == "vqgan-lc":
+        state["tok_embeddings.weight"] = state.pop("quantize.embedding.weight")
+    torch.save({"state_dict": state}, folder / "last.ckpt")
+    return folder
+
+
+def read(format: str, path: Path, base: Path | None = None) -> ImportedTokenizer:
+    """What the importer of a format makes of it."""
+    found = FORMATS[format](path, base)
+    assert isinstance(found, ImportedTokenizer)
+    return found

@@ -1,4 +1,4 @@
-"""A build, whole: what it publishes, what it goes on from, and what stops it."""
+"""A build, whole: what it publishes, what it goes on from, who waits for whom, and a disk that is full."""
 
 from __future__ import annotations
 
@@ -14,33 +14,15 @@ import time
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pytest
 
-from backend.catalog import ROOT, write_spec
-from backend.errors import BadInput, BuildLocked, CheckFailed, CheckpointError, DiskFull, UnknownModel, UsageError
-from backend.precompute import build
+from backend.catalog import ROOT
+from backend.errors import BuildLocked, DiskFull
 from backend.store import SCHEMA_VERSION
 from backend.store.files import builds_of, new_build_id
 from backend.store.lock import WAITING, locked
-from backend.types import Encoded, ModelSpec
-from tests.backend.toy_family import LIMITS, SPEC, ToyFamily, open_toy, prepare
-
-VARYING = ("started", "finished", "seconds", "build", "code_version")
-
-
-def build_toy(data_dir: Path, **options):
-    """Build the toy with small shards, and without waiting for UMAP."""
-    return build("toy", data_dir, **({"limits": LIMITS, "open_family": open_toy, "projection": "pca"} | options))
-
-
-def answers(store: Path) -> dict[str, list[tuple]]:
-    """Every row of every table in stored order, without the times of the build."""
-    with duckdb.connect(str(store), read_only=True) as connection:
-        tables = sorted(name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall())
-        found = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
-    found["facts"] = [row for row in found["facts"] if row[0] not in VARYING]
-    return found
+from tests.backend.toy_builds import answers, build_toy
+from tests.backend.toy_family import prepare
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +195,7 @@ def test_a_full_disk_is_named_and_keeps_the_published_build_and_the_shards(data_
     code = (
         "import resource, sys; from pathlib import Path\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))\n"
-        "from backend.errors import DiskFull; from tests.backend.test_precompute import build_toy\n"
+        "from backend.errors import DiskFull; from tests.backend.toy_builds import build_toy\n"
         "try: build_toy(Path(sys.argv[1]))\n"
         "except DiskFull as error: print('DiskFull', error)"
     )
@@ -241,184 +223,3 @@ def test_a_full_file_system_is_named(data_dir, unbroken, tmp_path):
         assert answers(build_toy(small).store) == unbroken
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
-
-
-class Forgetful(ToyFamily):
-    """Answers differently the second time."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        """Start with the true answers."""
-        super().__init__(spec)
-        self.asked = 0
-
-    def encode(self, items, edits=(), *, logits=False, neurons=False) -> Encoded:
-        """One more code off, once all items have been seen."""
-        self.asked += len(items)
-        encoded = super().encode(items, edits, logits=logits, neurons=neurons)
-        if self.asked > 61:
-            encoded.grids["L0.mlp"].codes[0] = (encoded.grids["L0.mlp"].codes[0] + 1) % 40
-        return encoded
-
-
-def test_a_model_that_contradicts_itself_is_not_published(data_dir, unbroken):
-    published = build_toy(data_dir, items=5)
-    with pytest.raises(CheckFailed, match="encoded again"):
-        build_toy(data_dir, open_family=lambda spec, _: Forgetful(spec))
-    assert [build for build, _ in builds_of("toy", data_dir / "builds")] == [published.build]
-    state = json.loads((data_dir / "builds" / "toy.partial" / "manifest.json").read_text())
-    assert state["state"] == "failed"
-    assert "encoded again" in state["reason"]
-    told = []
-    assert answers(build_toy(data_dir, progress=lambda *step: told.append(step)).store) == unbroken
-    assert any("failed its self-check" in stage for stage, _, _ in told)
-
-
-class Doubling(ToyFamily):
-    """Fills two slots of a position with the same code."""
-
-    def encode(self, items, edits=(), *, logits=False, neurons=False) -> Encoded:
-        """The first slot's code in the second slot too."""
-        encoded = super().encode(items, edits, logits=logits, neurons=neurons)
-        codes = encoded.grids["L1.attn.h0"].codes
-        codes[:, 1] = codes[:, 0]
-        return encoded
-
-
-def test_a_code_in_two_slots_of_one_position_is_not_published(data_dir):
-    with pytest.raises(CheckFailed, match="same position"):
-        build_toy(data_dir, open_family=lambda spec, _: Doubling(spec))
-
-
-def test_a_truncated_checkpoint_leaves_the_published_build(data_dir):
-    published = build_toy(data_dir, items=5)
-
-    def truncated(spec, folder):
-        raise CheckpointError("model.safetensors is cut short")
-
-    with pytest.raises(CheckpointError, match="cut short"):
-        build_toy(data_dir, open_family=truncated)
-    shutil.rmtree(data_dir / "checkpoints" / "toy")
-    with pytest.raises(CheckpointError, match="missing"):
-        build_toy(data_dir)
-    assert published.store.is_file()
-
-
-def test_a_broken_model_card_is_a_checkpoint_error(data_dir):
-    (data_dir / "checkpoints" / "toy" / "card.json").write_text('{"metrics": {"lm_loss": {"value": "high"}}}')
-    with pytest.raises(CheckpointError, match="card"):
-        build_toy(data_dir)
-
-
-def test_nonsense_is_refused(data_dir):
-    with pytest.raises(BadInput):
-        build_toy(data_dir, items=0)
-    with pytest.raises(UsageError, match="local"):
-        build_toy(data_dir, engine="abacus")
-    with pytest.raises(UnknownModel):
-        build("nobody", data_dir)
-
-
-class Bare(ToyFamily):
-    """A base model: items, but no codebooks."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        """Drop the codebooks."""
-        super().__init__(spec)
-        self.infos = []
-
-
-def test_a_model_without_codebooks_is_refused_with_a_way_on_and_leaves_nothing(data_dir):
-    with pytest.raises(BadInput, match="'toy' has no codebooks.*train text --from toy"):
-        build_toy(data_dir, open_family=lambda spec, _: Bare(spec))
-    assert not [path for path in (data_dir / "builds").iterdir() if path.name.startswith("toy")]
-
-
-class Surrogates(ToyFamily):
-    """Texts with half of a character pair, which no file can hold."""
-
-    def items(self, start, stop, seed):
-        """The first character of every text replaced."""
-        changed = []
-        for item in super().items(start, stop, seed):
-            labels = {"word": ["\udc80", *item.labels["word"][1:]]}
-            changed.append(
-                type(item)(item.index, item.shape, item.payload, "\ud83d" + item.text[1:], item.spans, labels)
-            )
-        return changed
-
-
-def test_text_that_is_no_unicode_is_stored_marked_and_counted(data_dir):
-    told = []
-    report = build_toy(
-        data_dir, open_family=lambda spec, _: Surrogates(spec), progress=lambda *step: told.append(step[0])
-    )
-    found = answers(report.store)
-    assert all(row[5].startswith("\ufffd") for row in found["items"])
-    assert ("replaced_characters", "60") in found["facts"]
-    assert any("60 characters" in stage for stage in told)
-
-
-def test_null_characters_markup_and_emoji_survive(data_dir):
-    found = answers(build_toy(data_dir).store)
-    items = ToyFamily(SPEC).items(0, 60, 0)
-    assert [row[5] for row in found["items"]] == [item.text for item in items]
-    assert [row[6] for row in found["tokens"]] == [item.text[a:b] for item in items for a, b in item.spans]
-    assert any("\0" in row[6] for row in found["tokens"])
-
-
-def test_memory_does_not_grow_with_the_number_of_items(data_dir):
-    code = (
-        "import resource, sys; from pathlib import Path; from tests.backend.test_precompute import build_toy\n"
-        "from backend.precompute import Limits; limits = Limits(512, 200_000, 200)\n"
-        "build_toy(Path(sys.argv[1]), items=20, limits=limits)\n"
-        "small = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "build_toy(Path(sys.argv[1]), items=2000, limits=limits)\n"
-        "large = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "print((large - small) / 1024)"
-    )
-    spent = subprocess.run([sys.executable, "-c", code, str(data_dir)], cwd=ROOT, capture_output=True, text=True)
-    assert float(spent.stdout) < 150, spent.stderr
-
-
-def test_an_image_item_keeps_its_shape_and_takes_its_entropy_over_labels(data_dir):
-    class Pictures(ToyFamily):
-        def items(self, start, stop, seed):
-            made = []
-            for item in super().items(start, stop, seed):
-                labels = {"part": ["sky", "sea", "", "sea"] * 4}
-                ids = np.resize(item.payload, 16)
-                made.append(type(item)(item.index, (4, 4), ids.reshape(4, 4), labels=labels, tags={"a": "b"}))
-            return made
-
-        def encode(self, items, edits=(), *, logits=False, neurons=False):
-            flat = [type(i)(i.index, (16,), i.payload.ravel()) for i in items]
-            return super().encode(flat, edits, logits=logits, neurons=neurons)
-
-    write_spec(ModelSpec("toy", "toy", "image", "Toy", {"name": "toy", "items": 12}, "checkpoints/toy"), data_dir)
-    report = build_toy(data_dir, open_family=lambda spec, _: Pictures(spec))
-    assert "regex" not in report.checks
-    found = answers(report.store)
-    assert {tuple(row[3]) for row in found["items"]} == {(4, 4)}
-    entropies = [row[5] for row in found["codes"] if row[2]]
-    assert 0 <= min(entropies) and max(entropies) <= 1  # of two values
-    assert max(entropies) > 0.5
-
-
-def test_a_data_set_that_ends_is_taken_whole_and_the_build_says_how_much_there_was(data_dir):
-    class Ending(ToyFamily):
-        def items(self, start, stop, seed):
-            return super().items(start, min(stop, 23), seed)
-
-    told = []
-    report = build_toy(
-        data_dir, items=50, open_family=lambda spec, _: Ending(spec), progress=lambda *step: told.append(step)
-    )
-    assert report.items == 23
-    assert ("the data set has 23 items: all are taken", 0, 0) in told
-
-    class Empty(ToyFamily):
-        def items(self, start, stop, seed):
-            return []
-
-    with pytest.raises(BadInput, match="no items"):
-        build_toy(data_dir, open_family=lambda spec, _: Empty(spec))

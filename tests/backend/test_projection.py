@@ -19,7 +19,7 @@ from backend.analysis.projection import _nearest
 from backend.catalog import ROOT
 from backend.errors import BuildError
 from backend.store import derived
-from tests.backend.test_precompute import answers, build_toy
+from tests.backend.toy_builds import answers, build_toy
 from tests.backend.toy_family import prepare
 
 FIRST_MAP = 100  # seconds; import and compilation take some 15 on an idle machine

@@ -17,7 +17,7 @@ from backend.store.checks import check_store
 from backend.store.shards import ShardBuilder, is_whole, read_table
 from backend.store.writer import half_of
 from backend.types import Encoded
-from tests.backend.test_precompute import build_toy
+from tests.backend.toy_builds import build_toy
 from tests.backend.toy_family import SPEC, ToyFamily, prepare
 
 ITEMS = 60
