@@ -176,17 +176,16 @@ def _loss(logits: np.ndarray | None, items: Sequence[Item]) -> tuple[np.ndarray,
 
 
 def _usage(family: TransformerFamily, grids: dict[str, CodeGrid], into: Measures) -> None:
-    """Dead codes of every codebook and of all together."""
+    """Dead codes of every codebook and of all together; n counts positions, as it does where images' codes are counted."""
     dead = total = positions = 0
     for info in family.codebooks():
         codes = grids[info.site].codes
-        used = len(np.unique(codes[codes >= 0]))
+        unused = info.num_codes - len(np.unique(codes[codes >= 0]))
         positions = len(codes)
-        text = f"share of the {info.num_codes} codes of {info.site} that no held-out position chose"
-        into.add(f"dead_code_fraction.{info.site}", 1 - used / info.num_codes, positions, text)
-        dead += info.num_codes - used
+        definition = f"share of the {info.num_codes:,} codes of {info.site} that none of the n held-out positions chose"
+        into.add(f"dead_code_fraction.{info.site}", unused / info.num_codes, positions, definition)
+        dead += unused
         total += info.num_codes
     if total:
-        into.add(
-            "dead_code_fraction", dead / total, positions, f"share of all {total} codes that no held-out position chose"
-        )
+        definition = f"share of the {total:,} codes of all codebooks that none of the n held-out positions chose"
+        into.add("dead_code_fraction", dead / total, positions, definition)

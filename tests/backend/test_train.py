@@ -67,7 +67,7 @@ def test_batches_made_on_the_device_are_legal_walks():
     assert len(np.unique(states[:, 0])) == 6
 
 
-def test_evaluate_measures_the_contracts_names_with_controls(data_dir):
+def test_evaluate_measures_the_contracts_names_with_controls(data_dir, spec):
     found = evaluate("toy", data_dir, seeds=2, items=250)
     wanted = """lm_loss lm_loss_floor lm_loss_above_base lm_accuracy transition_accuracy first_transition_accuracy
         dead_code_fraction state_code_precision state_code_recall state_code_precision_above_neuron jsd_all_mlp_normalized
@@ -79,6 +79,10 @@ def test_evaluate_measures_the_contracts_names_with_controls(data_dir):
     assert 0 <= found["lm_loss"].value - found["lm_loss_floor"].value < 0.2
     assert found["state_code_precision"].value > 0.6 > 2 * found["state_code_precision_random_code"].value
     assert found["state_code_precision_above_neuron"].value > 0
+    codes = sum(info.num_codes for info in open_family(spec, data_dir).codebooks())
+    dead = found["dead_code_fraction"]
+    assert dead.n == 250 * MACHINE.length
+    assert f"the {codes:,} codes" in dead.definition and "the n held-out positions" in dead.definition
     assert found["jsd_all_mlp_normalized"].value < 0.5 < found["jsd_wrong_state_normalized"].value
     again = evaluate("toy", data_dir, seeds=2, items=250)
     assert found == again
