@@ -16,6 +16,7 @@ Where = str | tuple[int, ...]
 STRONGEST = 1.5  # a strength, so that a slider has an end
 MAX_PLACES = 100_000  # positions that one edit may name
 EVERY_NEW = 10_000_000  # new tokens: more than any `generated:N` can say
+_GENERATED = re.compile(r"generated(?::([1-9]\d{0,6}))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Edit:
                 ban or an addition names a slot.
         """
         match = re.fullmatch(
-            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|\+?[0-9.]{1,12}))?(?:@(generated:[1-9]\d{0,6}|[\w,.-]{1,20000}))?(?:#(\d{1,4}))?",
+            r"([\w./-]{1,200}):(-1|\d{1,9})(?::(ban|zero|\+?[0-9.]{1,12}))?(?:@([\w,.:-]{1,20000}))?(?:#(\d{1,4}))?",
             text.strip(),
             re.ASCII,
         )
@@ -163,9 +164,8 @@ class HeldNeuron:
 
 def first_generated(where: Where) -> int | None:
     """How many new tokens `generated` or `generated:N` means, `EVERY_NEW` for all of them; None for other places."""
-    if not isinstance(where, str) or not where.startswith("generated"):
-        return None
-    return int(where.partition(":")[2] or EVERY_NEW)
+    match = _GENERATED.fullmatch(where) if isinstance(where, str) else None
+    return None if match is None else int(match[1] or EVERY_NEW)
 
 
 def check_positions(edits: Iterable[Edit], longest: int, what: str) -> None:
@@ -193,7 +193,7 @@ def _number(value: float) -> str:
 
 
 def _parse_where(text: str) -> Where:
-    if text in ("all", "prompt") or re.fullmatch(r"generated(:[1-9]\d{0,6})?", text):
+    if text in ("all", "prompt") or first_generated(text) is not None:
         return text
     positions: list[int] = []
     for part in text.split(","):

@@ -76,8 +76,9 @@ def test_positions_in_a_row_are_written_as_a_range(where: tuple[int, ...], writt
 
 @pytest.mark.parametrize("count", ["0", "007", "-1", "99999999", "1.5", ""])
 def test_a_count_of_new_tokens_that_means_nothing_is_refused(count: str) -> None:
-    with pytest.raises(BadInput, match="is not an edit"):
+    with pytest.raises(BadInput, match="is not a place. Write .* generated:40"):
         Edit.parse(f"L1.mlp:7@generated:{count}")
+    assert first_generated(f"generated:{count}") is None
 
 
 def test_the_positions_of_all_ranges_together_are_limited() -> None:
