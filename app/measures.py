@@ -67,7 +67,7 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
                 html.compact(row["activations"]) if built else "–",
                 f"{int(row['codebooks']):,}" if built else "–",
                 f"{int(row['codes']):,}" if built else "–",
-                html.bar(float(row["dead_fraction"])) if built else "–",
+                html.bar(row["dead_fraction"], text=f"{row['dead_fraction']:.1%}".replace("%", " %")) if built else "–",
                 _figure(figures, "lm_loss_above_base", "+"),
                 status,
             ]
@@ -90,7 +90,7 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
 
 def _figure(metrics: pd.DataFrame, name: str, sign: str = "") -> str:
     found = metrics[metrics["name"] == name]
-    return "–" if found.empty else f"{float(found['value'].iloc[0]):{sign}.3f}"
+    return "–" if found.empty else f"{float(found['value'].iloc[0]):{sign}z.3f}"
 
 
 def published(explorer: Explorer, model: str) -> Mapping[str, Any]:
@@ -110,12 +110,13 @@ def metric_table(metrics: pd.DataFrame, published: Mapping[str, Any]) -> Markup:
     """
     rows = []
     for row in metrics.to_dict("records"):
-        spread = "" if row["seeds"] <= 1 else f"{html.number(row['low'])} to {html.number(row['high'])}"
+        digits = DECIMALS.get(row["name"], 3)
+        low, value, high = (html.number(float(row[name]), digits) for name in ("low", "value", "high"))
         rows.append(
             [
                 Markup("<code>{}</code>").format(row["name"]),
-                Markup("<b>{}</b>").format(html.number(float(row["value"]))),
-                spread,
+                Markup("<b>{}</b>").format(value),
+                "" if row["seeds"] <= 1 else f"{low} to {high}",
                 f"{int(row['n']):,}",
                 int(row["seeds"]),
                 _published(published.get(row["name"])),
@@ -234,6 +235,7 @@ COMPARED = {  # measure -> heading; those the paper prints get its figure beside
     "ssim": "SSIM",
     "feature_distance": "Feature distance",
 }
+DECIMALS = {"tokens_counted": 0, "perplexity": 1, "psnr": 2}  # of a measure, everywhere; three of all others
 PRINTED = ("lm_loss", "lm_accuracy", "transition_accuracy", "utilization")
 
 
@@ -254,9 +256,11 @@ def comparison_table(record: Mapping[str, Any]) -> Markup:
         ]
         for name in shown:
             metrics = [row["metrics"][name] for row in seeds if name in row["metrics"]]
-            cells.append(_with_range(metrics) if metrics else "")
+            cells.append(_with_range(name, metrics) if metrics else "")
             if name in PRINTED:
-                cells.append(Markup('<span class="paper">{}</span>').format(_published(first["paper"].get(name))))
+                printed = first["paper"].get(name)
+                shown_there = "" if printed is None else _fixed(name, printed)
+                cells.append(Markup('<span class="paper">{}</span>').format(shown_there))
         rows.append(cells)
     columns = ["Model"]
     for name, heading in shown.items():
@@ -272,7 +276,12 @@ def _by_title(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
     return list(kinds.values())
 
 
-def _with_range(metrics: Sequence[Mapping[str, Any]]) -> Markup:
+def _fixed(name: str, value: Any) -> str:
+    """A measure with its own number of decimals, the same in all rows of a column; what is no number as it stands."""
+    return f"{value:z,.{DECIMALS.get(name, 3)}f}" if isinstance(value, int | float) else str(value)
+
+
+def _with_range(name: str, metrics: Sequence[Mapping[str, Any]]) -> Markup:
     """The mean over training seeds; what it ranges over is said where it is pointed at."""
     value = sum(float(metric["value"]) for metric in metrics) / len(metrics)
     first = metrics[0]
@@ -284,7 +293,7 @@ def _with_range(metrics: Sequence[Mapping[str, Any]]) -> Markup:
         first["seeds"],
         int(first["n"]),
         first["definition"],
-        html.number(value),
+        _fixed(name, value),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import tomllib
@@ -142,6 +143,26 @@ def test_training_seeds_of_one_kind_are_one_row_of_a_comparison_with_only_what_w
     text = str(measures.comparison_table({"table": "t", "rows": [row("fvq", 0.9, 0), row("fvq-seed1", 0.7, 1)]}))
     assert text.count("<tr>") == 2 and ">0.800</b>" in text and "2 training seeds" in text and "0.700 to 0.900" in text
     assert "Loss" not in text and "share &lt;b&gt;" in text and "1.000" in text
+
+
+def test_every_measure_of_a_comparison_has_the_same_decimals_in_all_rows():
+    def row(model, **values):
+        metrics = {
+            name: {"value": value, "low": value, "high": value, "n": 9, "seeds": 3, "definition": "d"}
+            for name, value in values.items()
+        }
+        return {"model": model, "title": model, "metrics": metrics, "paper": {"lm_loss": 1.18}}
+
+    rows = [
+        row("a", lm_loss=1.1774, lm_loss_above_base=-0.0002, perplexity=11_630.4, psnr=23.9334, tokens_counted=8192),
+        row("b", lm_loss=1.18, lm_loss_above_base=0.0004, perplexity=28.067, psnr=20.0, tokens_counted=131_072),
+    ]
+    text = str(measures.comparison_table({"table": "t", "rows": rows}))
+    shown = re.findall(r'</?(?:b title="[^"]*"|span class="paper")>([^<]+)<', text)
+    assert shown == [
+        *("1.177", "1.180", "0.000", "8,192", "11,630.4", "23.93"),
+        *("1.180", "1.180", "0.000", "131,072", "28.1", "20.00"),
+    ]
 
 
 def test_the_effect_chart_shows_the_largest_rises_and_falls():
