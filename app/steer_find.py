@@ -20,7 +20,12 @@ from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
 
 MAX_TRIES = 200
-TRUTHS = {"now": "where it is true", "next": "right before it becomes true", "texts": "its texts, by descent"}
+TRUTHS = {
+    "now": "where it is true",
+    "next": "right before it becomes true",
+    "texts": "its texts, by descent",
+    "samples": "its own samples, by practice",
+}
 
 
 def choices(explorer: Explorer, model: str, dataset: str) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from backend.edits import Where
 from backend.nn.insertion import CodebookTransformer
-from backend.nn.quantize import rows_of
+from backend.strengths import Strengths
 from backend.types import Edit, Item
 
 TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
@@ -39,10 +39,8 @@ PROMPT_LENGTHS = range(4, 10)  # tokens of a text that count as its prompt
 RIVAL, FARTHEST, LIKELY = 0.5, 4.0, 0.2
 TEMPERATURE = 0.7  # of the tokens that the edited model would write
 BATCH = 24  # texts of the topic, and of others, that a step looks at
-STEPS, RATE, PRICE = 8, 0.03, 0.02  # between two rounds; strengths are in units of what the codebook puts out
-MORE, MOST = 32, 128  # codes that a round brings, and that are active at most
-LEAST = 0.01  # strength below which a code leaves, in the same units
-CAP = 1.0  # of the strength of an edit
+STEPS, RATE, PRICE = 8, 0.03, 0.02  # between two rounds
+MORE = 32  # codes that a round brings
 BEGINNINGS = 40  # texts of `texts_of_beginnings` that go on with it, and as many places where they could have
 CONTEXT, AFTER = range(3, 33), 8  # tokens of each before and behind the telling one
 ONCE: Where = (-1,)  # at the last token of the prompt
@@ -171,15 +169,11 @@ class Descent:
             texts: what is made likelier, and what less likely.
             seed: of the texts that each step looks at.
         """
-        self.model, self.where = model, texts.where
+        self.model = model
         self._order = torch.Generator().manual_seed(seed)
         device = model.model.device
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        # layer -> [group, 1], the size of what it puts out over that of the codes it chooses
-        self._units: dict[str, Tensor] = {}
-        self._strengths: dict[str, Tensor] = {}  # layer -> [group, code], in these units
-        self._active: dict[str, Tensor] = {}  # layer -> bool [group, code]
         # of each text its log-probabilities without edits, float16 [other token, vocabulary], and `_told` + FARTHEST
         usual, farthest = list[Tensor](), list[Tensor]()
         for some in torch.arange(len(self._tokens), device=device).split(BATCH):
@@ -188,26 +182,13 @@ class Descent:
             farthest.append(self._told(self._nats(logits, some), some) + FARTHEST)
             usual += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[some], strict=True)]
         self._usual, self._farthest = usual, torch.cat(farthest)
-        with torch.no_grad(), model.session(record=True) as session:
-            self._logits(torch.cat([self._some(self._own), self._some(~self._own)]))
-        for name, (found,) in session.recorded.items():
-            layer = model.layer(name)
-            put_out = layer.combine(found.ids).detach().float()
-            chosen = rows_of(layer.table, found.ids).detach().float()
-            self._units[name] = (put_out.square().mean((1, 2)) / chosen.square().mean((1, 2, 3))).sqrt()[:, None]
-            self._strengths[name] = torch.zeros(layer.table.shape[:2], device=device)
-            self._active[name] = torch.zeros_like(self._strengths[name], dtype=torch.bool)
+        self.added = Strengths(
+            model, [texts.where], self._tokens[torch.cat([self._some(self._own), self._some(~self._own)])]
+        )
 
     def edits(self) -> tuple[Edit, ...]:
         """What is added, strongest first."""
-        found = []
-        for name, strengths in self._strengths.items():
-            sites, real = self.model.sites(name), strengths * self._units[name]
-            found += [
-                Edit(sites[group], code, "add", round(float(real[group, code]), 6), self.where)
-                for group, code in (strengths > LEAST).nonzero().tolist()
-            ]
-        return tuple(sorted(found, key=lambda edit: -edit.strength))
+        return self.added.edits()
 
     def run(self, weight: float, rounds: int, progress: Callable[[], None] | None = None) -> None:
         """Go on from where it stands.
@@ -217,51 +198,26 @@ class Descent:
             rounds: of `STEPS` steps.
             progress: called after each round.
         """
-        optimizer = torch.optim.Adam(self._strengths.values(), lr=RATE)
+        added = self.added
+        optimizer = torch.optim.Adam(added.values.values(), lr=RATE)
         slopes = self._slopes(weight)
         for _ in range(rounds):
-            self._awake(slopes)
-            slopes = dict.fromkeys(self._strengths, torch.zeros(()))
+            added.wake(slopes, MORE)
+            slopes = dict.fromkeys(slopes, torch.zeros(()))
             for _ in range(STEPS):
                 for name, slope in self._slopes(weight).items():
                     slopes[name] = slopes[name] + slope
-                    self._strengths[name].grad = (slope + PRICE) * self._active[name]
+                    added.values[name].grad = (slope + PRICE) * added.active[name]
                 optimizer.step()
-                for name, strengths in self._strengths.items():
-                    allowed = torch.minimum(strengths.clamp(min=0), CAP / self._units[name])
-                    strengths.copy_(allowed * self._active[name])
-            for name, strengths in self._strengths.items():
-                self._active[name] &= strengths > LEAST
+                added.settle()
+            added.doze()
             if progress:
                 progress()
 
-    def _awake(self, slopes: dict[str, Tensor]) -> None:
-        """Make the most promising codes active, `MORE` of them where there is room."""
-        room = min(MORE, MOST - int(sum(active.sum() for active in self._active.values())))
-        asleep = [slopes[name].masked_fill(active, 0).flatten() for name, active in self._active.items()]
-        everyone = torch.cat(asleep)
-        best = everyone.topk(max(0, min(room, len(everyone))), largest=False)
-        chosen = torch.zeros_like(everyone, dtype=torch.bool)
-        chosen[best.indices[best.values < 0]] = True
-        for (name, active), part in zip(self._active.items(), chosen.split([*map(len, asleep)]), strict=True):
-            self._active[name] = active | part.view_as(active)
-
     def _slopes(self, weight: float) -> dict[str, Tensor]:
-        """Layer -> the gradient `[group, code]` of the loss of some texts by the strengths."""
+        """Of the loss of some texts by the strengths."""
         some = torch.cat([self._some(self._own), self._some(~self._own)])
-        with (
-            torch.enable_grad(),
-            self.model.session(self.edits(), prompt_length=self._prompts[some], probe=True) as session,
-        ):
-            loss = self._loss(some, weight)
-            at = self.model.rows(self.where, self._prompts[some])  # bool [row], where codes are added
-        by_output = torch.autograd.grad(loss, list(session.probes.values()))
-        found = {}
-        for name, slope in zip(session.probes, by_output, strict=True):
-            table = self.model.layer(name).table.detach().float()
-            rows = slope.float().reshape(len(at), len(table), -1)[at].sum(0)  # [group, dim / groups]
-            found[name] = (table @ rows[..., None])[..., 0] * self._units[name]
-        return found
+        return self.added.slopes(lambda: self._loss(some, weight), self._prompts[some])
 
     def _some(self, which: Tensor) -> Tensor:
         places = which.nonzero()[:, 0]

@@ -8,7 +8,8 @@
    first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
 4. Where there are texts to go by, codes are added at strengths found by descent first (`backend.descent`), fluency weighing
    less and less; where that is good enough, nothing else is tried.
-5. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
+5. The best of these then practise on samples that they write themselves (`backend.practice`).
+6. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
 """
@@ -23,17 +24,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from backend.analysis.site_codes import SiteCodes, rank_sites
 from backend.conditions import Goal, new_text, sample
-from backend.data.judging import FLUENT, LOSS, TRIES, trial_of
+from backend.data.judging import FLUENT, LOSS, PRACTICE, TRIES, trial_of
 from backend.descent import ONCE, Descent, Texts, texts_of, texts_of_beginnings
 from backend.edits import Where
 from backend.errors import BadInput, Unsupported
-from backend.types import CodebookInfo, CodeGrid, Edit, Generated, Item, Progress
+from backend.practice import Practice
+from backend.types import CodeGrid, Edit, Generated, Item, Progress
 
 if TYPE_CHECKING:
     from backend.steering import LiveModel
 
-RARE = 0.03  # share of the true positions below which a code is not considered for its precision
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
 # weight of the other tokens in the descent -> rounds, in turn until fluency is lost
 ROUNDS = {3.0: 14, 2.0: 6, 1.5: 6, 1.0: 6}
@@ -46,36 +48,15 @@ NEW_TOKENS = 60  # of a sample, where a data set does not say
 
 
 @dataclass(frozen=True)
-class SiteCodes:
-    """The codes of one codebook that stand for something, best first.
-
-    Attributes:
-        site: the codebook.
-        codes: int `[n]`, at most one per slot.
-        precise: those of the highest precision that are not rare, at most as many.
-        worth: nats, see step 2 of the module.
-        precision: share of the positions at which one of them fires that are true.
-        recall: share of the true positions at which one of them fires.
-    """
-
-    site: str
-    codes: tuple[int, ...]
-    precise: tuple[int, ...]
-    worth: float
-    precision: float
-    recall: float
-
-
-@dataclass(frozen=True)
 class Found:
     """What was found for a behaviour.
 
     Attributes:
         edits: the best ones tried.
         sites: the ranking of step 2, best first.
-        tried: one row a candidate: `sites, where, truth` (`now`, `next`, or `texts` for a descent), `success,
-            perplexity_ratio, worth, edits` (each as commands write it), in the order in which they were tried; the ratio is
-            NaN where there is no base.
+        tried: one row a candidate: `sites, where, truth` (`now`, `next`, `texts` for a descent, or `samples` for practice),
+            `success, perplexity_ratio, worth, edits` (each as commands write it), in the order in which they were tried; the
+            ratio is NaN where there is no base.
         prompts: what the samples went on from: test on others.
         items: how many items codes were ranked on.
         samples: of each candidate.
@@ -137,35 +118,6 @@ class Candidate:
                 yield replace(self, where=where)
 
 
-def rank_sites(grids: Mapping[str, CodeGrid], infos: Sequence[CodebookInfo], truth: np.ndarray) -> list[SiteCodes]:
-    """The codebooks by how much their best codes say of the truth, best first; see step 2 of the module."""
-    ranked = []
-    for info in infos:
-        codes = grids[info.site].codes
-        rows = [np.bincount(codes[part][codes[part] >= 0], minlength=info.num_codes) for part in (truth, slice(None))]
-        p, q = rows[0] / max(1, truth.sum()), rows[1] / len(truth)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = np.where(p > q, p * np.log(p / q), 0.0)
-        best = np.argsort(-gain, kind="stable")[: info.slots]
-        best = best[gain[best] > 0]
-        fires = np.isin(codes, best).any(1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            common = p >= min(RARE, p[gain > 0].max(initial=0.0))
-            precision = np.where(common & (gain > 0), p / q, 0.0)
-        precise = np.argsort(-precision, kind="stable")[: len(best)]
-        ranked.append(
-            SiteCodes(
-                info.site,
-                tuple(int(code) for code in best),
-                tuple(int(code) for code in precise if precision[code] > 0),
-                float(gain[best].sum()),
-                float((fires & truth).sum() / max(1, fires.sum())),
-                float((fires & truth).sum() / truth.sum()),
-            )
-        )
-    return sorted([s for s in ranked if s.codes], key=lambda s: -s.worth)
-
-
 def choosing_prompts(live: LiveModel, after: int, seed: int) -> tuple[str, ...]:
     """Prompts for finding codes: the data set's own ones, else how the items begin that come after the first ones.
 
@@ -207,6 +159,7 @@ class Finder:
         samples: int = TRIES,
         new_tokens: int | None = None,
         temperature: float | None = None,
+        practice: int = PRACTICE,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
@@ -219,6 +172,7 @@ class Finder:
             samples: of each candidate, over all prompts together.
             new_tokens: of each sample; None: as the data set is tried (`backend.data.judging`), else `NEW_TOKENS`.
             temperature: of each sample; None: as the data set is tried, else 1.
+            practice: steps of it, at most; 0 leaves it out.
             seed: of the samples.
             progress: called with (what, done, total).
 
@@ -233,7 +187,7 @@ class Finder:
         trial = trial_of(str(live.spec.dataset["name"]))
         self.live = live
         self._given, self._items = tuple(prompts), items
-        self._samples, self._seed, self._progress = samples, seed, progress
+        self._samples, self._practice, self._seed, self._progress = samples, practice, seed, progress
         own = (trial.new_tokens, trial.temperature) if trial else (NEW_TOKENS, 1.0)
         self._new_tokens = own[0] if new_tokens is None else new_tokens
         self._temperature = own[1] if temperature is None else temperature
@@ -313,6 +267,9 @@ class Finder:
                 worth("texts", edits)
                 if tried[edits].perplexity_ratio > FLUENT:
                     break
+            if tried and self._practice:
+                started = max(tried.values(), key=lambda one: one.worth)
+                worth("samples", self._practised(started.edits, succeeds))
         if not tried or max(one.worth for one in tried.values()) < ENOUGH:
             for truth, ranking in rankings.items():
                 best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=climbed)
@@ -353,6 +310,25 @@ class Finder:
             descent.run(weight, rounds, progress)
             if edits := descent.edits():
                 yield edits
+
+    def _practised(self, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> tuple[Edit, ...]:
+        """Edits after practice."""
+        practice = Practice(
+            self.live,
+            succeeds,
+            edits,
+            self.prompts,
+            samples=self._samples,
+            new_tokens=self._new_tokens,
+            temperature=self._temperature,
+            seed=self._seed + 1,
+        )
+
+        def progress(step: int, success: float) -> None:
+            if self._progress:
+                self._progress(f"practising, {success:.0%} of the samples succeed", step, self._practice)
+
+        return practice.run(self._practice, progress) or edits
 
     def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
         made = self._sample(edits)

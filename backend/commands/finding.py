@@ -17,7 +17,7 @@ from backend.commands.command import (
     table,
     temperature,
 )
-from backend.data.judging import TRIES
+from backend.data.judging import PRACTICE, TRIES
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +45,13 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature", type=temperature, metavar="T", help="of each sample (0.7 where text can be judged, else 1)"
     )
+    parser.add_argument(
+        "--practice",
+        type=counting,
+        default=PRACTICE,
+        metavar="N",
+        help=f"steps of practice at most, each of as many samples as a candidate; 0 leaves it out ({PRACTICE})",
+    )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the samples (0)")
 
 
@@ -59,6 +66,7 @@ def _find(options: argparse.Namespace, progress: Progress) -> Answer:
         samples=options.samples,
         new_tokens=options.new_tokens,
         temperature=options.temperature,
+        practice=options.practice,
         seed=options.seed,
         progress=progress,
     )
@@ -108,7 +116,8 @@ FIND = Command(
     _find,
     f"""\
 Codes are ranked by what they tell of FIELD = VALUE (a codebook's worth, in nats). First, codes and the strengths at which they
-are added are found by gradient descent: those that make texts that have it likelier. Where that is not good enough, edits that
+are added are found by gradient descent: those that make texts that have it likelier. These then practise: they write samples,
+and what made the ones that succeed likelier is strengthened (a policy gradient). Where that is not good enough, edits that
 force the best codes of the ranking are tried on samples, and the better ones varied. The worth of a candidate is the share of
 its samples that succeed, less what they lose in fluency: perplexity_ratio is their perplexity over that of unsteered ones.
 

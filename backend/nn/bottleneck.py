@@ -3,7 +3,8 @@
 For every group (attention head, chunk of the MLP output):
 1. optionally normalise the activation with the group's own LayerNorm;
 2. choose the k most similar rows of the group's table;
-3. put out their mean or sum. The gradient of the output goes straight through to the input and to the chosen codes.
+3. put out their mean or sum. The gradient of the output goes to the chosen codes and, as in the paper, straight through to
+   the input; without that (`straight_through`) it is exact but for the choice, and what feeds the codebook alone stands still.
 
 Training adds the autoencoding loss `|codes - sg(activation)|^2`, a mean over positions (the paper's L_MSE), and, with a
 commitment weight, the same pulling activations to codes. Both are divided by the mean square of the group's
@@ -84,6 +85,7 @@ class CodebookLayer(nn.Module):
     Attributes:
         table: parameter float `[group, code, dim / groups]`.
         loss: autoencoding (and commitment) loss of the last training forward, a scalar; zero in evaluation.
+        straight_through: in training, whether the gradient of the output reaches the input.
         usage: int64 `[group, code]`, how often each code was chosen since `usage` was last reset, in training.
     """
 
@@ -101,6 +103,7 @@ class CodebookLayer(nn.Module):
         self.config = config
         self.autoencoding = autoencoding
         self.commitment = commitment
+        self.straight_through = True
         width = config.dim // config.groups
         self.table = nn.Parameter(torch.randn(config.groups, config.codes, width))
         if config.layer_norm:
@@ -151,7 +154,8 @@ class CodebookLayer(nn.Module):
             self.loss = self.autoencoding * _relative_error(out, rows.detach())
             if self.commitment:
                 self.loss = self.loss + self.commitment * _relative_error(rows, out.detach(), rows.detach())
-            out = out + rows - rows.detach()
+            if self.straight_through:
+                out = out + rows - rows.detach()
         return out.transpose(0, 1).reshape(x.shape)
 
     @torch.no_grad()

@@ -43,6 +43,9 @@ class Recipe:
         weight_decay: of matrices.
         warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
         autoencoding, commitment: weights of the codebook losses.
+        straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and without the losses
+            above, what feeds codebooks alone (an MLP) stands still and only the codes and what follows them learn: slower, but
+            it does not diverge where many codes stand together.
         distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
         reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
         save_every: steps between saved states; 0 none.
@@ -57,6 +60,7 @@ class Recipe:
     decay: float = 0.5
     autoencoding: float = 1.0
     commitment: float = 0.0
+    straight_through: bool = True
     distill: bool = False
     reset_every: int = 0
     save_every: int = 500
@@ -126,6 +130,7 @@ def train(
     accelerator = Accelerator(cpu=run.device == "cpu")
     for layer in _layers(model):
         layer.autoencoding, layer.commitment = recipe.autoencoding, recipe.commitment
+        layer.straight_through = recipe.straight_through
     decayed = [p for n, p in model.named_parameters() if p.ndim > 1 and not n.startswith("codebooks.")]
     plain = [p for n, p in model.named_parameters() if p.ndim <= 1]
     tables = [layer.table for layer in _layers(model)]

@@ -10,11 +10,9 @@ from torch import nn
 from backend.descent import (
     AFTER,
     BEGINNINGS,
-    CAP,
     CONTEXT,
     FARTHEST,
     LIKELY,
-    MOST,
     ONCE,
     RIVAL,
     TEMPERATURE,
@@ -27,6 +25,7 @@ from backend.families.checkpoint import build_model
 from backend.nn.anatomy import decoder_layers
 from backend.nn.insertion import CodebookTransformer
 from backend.nn.placement import Placement
+from backend.strengths import CAP, MOST
 from backend.train.shapes import Shape
 from backend.types import Edit, Item
 
@@ -251,7 +250,7 @@ def test_slopes_are_what_a_little_of_each_code_does(
 ) -> None:
     monkeypatch.setattr("backend.descent.BATCH", 1000)  # every step looks at all texts
     descent = Descent(model, texts)
-    slopes = descent._slopes(1.5)["L1:mlp"][0] / descent._units["L1:mlp"]  # nothing discrete comes after it
+    slopes = descent._slopes(1.5)["L1:mlp"][0] / descent.added.units["L1:mlp"]  # nothing discrete comes after it
     assert slopes[0].abs().max() > 0.5
     plain = loss_of(descent, model, texts, ())
     for code in (*slopes[0].topk(2).indices.tolist(), *slopes[0].topk(2, largest=False).indices.tolist()):
@@ -300,4 +299,4 @@ def test_tags_of_many_values_texts_without_the_tag_and_short_ones_do_no_harm(
     assert texts is not None and texts.tokens.shape[1] == 9
     descent = Descent(model, texts)
     descent.run(1.0, 2)
-    assert descent.edits() and all(strengths.isfinite().all() for strengths in descent._strengths.values())
+    assert descent.edits() and all(strengths.isfinite().all() for strengths in descent.added.values.values())

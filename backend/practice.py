@@ -1,0 +1,174 @@
+"""Strengths by practice: edits write samples, and what made the ones that succeed likelier is strengthened.
+
+A descent (`backend.descent`) makes *given* texts likelier. What the edited model then writes itself can go wrong elsewhere: it
+tells of another topic first, or goes back to one. Practice looks at just that. Each step
+
+1. writes samples with the edits as they are, and judges them;
+2. rewards each: 1 where it succeeds, less `weight` times how unlikely its new tokens are to the unedited model (mean nats);
+3. follows the policy gradient (Williams, 1992): the log-probability of every sample times how much better than the mean it
+   did; and, without the noise of sampling, the gradient of how unlikely the next tokens are to the unedited model;
+4. lets `weight` grow where the samples are less fluent than `FLUENCY` allows, and fall where they are more.
+
+Besides the tokens that the edits act at, codes may be added weakly at all new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from backend.conditions import new_text, sample
+from backend.strengths import Strengths
+from backend.types import Edit
+
+if TYPE_CHECKING:
+    from backend.steering import LiveModel
+
+RATE, PRICE = (
+    0.02,
+    0.05,
+)  # of Adam, in units of `Strengths`; what every step takes from each strength, as a share of the rate
+BETAS = (0.8, 0.95)
+MORE, EVERY = 24, 8  # codes that become active, and steps between two such times
+FLUENCY = 1.3  # ratio of perplexities under the unedited model that is aimed at
+WEIGHT, LIGHTEST, HEAVIEST = 1.0, 0.2, 12.0  # at the start; its bounds
+PULL, STRONGEST = (
+    1.5,
+    0.1,
+)  # how fast it follows the ratio, and how far off that is taken to be at most: one sample can be odd
+FAR = 1.0  # nats above the mean beyond which a sample costs no more
+MASTERED, IN_A_ROW = 0.97, 4  # share of successes from which, that often, practice ends
+BATCH = 24  # samples of one backward pass
+
+
+class Practice:
+    """The edits so far, and how their samples do."""
+
+    def __init__(
+        self,
+        live: LiveModel,
+        succeeds: Callable[[str], bool],
+        edits: Sequence[Edit],
+        prompts: Sequence[str],
+        *,
+        samples: int,
+        new_tokens: int,
+        temperature: float,
+        seed: int = 0,
+    ) -> None:
+        """Write samples without edits, to know what is usual.
+
+        Args:
+            live: the model; its weights stay as they are.
+            succeeds: of the new text of a sample.
+            edits: to begin with; all add.
+            prompts: what samples go on from.
+            samples: of each step, over all prompts together.
+            new_tokens: of each sample.
+            temperature: of each sample; 0 is taken for 1.
+            seed: of the samples.
+        """
+        self._live, self._model, self._succeeds = live, live.family.model, succeeds
+        self._prompts, self._samples, self._new_tokens = tuple(prompts), samples, new_tokens
+        self._temperature, self._seed = temperature or 1.0, seed
+        self._weight, self.success = WEIGHT, list[float]()
+        tokens, _, new, _ = self._write((), seed)
+        self._usual = float(self._nats(self._unedited(tokens), tokens, new).exp().mean())
+        places = [*dict.fromkeys(edit.where for edit in edits), "generated"]
+        self.added = Strengths(self._model, list(dict.fromkeys(places)), tokens[:BATCH])
+        self.added.take(edits)
+
+    def run(self, steps: int, progress: Callable[[int, float], None] | None = None) -> tuple[Edit, ...]:
+        """Go on from where it stands.
+
+        Args:
+            steps: at most; fewer where nearly all samples succeed fluently.
+            progress: called with the step and the share of its samples that succeeded.
+
+        Returns:
+            What is added then.
+        """
+        added = self.added
+        optimizer = torch.optim.Adam(added.values.values(), lr=RATE, betas=BETAS)
+        promise = {name: torch.zeros_like(values) for name, values in added.values.items()}
+        mastered = 0
+        for step in range(steps):
+            slopes, success, ratio = self._step(self._seed + 1 + step)
+            self.success.append(success)
+            if progress:
+                progress(step + 1, success)
+            mastered = mastered + 1 if success >= MASTERED and ratio <= FLUENCY else 0
+            if mastered == IN_A_ROW:
+                break
+            promise = {name: 0.8 * promise[name] + slope for name, slope in slopes.items()}
+            if step % EVERY == EVERY // 2 - 1:
+                added.wake(promise, MORE)
+            rate = RATE * min(1.0, 1.3 - step / steps)
+            optimizer.param_groups[0]["lr"] = rate
+            for name, values in added.values.items():
+                values.grad = slopes[name] * added.active[name]
+            optimizer.step()
+            for name, values in added.values.items():
+                values.sub_(PRICE * rate * added.active[name])
+            added.settle()
+            if step % EVERY == EVERY - 1:
+                added.doze()
+            off = float(np.clip(ratio - FLUENCY, -STRONGEST, STRONGEST))
+            self._weight = float(np.clip(self._weight * np.exp(PULL * off), LIGHTEST, HEAVIEST))
+        return added.edits()
+
+    def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
+        """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
+        tokens, prompts, new, good = self._write(self.added.edits(), seed)
+        unedited = self._unedited(tokens)
+        nats = self._nats(unedited, tokens, new)
+        reward = good - self._weight * nats.clamp(max=float(nats.mean()) + FAR)
+        better = reward - reward.mean()
+        total: dict[str, Tensor] = {}
+        for some in torch.arange(len(tokens), device=tokens.device).split(BATCH):
+
+            def loss(some: Tensor = some) -> Tensor:
+                logits = self._model(tokens[some], use_cache=False).logits[:, :-1].float()
+                written = (logits / self._temperature).log_softmax(-1)
+                likely = written.gather(-1, tokens[some, 1:, None])[..., 0]
+                unlikely = -(written.exp() * unedited[some].float()).sum(-1)
+                each = -better[some] * (likely * new[some]).sum(1) + self._weight * _mean(unlikely, new[some])
+                return each.sum() / len(tokens)
+
+            for name, slope in self.added.slopes(loss, prompts[some]).items():
+                total[name] = total[name] + slope if name in total else slope
+        return total, float(good.mean()), float(nats.exp().mean()) / self._usual
+
+    def _write(self, edits: Sequence[Edit], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which of all tokens but the first are new, success."""
+        made = sample(self._live, self._prompts, self._samples, self._new_tokens, seed, edits, self._temperature)
+        tokens = nn.utils.rnn.pad_sequence([torch.tensor(one.tokens) for one in made], batch_first=True)
+        prompts = torch.tensor([[one.prompt_length] for one in made])
+        ends = torch.tensor([[len(one.tokens)] for one in made])
+        place = torch.arange(1, tokens.shape[1])
+        good = torch.tensor([float(self._succeeds(new_text(self._live, one))) for one in made])
+        device = self._live.family.device
+        new = (place >= prompts) & (place < ends)
+        return tokens.to(device), prompts.to(device), new.to(device), good.to(device)
+
+    @torch.no_grad()
+    def _unedited(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
+        found = []
+        for part in tokens.split(BATCH):
+            with self._model.session():
+                found.append(self._model(part, use_cache=False).logits[:, :-1].float().log_softmax(-1).half())
+        return torch.cat(found)
+
+    def _nats(self, unedited: Tensor, tokens: Tensor, new: Tensor) -> Tensor:
+        """Mean of the new tokens of each sample, `[sample]`."""
+        return _mean(-unedited.gather(-1, tokens[:, 1:, None])[..., 0].float(), new)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """Of each row, over the places that count."""
+    return (values * where).sum(1) / where.sum(1).clamp(min=1)

@@ -1,0 +1,104 @@
+"""Practice: its slopes against small steps on the same samples, and what it makes of a small model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from backend.edits import first_generated
+from backend.nn.insertion import CodebookTransformer
+from backend.practice import Practice
+from backend.steering import LiveModel
+from backend.strengths import CAP, MOST
+from backend.types import Edit
+from tests.backend.test_finding import make
+
+PROMPTS = ("01 22", "00")
+SITE = "L1.mlp"  # nothing discrete comes after it
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> LiveModel:
+    data = tmp_path_factory.mktemp("practice")
+    live = LiveModel(make(data, "gpt_neox"), data)
+    with torch.no_grad():
+        live.family.model.model.get_output_embeddings().weight.mul_(4)  # predictions that differ from each other
+    return live
+
+
+def practice(live: LiveModel, edits: tuple[Edit, ...], **options: int) -> Practice:
+    settings = {"samples": 30, "new_tokens": 8, "seed": 0} | options
+    return Practice(
+        live, lambda text: text.count("0") + text.count("1") > 1, edits, PROMPTS, temperature=0.7, **settings
+    )
+
+
+def surrogate(
+    model: CodebookTransformer, edits: tuple[Edit, ...], made: list[tuple[list[int], int]], by_hand: np.ndarray
+):
+    """Mean over samples: -advantage x log-probability of the new tokens at 0.7, and how unlikely the next ones are."""
+    total, unlikely = [], []
+    for (tokens, prompt), better in zip(made, by_hand, strict=True):
+        rows = torch.tensor([tokens])
+        with torch.no_grad(), model.session(edits, prompt_length=prompt):
+            written = (model(rows).logits[0, prompt - 1 : -1] / 0.7).log_softmax(-1)
+        with torch.no_grad(), model.session():
+            usual = model(rows).logits[0, prompt - 1 : -1].log_softmax(-1)
+        total.append(-better * float(written[torch.arange(len(written)), rows[0, prompt:]].sum()))
+        unlikely.append(float(-(written.exp() * usual).sum(-1).mean()))
+    return float(np.mean(total)) + float(np.mean(unlikely))
+
+
+def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: LiveModel) -> None:
+    model, start = live.family.model, (Edit(SITE, 3, "add", 0.2, "generated:4"),)
+    found = practice(live, start)
+    tokens, prompts, new, good = found._write(start, 1)
+    assert 0 < good.mean() < 1
+    ends = prompts[:, 0] + new.sum(1)
+    made = [(row[:end].tolist(), int(n)) for row, end, n in zip(tokens, ends, prompts[:, 0], strict=True)]
+    nats = []
+    for row, prompt in made:
+        with torch.no_grad(), model.session():
+            logp = model(torch.tensor([row])).logits[0, prompt - 1 : -1].log_softmax(-1)
+        nats.append(float(-logp[torch.arange(len(logp)), torch.tensor(row[prompt:])].mean()))
+    reward = good.numpy() - np.minimum(nats, np.mean(nats) + 1)
+    slopes, success, ratio = found._step(1)
+    assert success == pytest.approx(float(good.mean()))
+    assert ratio == pytest.approx(np.exp(nats).mean() / found._usual, rel=1e-3)
+    plain = surrogate(model, start, made, reward - reward.mean())
+    for place, where in enumerate(("generated:4", "generated")):
+        real = slopes["L1:mlp"][place, 0] / found.added.units["L1:mlp"][0]
+        for code in (*real.topk(2).indices.tolist(), *real.topk(2, largest=False).indices.tolist()):
+            a_little = (*start, Edit(SITE, code, "add", 1e-2, where))
+            change = (surrogate(model, a_little, made, reward - reward.mean()) - plain) / 1e-2
+            assert change == pytest.approx(float(real[code]), rel=0.1, abs=0.03)
+
+
+def test_practice_makes_samples_succeed_that_did_not_and_leaves_the_weights_alone(live: LiveModel) -> None:
+    before = {k: v.clone() for k, v in live.family.model.state_dict().items()}
+    start = (Edit(SITE, 3, "add", 0.05, "generated:4"),)
+    found, said = practice(live, start), []
+    edits = found.run(24, lambda step, success: said.append((step, success)))
+    assert [step for step, _ in said] == list(range(1, 1 + len(said))) and [s for _, s in said] == found.success
+    assert np.mean(found.success[-4:]) > np.mean(found.success[:4]) + 0.2
+    assert 0 < len(edits) <= MOST and all(e.action == "add" and 0 < e.strength <= CAP for e in edits)
+    assert {first_generated(e.where) for e in edits} <= {4, first_generated("generated")}
+    assert all(torch.equal(v, before[k]) for k, v in live.family.model.state_dict().items())
+    assert practice(live, start).run(24) == edits
+
+
+def test_practice_ends_where_all_samples_succeed_already(live: LiveModel) -> None:
+    start = (Edit(SITE, 3, "add", 0.1, "generated"),)
+    done = Practice(live, lambda text: True, start, PROMPTS, samples=8, new_tokens=6, temperature=0.0)
+    done.run(24)
+    assert len(done.success) == 4 and [(e.site, e.code) for e in done.added.edits()] == [(SITE, 3)]
+
+
+def test_a_model_on_whose_samples_nothing_succeeds_comes_to_no_harm(live: LiveModel, tmp_path: Path) -> None:
+    start = (Edit(SITE, 3, "add", 0.02, "generated"),)
+    none = Practice(live, lambda text: False, start, PROMPTS, samples=8, new_tokens=6, temperature=1.0)
+    none.run(5)
+    assert none.success == [0.0] * 5 and all(v.isfinite().all() for v in none.added.values.values())
