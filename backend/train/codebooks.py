@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
 from backend.errors import CheckpointError, TrainingError
@@ -127,7 +127,8 @@ def train(
         TrainingError: the loss is no number any more.
     """
     state, log = run.state, run.log
-    accelerator = Accelerator(cpu=run.device == "cpu")
+    idle = DistributedDataParallelKwargs(find_unused_parameters=not recipe.straight_through)  # what stands still
+    accelerator = Accelerator(cpu=run.device == "cpu", kwargs_handlers=[idle])
     for layer in _layers(model):
         layer.autoencoding, layer.commitment = recipe.autoencoding, recipe.commitment
         layer.straight_through = recipe.straight_through

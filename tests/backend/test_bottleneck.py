@@ -68,6 +68,18 @@ def test_gradient_goes_straight_through_to_the_input_and_to_the_chosen_codes_alo
     assert torch.allclose(made.table.grad, expected, atol=1e-6)
 
 
+def test_without_the_straight_through_gradient_the_input_gets_none_and_the_codes_the_same():
+    through, exact = layer(k=2).train(), layer(k=2).train()
+    exact.load_state_dict(through.state_dict())
+    exact.straight_through = False
+    for made in (through, exact):
+        made.autoencoding = 0.0
+        x = torch.arange(72.0).reshape(6, 12).sin().requires_grad_()
+        (made(x) ** 2).sum().backward()
+        assert (x.grad is None) == (made is exact)
+    assert torch.allclose(through.table.grad, exact.table.grad)
+
+
 def test_losses_pull_codes_to_activations_and_with_commitment_activations_to_codes():
     made = layer(k=1).train()
     x = torch.randn(6, 12, requires_grad=True)
