@@ -127,8 +127,8 @@ def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str,
         with bar:
             shown = st.progress(0.0, "Loading the model ...")
 
-        def progress(what: str, _done: int, _total: int) -> None:
-            shown.progress(0.0, f"{what.capitalize()} ... (a search takes some minutes)")
+        def progress(what: str, done: int, total: int) -> None:
+            shown.progress(done / total if total else 0.0, f"{what.capitalize()} ... (a search takes some minutes)")
 
         found = explorer.live(model).find_codes(field, value, success=pattern, samples=tries, progress=progress)
         Kept.shared().put(key, found)

@@ -33,9 +33,9 @@ RATE, PRICE = (
     0.05,
 )  # of Adam, in units of `Strengths`; what every step takes from each strength, as a share of the rate
 BETAS = (0.8, 0.95)
-MORE, EVERY = 24, 8  # codes that become active, and steps between two such times
+MORE, EVERY = 16, 8  # codes that become active, and steps between two such times
 FLUENCY = 1.3  # ratio of perplexities under the unedited model that is aimed at
-WEIGHT, LIGHTEST, HEAVIEST = 1.0, 0.2, 12.0  # at the start; its bounds
+WEIGHT, LIGHTEST, HEAVIEST = 0.5, 0.1, 12.0  # at the start; its bounds
 PULL, STRONGEST = (
     1.5,
     0.1,
@@ -110,7 +110,7 @@ class Practice:
             rate = RATE * min(1.0, 1.3 - step / steps)
             optimizer.param_groups[0]["lr"] = rate
             for name, values in added.values.items():
-                values.grad = slopes[name] * added.active[name]
+                values.grad = slopes[name]  # of all codes, so that those that wake know which way to go
             optimizer.step()
             for name, values in added.values.items():
                 values.sub_(PRICE * rate * added.active[name])
