@@ -235,7 +235,7 @@ COMPARED = {  # measure -> heading; those the paper prints get its figure beside
     "ssim": "SSIM",
     "feature_distance": "Feature distance",
 }
-DECIMALS = {"tokens_counted": 0, "perplexity": 1, "psnr": 2}  # of a measure, everywhere; three of all others
+DECIMALS = {"tokens_counted": 0, "perplexity": 1, "psnr": 2}  # of a measure; three of all others
 PRINTED = ("lm_loss", "lm_accuracy", "transition_accuracy", "utilization")
 
 
@@ -287,8 +287,8 @@ def _with_range(name: str, metrics: Sequence[Mapping[str, Any]]) -> Markup:
     first = metrics[0]
     trained = f"{len(metrics)} training seeds, " if len(metrics) > 1 else ""
     return Markup('<b title="{} to {} over {}{} evaluation seeds, n = {:,}. {}">{}</b>').format(
-        html.number(min(float(metric["low"]) for metric in metrics)),
-        html.number(max(float(metric["high"]) for metric in metrics)),
+        _fixed(name, min(float(metric["low"]) for metric in metrics)),
+        _fixed(name, max(float(metric["high"]) for metric in metrics)),
         trained,
         first["seeds"],
         int(first["n"]),

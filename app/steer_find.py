@@ -64,7 +64,7 @@ def find_panel(
             )
         with fourth:
             tries = state.integer("tries", TRIES, 4, MAX_TRIES)
-            help_text = "Every candidate writes so many texts, from prompts that are used for nothing else."
+            help_text = "Every candidate writes so many texts, from prompts that are used for the search alone."
             st.number_input(
                 "Samples of each", 4, MAX_TRIES, help=help_text, **state.bound("tries", tries, TRIES, clears=["find"])
             )
@@ -165,8 +165,8 @@ def edited(edits: Sequence[str]) -> str:
 
 
 def edited_where(edits: Sequence[str]) -> str:
-    """At which positions a candidate edits."""
-    return place_of(Edit.parse(edits[0]))
+    """At which positions a candidate edits; those of the strongest first."""
+    return ", ".join(dict.fromkeys(place_of(Edit.parse(edit)) for edit in edits))
 
 
 def sites_table(found: Any, model: str) -> pd.DataFrame:

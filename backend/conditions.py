@@ -4,7 +4,7 @@
     steered     the edits
     control     the same edits with random live codes in their codes' place
     neuron      the best neurons held at their mean activation where the truth holds, as many as the edits have codes, at
-                the positions of the edits
+                the positions of the edits (where these differ: at the longest stretch of new tokens, else everywhere)
     dose        the edits once more at shares of their strength
 
 The best neurons are those whose mean over the true positions is farthest from their mean over all positions, in standard
@@ -27,7 +27,7 @@ from backend.analysis.patterns import compile_pattern
 from backend.concepts import matching
 from backend.data.judging import JUDGES, behaviour_of
 from backend.data.judging import judged as judged_values
-from backend.edits import MOVES, HeldNeuron
+from backend.edits import MOVES, HeldNeuron, Where, first_generated
 from backend.errors import BadInput
 from backend.live_answers import Arm, Comparison
 from backend.nn.sampling import Sampler
@@ -209,8 +209,7 @@ def comparison(found: Sequence[Arm], judged: bool, warnings: Sequence[str] = ())
 def best_neurons(live: LiveModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
     """The neurons of the control, see the module; none where the goal is true nowhere."""
     count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", *MOVES)})
-    places = {edit.where for edit in edits}
-    where = places.pop() if len(places) == 1 else "all"
+    where = _together([edit.where for edit in edits])
     items = live.family.items(0, ITEMS, 0)
     try:
         truth = goal.truth(str(live.spec.dataset["name"]), items)
@@ -223,6 +222,14 @@ def best_neurons(live: LiveModel, goal: Goal, edits: Sequence[Edit]) -> list[Hel
         rows += [(float(a), site, i, float(m)) for i, (a, m) in enumerate(zip(away, mean, strict=True))]
     rows.sort(key=lambda row: -row[0])
     return [HeldNeuron(site, number, value, where=where) for _, site, number, value in rows[:count]]
+
+
+def _together(places: Sequence[Where]) -> Where:
+    """The place that holds all of these: the longest stretch of new tokens, where they are such; else everywhere."""
+    if len({*places}) == 1:
+        return places[0]
+    new = [first_generated(where) for where in places]
+    return max(zip(new, places, strict=True))[1] if new and None not in new else "all"
 
 
 def sample(

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from backend.edits import Where
 from backend.nn.insertion import CodebookTransformer
 from backend.strengths import Strengths
-from backend.types import Edit, Item
+from backend.types import Item
 
 TYPICAL = 10.0  # how much larger a share of the topic's texts than of others a typical token is in
 SUPPORT = 0.08  # share of the topic's texts that it is in at least
@@ -159,7 +159,11 @@ def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | Non
 
 
 class Descent:
-    """The strengths so far, and the search for better ones."""
+    """The search for better strengths.
+
+    Attributes:
+        added: the strengths so far.
+    """
 
     def __init__(self, model: CodebookTransformer, texts: Texts, seed: int = 0) -> None:
         """Begin without any edit. Needs two bytes x `other` tokens x vocabulary.
@@ -185,10 +189,6 @@ class Descent:
         self.added = Strengths(
             model, [texts.where], self._tokens[torch.cat([self._some(self._own), self._some(~self._own)])]
         )
-
-    def edits(self) -> tuple[Edit, ...]:
-        """What is added, strongest first."""
-        return self.added.edits()
 
     def run(self, weight: float, rounds: int, progress: Callable[[], None] | None = None) -> None:
         """Go on from where it stands.

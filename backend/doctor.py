@@ -167,7 +167,9 @@ def _stores(data_dir: Path) -> Iterator[Check]:
 
 
 def _records(data_dir: Path) -> Iterator[Check]:
-    for path in record_files(data_dir):
+    for path in [
+        path for folder in dict.fromkeys((catalog.DEFAULT_DATA_DIR, data_dir)) for path in record_files(folder)
+    ]:
         try:
             read_record(path)
         except CheckpointError as error:

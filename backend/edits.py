@@ -174,7 +174,7 @@ def check_positions(edits: Iterable[Edit], longest: int, what: str) -> None:
     Args:
         edits: the edits.
         longest: how many positions the longest item has.
-        what: what a position is: `tokens`, `cells`.
+        what: what has them: `tokens in a text`, `cells in a picture`.
 
     Raises:
         BadInput: one lies outside of all items, where its edit would do nothing.

@@ -1,15 +1,14 @@
 """Finding the codes that stand for a topic, and the edits that bring it about.
 
 1. Where is the truth: positions of the items with a tag, or with a label; and, one position earlier, where it begins.
-2. Every codebook's codes are ranked by what they add to the divergence between "truth" and "anywhere":
-   `p * log(p / q)`, p the share of the true positions at which the code fires, q that of all positions. A codebook's worth
-   is the sum over its best k codes. Beside it stands the order by precision alone, of codes that are not too rare.
+2. Every codebook's codes are ranked by what they say of it (`backend.analysis.site_codes`). Beside it stands the order by
+   precision alone, of codes that are not too rare.
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
    first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
 4. Where there are texts to go by, codes are added at strengths found by descent first (`backend.descent`), fluency weighing
-   less and less; where that is good enough, nothing else is tried.
-5. The best of these then practise on samples that they write themselves (`backend.practice`).
-6. Each candidate writes a few samples from prompts that are used for nothing else. Its worth is the share of them that
+   less and less. The best of these then practise on samples that they write themselves (`backend.practice`). Where that is
+   good enough, no candidate that forces is tried.
+5. Each candidate writes a few samples from prompts that are used for the search alone. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
 """
@@ -41,7 +40,7 @@ ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how man
 ROUNDS = {3.0: 14, 2.0: 6, 1.5: 6, 1.0: 6}
 ROUNDS_ONCE = {40.0: 10, 15.0: 6, 6.0: 6, 2.5: 6}  # the same where codes are added at one token
 TEXT_ITEMS = 3000  # that the descent's texts are taken from
-ENOUGH = 0.6  # worth of a descent's edits from which nothing else is tried
+ENOUGH = 0.6  # worth of edits that add from which none that force are tried
 ITEMS = 800  # that codes are ranked on
 PROMPTS, PROMPT_TOKENS = 4, 8  # where a data set has no prompts of its own
 NEW_TOKENS = 60  # of a sample, where a data set does not say
@@ -304,11 +303,11 @@ class Finder:
 
         def progress() -> None:
             if self._progress:
-                self._progress(f"choosing codes by descent, {len(descent.edits())} so far", 0, 0)
+                self._progress(f"choosing codes by descent, {len(descent.added.edits())} so far", 0, 0)
 
         for weight, rounds in (ROUNDS_ONCE if texts.where == ONCE else ROUNDS).items():
             descent.run(weight, rounds, progress)
-            if edits := descent.edits():
+            if edits := descent.added.edits():
                 yield edits
 
     def _practised(self, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> tuple[Edit, ...]:
@@ -336,7 +335,8 @@ class Finder:
         ratio = self.live.perplexity(made) / self._usual
         lost = 0.0 if np.isnan(ratio) else LOSS * max(0.0, ratio - FLUENT)
         sites = len({edit.site for edit in edits})
-        return Tried(sites, edits[0].written_where, truth, share, ratio, share - lost, edits)
+        where = ", ".join(dict.fromkeys(edit.written_where for edit in edits))
+        return Tried(sites, where, truth, share, ratio, share - lost, edits)
 
 
 def find_edits(live: LiveModel, goal: Goal, **options: Any) -> Found:

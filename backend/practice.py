@@ -28,25 +28,26 @@ from backend.types import Edit
 if TYPE_CHECKING:
     from backend.steering import LiveModel
 
-RATE, PRICE = (
-    0.02,
-    0.05,
-)  # of Adam, in units of `Strengths`; what every step takes from each strength, as a share of the rate
+RATE = 0.02  # of Adam, in units of `Strengths`
+PRICE = 0.05  # what every step takes from each strength, as a share of the rate
 BETAS = (0.8, 0.95)
 MORE, EVERY = 16, 8  # codes that become active, and steps between two such times
 FLUENCY = 1.3  # ratio of perplexities under the unedited model that is aimed at
 WEIGHT, LIGHTEST, HEAVIEST = 0.5, 0.1, 12.0  # at the start; its bounds
-PULL, STRONGEST = (
-    1.5,
-    0.1,
-)  # how fast it follows the ratio, and how far off that is taken to be at most: one sample can be odd
+PULL = 1.5  # how fast the weight follows the ratio
+STRONGEST = 0.1  # how far off the ratio is taken to be at most: one odd sample can double it
 FAR = 1.0  # nats above the mean beyond which a sample costs no more
 MASTERED, IN_A_ROW = 0.97, 4  # share of successes from which, that often, practice ends
 BATCH = 24  # samples of one backward pass
 
 
 class Practice:
-    """The edits so far, and how their samples do."""
+    """The edits so far, and how their samples do.
+
+    Attributes:
+        added: the strengths.
+        success: share of the samples of each step that succeeded.
+    """
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class Practice:
         temperature: float,
         seed: int = 0,
     ) -> None:
-        """Write samples without edits, to know what is usual.
+        """Write samples without edits, to know what is usual. Needs two bytes x samples x tokens x vocabulary.
 
         Args:
             live: the model; its weights stay as they are.
@@ -75,15 +76,17 @@ class Practice:
         self._live, self._model, self._succeeds = live, live.family.model, succeeds
         self._prompts, self._samples, self._new_tokens = tuple(prompts), samples, new_tokens
         self._temperature, self._seed = temperature or 1.0, seed
-        self._weight, self.success = WEIGHT, list[float]()
+        self._weight = WEIGHT
+        self.success: list[float] = []
         tokens, _, new, _ = self._write((), seed)
         self._usual = float(self._nats(self._unedited(tokens), tokens, new).exp().mean())
         places = [*dict.fromkeys(edit.where for edit in edits), "generated"]
-        self.added = Strengths(self._model, list(dict.fromkeys(places)), tokens[:BATCH])
+        some = tokens[:: -(-len(tokens) // BATCH)]  # of every prompt: they come one after the other
+        self.added = Strengths(self._model, list(dict.fromkeys(places)), some)
         self.added.take(edits)
 
     def run(self, steps: int, progress: Callable[[int, float], None] | None = None) -> tuple[Edit, ...]:
-        """Go on from where it stands.
+        """Practise once.
 
         Args:
             steps: at most; fewer where nearly all samples succeed fluently.
@@ -104,10 +107,10 @@ class Practice:
             mastered = mastered + 1 if success >= MASTERED and ratio <= FLUENCY else 0
             if mastered == IN_A_ROW:
                 break
-            promise = {name: 0.8 * promise[name] + slope for name, slope in slopes.items()}
+            promise = {name: BETAS[0] * promise[name] + slope for name, slope in slopes.items()}
             if step % EVERY == EVERY // 2 - 1:
                 added.wake(promise, MORE)
-            rate = RATE * min(1.0, 1.3 - step / steps)
+            rate = RATE * min(1.0, 1.3 - step / steps)  # falls from three tenths of the steps on, to three tenths
             optimizer.param_groups[0]["lr"] = rate
             for name, values in added.values.items():
                 values.grad = slopes[name]  # of all codes, so that those that wake know which way to go

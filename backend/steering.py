@@ -280,13 +280,13 @@ class LiveModel:
         """The same edits with a random other code each, for a control; live codes of the first items are preferred."""
         rng = np.random.default_rng((seed, 13))
         grids = self.family.encode(self.family.items(0, 16, 0)).grids
-        changed = []
+        changed, drawn = [], dict[tuple[str, int], int]()
         for edit in edits:
             self.family.model.where(edit.site)
             live = np.unique(grids[edit.site].codes)
             live = live[(live >= 0) & (live != edit.code)]
             code = int(rng.choice(live)) if len(live) else edit.code
-            changed.append(replace(edit, code=code))
+            changed.append(replace(edit, code=drawn.setdefault((edit.site, edit.code), code)))
         return changed
 
     def perplexity(self, made: Sequence[Generated]) -> float:

@@ -56,12 +56,13 @@ class Strengths:
 
     def take(self, edits: Sequence[Edit]) -> None:
         """Add what these edits add; each at one of the places."""
+        layers = {site: (name, group) for name in self.values for group, site in enumerate(self._model.sites(name))}
         for edit in edits:
-            for name in self.values:
-                if edit.site in (sites := self._model.sites(name)):
-                    at = self._places.index(edit.where), sites.index(edit.site), edit.code
-                    self.values[name][at] += edit.strength / float(self.units[name][at[1], 0])
-                    self.active[name][at] = True
+            assert edit.action == "add"
+            name, group = layers[edit.site]
+            at = self._places.index(edit.where), group, edit.code
+            self.values[name][at] += edit.strength / float(self.units[name][group, 0])
+            self.active[name][at] = True
 
     def edits(self) -> tuple[Edit, ...]:
         """What is added, strongest first."""

@@ -221,9 +221,9 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
 
 def _kept_benchmarks(data_dir: Path) -> list[dict[str, Any]]:
     """The rows of `results/benchmarks.json`, read before anything is measured; none where there is no record."""
-    from backend.store.records import BENCHMARKS, read_record
+    from backend.store.records import BENCHMARK_RECORD, read_record
 
-    path = data_dir / "results" / BENCHMARKS
+    path = data_dir / "results" / BENCHMARK_RECORD
     return read_record(path)["benchmarks"] if path.is_file() else []
 
 
@@ -235,8 +235,9 @@ def _keep_benchmarks(rows: list[dict[str, Any]], kept: list[dict[str, Any]], dat
     from datetime import UTC, datetime
 
     from backend.files import write_atomically
+    from backend.store.records import BENCHMARK_RECORD
 
-    path = data_dir / "results" / "benchmarks.json"
+    path = data_dir / "results" / BENCHMARK_RECORD
     now = datetime.now(UTC).isoformat(timespec="seconds")
     fresh = {row["name"]: {**row, "measured": now} for row in rows}
     rows = [*(fresh.pop(row["name"], row) for row in kept), *fresh.values()]

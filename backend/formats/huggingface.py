@@ -42,6 +42,8 @@ def read(path: Path, base: Path | None) -> Imported:
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported, and refused below
         )
+    except MemoryError:
+        raise
     except Exception as error:  # of any kind: each model makes something else of an impossible value
         raise _impossible(config, base or path, error) from error
     missing, wrong = sorted(report["missing_keys"]), sorted(report["mismatched_keys"])
@@ -70,7 +72,8 @@ def _impossible(config: PretrainedConfig, source: Path, error: Exception) -> Che
     inner = [
         (f"{name}.{key}", v) for name, part in written.items() if isinstance(part, dict) for key, v in part.items()
     ]
-    below = [f"{name} = {v}" for name, v in [*written.items(), *inner] if isinstance(v, int | float) and v < 0]
+    numbers = [(name, v) for name, v in [*written.items(), *inner] if isinstance(v, int | float)]
+    below = [f"{name} = {v}" for name, v in numbers if v < 0 and not name.endswith("_token_id")]
     suspected = f" (below zero: {', '.join(below[:5])})" if below else ""
     said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return CheckpointError(

@@ -4,7 +4,8 @@ For every group (attention head, chunk of the MLP output):
 1. optionally normalise the activation with the group's own LayerNorm;
 2. choose the k most similar rows of the group's table;
 3. put out their mean or sum. The gradient of the output goes to the chosen codes and, as in the paper, straight through to
-   the input; without that (`straight_through`) it is exact but for the choice, and what feeds the codebook alone stands still.
+   the input; without that (`straight_through`) it is exact but for the choice, and what feeds nothing but the codebook
+   learns by commitment alone.
 
 Training adds the autoencoding loss `|codes - sg(activation)|^2`, a mean over positions (the paper's L_MSE), and, with a
 commitment weight, the same pulling activations to codes. Both are divided by the mean square of the group's

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backend.errors import CheckpointError
 
-BENCHMARKS = "benchmarks.json"
+BENCHMARK_RECORD = "benchmarks.json"
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -22,25 +23,29 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is no JSON, or lacks what a record of its kind has.
     """
-    again = "bench" if path.name == BENCHMARKS else f"reproduce {path.stem.removesuffix('-quick')}"
+    again = "bench" if path.name == BENCHMARK_RECORD else f"reproduce {path.stem.removesuffix('-quick')}"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if path.name == BENCHMARKS:
+        if path.name == BENCHMARK_RECORD:
             record["benchmarks"] = [{**row, "name": str(row["name"])} for row in record["benchmarks"]]
             return record
         if record["table"] != path.stem:
             raise ValueError(f"it is the record of {record['table']!r}")
-        str(record["finished"]), int(record["evaluation_seeds"]), len(record.get("missing", ()))
-        for row in record["rows"]:
-            str(row["model"]), str(row["title"]), {**row["paper"]}, float(row["training"].get("seconds", 0))
-            for metric in row["metrics"].values():
-                float(metric["value"]), float(metric["low"]), float(metric["high"])
-                int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
+        _check_comparison(record)
         return record
     except KeyError as error:
         raise CheckpointError(_damaged(path, f"there is no {error}", again)) from error
     except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise CheckpointError(_damaged(path, str(error)[:200], again)) from error
+
+
+def _check_comparison(record: Mapping[str, Any]) -> None:
+    """Touch everything that is shown of a comparison; raises where something is missing or of another kind."""
+    _ = str(record["finished"]), int(record["evaluation_seeds"]), len(record.get("missing", ()))
+    for row in record["rows"]:
+        _ = str(row["model"]), str(row["title"]), {**row["paper"]}, float(row["training"].get("seconds", 0))
+        for metric in row["metrics"].values():
+            _ = [float(metric[name]) for name in ("value", "low", "high", "n", "seeds")], str(metric["definition"])
 
 
 def _damaged(path: Path, why: str, command: str) -> str:

@@ -17,7 +17,7 @@ from backend.answers import CodeStats
 from backend.errors import CheckpointError, CodescopeError, OutsideDataDir, StoreError
 from backend.store.people import People
 from backend.store.reader import Library, Reader
-from backend.store.records import BENCHMARKS, read_record, record_files
+from backend.store.records import BENCHMARK_RECORD, read_record, record_files
 from backend.types import CodeRef, Edit, ModelSpec
 
 _CODEBOOKS = [
@@ -214,7 +214,7 @@ def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for folder in (catalog.DEFAULT_DATA_DIR, data_dir):
         for path in record_files(folder):
-            if path.name != BENCHMARKS:
+            if path.name != BENCHMARK_RECORD:
                 with suppress(CheckpointError):  # `doctor` names it
                     found[path.stem] = read_record(path)
     return found

@@ -43,8 +43,8 @@ class Recipe:
         weight_decay: of matrices.
         warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
         autoencoding, commitment: weights of the codebook losses.
-        straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and without the losses
-            above, what feeds codebooks alone (an MLP) stands still and only the codes and what follows them learn: slower, but
+        straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and with no commitment,
+            what feeds codebooks alone (an MLP) stands still and only the codes and what follows them learn: slower, but
             it does not diverge where many codes stand together.
         distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
         reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
@@ -127,7 +127,8 @@ def train(
         TrainingError: the loss is no number any more.
     """
     state, log = run.state, run.log
-    idle = DistributedDataParallelKwargs(find_unused_parameters=not recipe.straight_through)  # what stands still
+    standing = not recipe.straight_through and not recipe.commitment  # there are weights without a gradient
+    idle = DistributedDataParallelKwargs(find_unused_parameters=standing)
     accelerator = Accelerator(cpu=run.device == "cpu", kwargs_handlers=[idle])
     for layer in _layers(model):
         layer.autoencoding, layer.commitment = recipe.autoencoding, recipe.commitment

@@ -183,7 +183,7 @@ def test_a_model_of_fewer_codes_than_a_round_brings_can_be_searched(items: list[
     assert found is not None
     descent = Descent(small, found)
     descent.run(1.0, 2)
-    assert len(descent.edits()) <= 6
+    assert len(descent.added.edits()) <= 6
 
 
 def test_the_gradient_by_what_a_layer_puts_out_is_what_a_small_step_does(model: CodebookTransformer) -> None:
@@ -231,7 +231,7 @@ def loss_of(descent: Descent, model: CodebookTransformer, texts: Texts, edits: t
 def test_the_loss_is_the_one_that_the_module_names(texts: Texts, model: CodebookTransformer) -> None:
     descent = Descent(model, texts)
     descent.run(1.0, 2)
-    assert (edits := descent.edits())
+    assert (edits := descent.added.edits())
     own, other = texts.own.numpy(), texts.other.numpy()
     plain, usual = counted(model, texts, ())
     nats, logp = counted(model, texts, edits)
@@ -263,7 +263,7 @@ def test_a_descent_makes_the_topic_likelier_with_few_codes(texts: Texts, model: 
     before = {k: v.clone() for k, v in model.state_dict().items()}
     descent = Descent(model, texts)
     descent.run(1.0, 6)
-    edits = descent.edits()
+    edits = descent.added.edits()
     assert 1 < len(edits) <= MOST and len({(e.site, e.code) for e in edits}) == len(edits)
     assert {(e.action, e.where) for e in edits} == {("add", texts.where)}
     assert [e.strength for e in edits] == sorted((e.strength for e in edits), reverse=True)
@@ -275,7 +275,7 @@ def test_a_descent_makes_the_topic_likelier_with_few_codes(texts: Texts, model: 
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     again = Descent(model, texts)
     again.run(1.0, 6)
-    assert again.edits() == edits
+    assert again.added.edits() == edits
 
 
 def test_tags_of_many_values_texts_without_the_tag_and_short_ones_do_no_harm(
@@ -299,4 +299,4 @@ def test_tags_of_many_values_texts_without_the_tag_and_short_ones_do_no_harm(
     assert texts is not None and texts.tokens.shape[1] == 9
     descent = Descent(model, texts)
     descent.run(1.0, 2)
-    assert descent.edits() and all(strengths.isfinite().all() for strengths in descent.added.values.values())
+    assert descent.added.edits() and all(strengths.isfinite().all() for strengths in descent.added.values.values())

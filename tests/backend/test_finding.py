@@ -10,44 +10,16 @@ import pytest
 import torch
 
 from backend import __main__ as cli
-from backend.analysis.site_codes import SiteCodes, rank_sites
+from backend.analysis.site_codes import SiteCodes
 from backend.conditions import Goal, best_neurons, sample, true_positions
-from backend.data.fsm import Machine
 from backend.data.judging import behaviour_of, judge_story, judged, trial_of
 from backend.edits import HeldNeuron
 from backend.errors import BadInput, Unsupported
-from backend.families.checkpoint import build_model, save_checkpoint
 from backend.finding import Candidate, choosing_prompts, find_edits
-from backend.nn.placement import Placement
 from backend.steering import LiveModel
-from backend.train.batches import WalkBatches
-from backend.train.codebooks import initialize
-from backend.train.shapes import Shape
-from backend.types import CodebookInfo, CodeGrid, Edit, Item, ModelSpec, Sampling
+from backend.types import Edit, Item, ModelSpec, Sampling
 from tests.backend.commands import answer
-
-MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
-SETTINGS = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in MACHINE.settings.items())
-
-
-def make(data: Path, backbone: str) -> ModelSpec:
-    """A model with random weights, its base, and both in the catalog."""
-    torch.manual_seed(0)
-    config = Shape(backbone, 2, 32, 2, 64).config(MACHINE.vocabulary, 33, MACHINE.bos)
-    (data / "catalog").mkdir(exist_ok=True)
-    places = (Placement("attn", codes=24, k=2), Placement("mlp", codes=32, k=2))
-    for name, own in ((backbone, places), (f"{backbone}-base", ())):
-        model = build_model(config, own)
-        if own:
-            initialize(model, WalkBatches(MACHINE), "data", rows=2000)
-        save_checkpoint(model, data / "checkpoints" / name, {})
-        (data / "catalog" / f"{name}.toml").write_text(
-            f'name = "{name}"\nfamily = "transformer"\nkind = "text"\ntitle = "x"\ncheckpoint = "checkpoints/{name}"\n'
-            f'base = "{f"{backbone}-base" if own else ""}"\n\n[dataset]\n{SETTINGS}\n'
-        )
-    return ModelSpec(
-        backbone, "transformer", "text", "x", MACHINE.settings, f"checkpoints/{backbone}", base=f"{backbone}-base"
-    )
+from tests.backend.toy_machines import MACHINE, make
 
 
 @pytest.fixture(scope="module")
@@ -73,39 +45,6 @@ def test_what_is_true_are_tags_of_items_else_labels_of_positions() -> None:
     assert true_positions(items, "kind", "a").tolist() == [True, False, False, True, True]
     with pytest.raises(BadInput, match="Known fields: kind, topic"):
         true_positions(items, "colour", "red")
-
-
-def test_codes_are_ranked_by_what_they_add_to_the_divergence() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random(500) < 0.3
-    codes = rng.integers(0, 6, (500, 2))
-    codes[truth & (rng.random(500) < 0.7), 0] = 5
-    weak = rng.integers(0, 6, (500, 2))
-    empty = np.zeros((500, 2), np.float32)
-    grids = {
-        n: CodeGrid(n, c.astype(np.int32), empty, codes[:, 0], empty[:, 0]) for n, c in (("a", weak), ("b", codes))
-    }
-    ranked = rank_sites(grids, [CodebookInfo(n, 6, 4, 2) for n in grids], truth)
-    assert [s.site for s in ranked] == ["b", "a"] and ranked[0].codes[0] == 5
-    p = sum((codes[i] == 5).sum() for i in range(500) if truth[i]) / truth.sum()
-    q = sum((codes[i] == 5).sum() for i in range(500)) / 500
-    gains = {5: p * np.log(p / q)}
-    assert ranked[0].worth >= gains[5] > 0.5 * ranked[0].worth
-    fires = [bool({*codes[i]} & {*ranked[0].codes}) for i in range(500)]
-    hits = sum(f and t for f, t in zip(fires, truth, strict=True))
-    assert ranked[0].precision == pytest.approx(hits / sum(fires)) and ranked[0].recall == pytest.approx(
-        hits / truth.sum()
-    )
-
-
-def test_where_the_frequent_codes_say_nothing_the_rare_ones_are_precise() -> None:
-    truth = np.arange(600) % 2 == 0
-    codes = np.where(np.arange(600) % 20 == 2, 1 + np.arange(600) // 20 % 30, 0)[:, None].astype(np.int32)
-    empty = np.zeros((600, 1), np.float32)
-    ranked = rank_sites(
-        {"a": CodeGrid("a", codes, empty, codes[:, 0], empty[:, 0])}, [CodebookInfo("a", 40, 4, 1)], truth
-    )
-    assert len(ranked[0].codes) == len(ranked[0].precise) == 1
 
 
 def test_the_least_similar_slots_are_forced_to_the_codes_in_turn() -> None:
@@ -216,6 +155,19 @@ def test_the_best_neurons_are_those_whose_mean_is_farthest_away(live: LiveModel)
     assert best_neurons(live, Goal("no such text"), edits) == []
 
 
+def test_controls_act_where_edits_at_several_places_do_and_draw_one_code_for_each(live: LiveModel) -> None:
+    field = next(iter(live.family.items(0, 1, 0)[0].labels))
+    goal = Goal("1", (field, "01"))
+    twice = [Edit("L0.mlp", 3, "add", 0.2, where) for where in ("generated:4", "generated")]
+    assert {neuron.where for neuron in best_neurons(live, goal, twice)} == {"generated"}
+    assert {neuron.where for neuron in best_neurons(live, goal, twice[:1])} == {"generated:4"}
+    assert {neuron.where for neuron in best_neurons(live, goal, [*twice, Edit("L0.mlp", 3, where="all")])} == {"all"}
+    for seed in range(5):
+        drawn = live.random_edits([*twice, Edit("L0.mlp", 4, "add", 0.1)], seed)
+        assert drawn[0].code == drawn[1].code != 3
+        assert [e.where for e in drawn] == ["generated:4", "generated", "all"]
+
+
 def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
     live: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +177,12 @@ def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
     found = find_edits(
         live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6, progress=lambda *now: said.append(now)
     )
-    assert {*found.tried["where"]} == {"all", "-1"} and {*found.tried["truth"]} == {"now", "next", "texts", "samples"}
+    assert {*found.tried["where"]} == {"all", "-1", "-1, generated"} and {*found.tried["truth"]} == {
+        "now",
+        "next",
+        "texts",
+        "samples",
+    }
     assert found.tried["edits"].is_unique and (found.new_tokens, found.temperature) == (6, 1.0)
     best = found.tried.loc[found.tried["worth"].idxmax()]
     assert tuple(map(str, found.edits)) == best["edits"]
@@ -244,6 +201,13 @@ def test_where_a_descent_finds_enough_nothing_else_is_tried(live: LiveModel, mon
         (-1,),
         "generated",
     }
+
+
+def test_without_practice_the_descent_has_the_last_word(live: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.finding.ENOUGH", -np.inf)
+    field = next(iter(live.family.items(0, 1, 0)[0].labels))
+    found = find_edits(live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6, practice=0)
+    assert {*found.tried["truth"]} == {"texts"} and {edit.where for edit in found.edits} == {(-1,)}
 
 
 def test_prompts_of_a_data_set_without_its_own_can_be_read_back(live: LiveModel) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from backend.edits import first_generated
 from backend.nn.insertion import CodebookTransformer
-from backend.practice import Practice
+from backend.practice import WEIGHT, Practice
 from backend.steering import LiveModel
 from backend.strengths import CAP, MOST
 from backend.types import Edit
-from tests.backend.test_finding import make
+from tests.backend.toy_machines import make
 
 PROMPTS = ("01 22", "00")
 SITE = "L1.mlp"  # nothing discrete comes after it
@@ -49,7 +47,7 @@ def surrogate(
             usual = model(rows).logits[0, prompt - 1 : -1].log_softmax(-1)
         total.append(-better * float(written[torch.arange(len(written)), rows[0, prompt:]].sum()))
         unlikely.append(float(-(written.exp() * usual).sum(-1).mean()))
-    return float(np.mean(total)) + float(np.mean(unlikely))
+    return float(np.mean(total)) + WEIGHT * float(np.mean(unlikely))
 
 
 def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: LiveModel) -> None:
@@ -64,7 +62,7 @@ def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: Li
         with torch.no_grad(), model.session():
             logp = model(torch.tensor([row])).logits[0, prompt - 1 : -1].log_softmax(-1)
         nats.append(float(-logp[torch.arange(len(logp)), torch.tensor(row[prompt:])].mean()))
-    reward = good.numpy() - np.minimum(nats, np.mean(nats) + 1)
+    reward = good.numpy() - WEIGHT * np.minimum(nats, np.mean(nats) + 1)
     slopes, success, ratio = found._step(1)
     assert success == pytest.approx(float(good.mean()))
     assert ratio == pytest.approx(np.exp(nats).mean() / found._usual, rel=1e-3)
@@ -97,7 +95,7 @@ def test_practice_ends_where_all_samples_succeed_already(live: LiveModel) -> Non
     assert len(done.success) == 4 and [(e.site, e.code) for e in done.added.edits()] == [(SITE, 3)]
 
 
-def test_a_model_on_whose_samples_nothing_succeeds_comes_to_no_harm(live: LiveModel, tmp_path: Path) -> None:
+def test_a_model_on_whose_samples_nothing_succeeds_comes_to_no_harm(live: LiveModel) -> None:
     start = (Edit(SITE, 3, "add", 0.02, "generated"),)
     none = Practice(live, lambda text: False, start, PROMPTS, samples=8, new_tokens=6, temperature=1.0)
     none.run(5)

@@ -12,7 +12,7 @@ from backend.data.fsm import Machine
 from backend.errors import BadInput, CheckpointError, UnknownCode, Unsupported
 from backend.evaluate import evaluate
 from backend.families import open_family
-from backend.families.checkpoint import build_model, save_checkpoint
+from backend.families.checkpoint import build_model, load_checkpoint, save_checkpoint
 from backend.machines import make_patches, next_state, sample_walks
 from backend.nn.insertion import CodebookTransformer
 from backend.nn.placement import Placement
@@ -65,6 +65,17 @@ def test_batches_made_on_the_device_are_legal_walks():
     states = MACHINE.decode(tokens)
     assert MACHINE.valid_transitions(states).all()
     assert len(np.unique(states[:, 0])) == 6
+
+
+def test_without_the_straight_through_gradient_what_feeds_a_codebook_alone_stands_still(data_dir):
+    folder = data_dir / "checkpoints" / "toy-base"
+    places = (Placement("mlp", codes=96, k=4, similarity="cosine"),)
+    recipe = Recipe(steps=40, batch=32, lr=2e-3, distill=True, save_every=0, autoencoding=0.0, straight_through=False)
+    before = load_checkpoint(folder).model.state_dict()
+    after = train_codebooks(folder, WalkBatches(MACHINE), places, recipe, "kmeans", ON_CPU).model.state_dict()
+    still = {name for name, value in before.items() if torch.equal(value, after[name])}
+    assert {name for name in still if ".mlp." in name} == {name for name in before if ".mlp." in name}
+    assert not any(".attn.c_proj.weight" in name or "wte" in name for name in still)
 
 
 def test_evaluate_measures_the_contracts_names_with_controls(data_dir, spec):
