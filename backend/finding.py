@@ -171,7 +171,7 @@ class Finder:
             samples: of each candidate, over all prompts together.
             new_tokens: of each sample; None: as the data set is tried (`backend.data.judging`), else `NEW_TOKENS`.
             temperature: of each sample; None: as the data set is tried, else 1.
-            practice: steps of it, at most; 0 leaves it out.
+            practice: steps of it; 0 leaves it out.
             seed: of the samples.
             progress: called with (what, done, total).
 

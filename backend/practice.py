@@ -7,7 +7,8 @@ tells of another topic first, or goes back to one. Practice looks at just that. 
 2. rewards each: 1 where it succeeds, less `weight` times how unlikely its new tokens are to the unedited model (mean nats);
 3. follows the policy gradient (Williams, 1992): the log-probability of every sample times how much better than the mean it
    did; and, without the noise of sampling, the gradient of how unlikely the next tokens are to the unedited model;
-4. lets `weight` grow where the samples are less fluent than `FLUENCY` allows, and fall where they are more.
+4. lets `weight` grow where the samples are less fluent than `FLUENCY` allows, and fall where they are more; where nearly all
+   samples succeed, all strengths become a little smaller instead: edits should be no stronger than they need to be.
 
 Besides the tokens that the edits act at, codes may be added weakly at all new ones.
 """
@@ -37,7 +38,8 @@ WEIGHT, LIGHTEST, HEAVIEST = 0.5, 0.1, 12.0  # at the start; its bounds
 PULL = 1.5  # how fast the weight follows the ratio
 STRONGEST = 0.1  # how far off the ratio is taken to be at most: one odd sample can double it
 FAR = 1.0  # nats above the mean beyond which a sample costs no more
-MASTERED, IN_A_ROW = 0.97, 4  # share of successes from which, that often, practice ends
+MASTERED = 0.95  # share of successes from which a step makes all strengths smaller
+SMALLER = 0.05  # by this share: what is enough does least besides
 BATCH = 24  # samples of one backward pass
 
 
@@ -89,7 +91,7 @@ class Practice:
         """Practise once.
 
         Args:
-            steps: at most; fewer where nearly all samples succeed fluently.
+            steps: each writes samples.
             progress: called with the step and the share of its samples that succeeded.
 
         Returns:
@@ -98,15 +100,11 @@ class Practice:
         added = self.added
         optimizer = torch.optim.Adam(added.values.values(), lr=RATE, betas=BETAS)
         promise = {name: torch.zeros_like(values) for name, values in added.values.items()}
-        mastered = 0
         for step in range(steps):
             slopes, success, ratio = self._step(self._seed + 1 + step)
             self.success.append(success)
             if progress:
                 progress(step + 1, success)
-            mastered = mastered + 1 if success >= MASTERED and ratio <= FLUENCY else 0
-            if mastered == IN_A_ROW:
-                break
             promise = {name: BETAS[0] * promise[name] + slope for name, slope in slopes.items()}
             if step % EVERY == EVERY // 2 - 1:
                 added.wake(promise, MORE)
@@ -117,6 +115,8 @@ class Practice:
             optimizer.step()
             for name, values in added.values.items():
                 values.sub_(PRICE * rate * added.active[name])
+                if success >= MASTERED and ratio <= FLUENCY:
+                    values.mul_(1 - SMALLER)
             added.settle()
             if step % EVERY == EVERY - 1:
                 added.doze()

@@ -50,7 +50,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         type=counting,
         default=PRACTICE,
         metavar="N",
-        help=f"steps of practice at most, each of as many samples as a candidate; 0 leaves it out ({PRACTICE})",
+        help=f"steps of practice, each of as many samples as a candidate; 0 leaves it out ({PRACTICE})",
     )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the samples (0)")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 FLUENT = 1.4  # ratio of perplexities, steered to unsteered, up to which steering loses nothing
 LOSS = 1.0  # share of successes that a ratio of one more is worth
 TRIES = 64  # samples of each candidate of a search
-PRACTICE = 40  # steps of practice at most, each of as many samples
+PRACTICE = 40  # steps of practice, each of as many samples
 Judge = Callable[[str], Mapping[str, frozenset[str]]]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from backend.edits import first_generated
 from backend.nn.insertion import CodebookTransformer
-from backend.practice import WEIGHT, Practice
+from backend.practice import SMALLER, WEIGHT, Practice
 from backend.steering import LiveModel
 from backend.strengths import CAP, MOST
 from backend.types import Edit
@@ -88,11 +88,11 @@ def test_practice_makes_samples_succeed_that_did_not_and_leaves_the_weights_alon
     assert practice(live, start).run(24) == edits
 
 
-def test_practice_ends_where_all_samples_succeed_already(live: LiveModel) -> None:
+def test_where_all_samples_succeed_already_strengths_become_as_small_as_they_can(live: LiveModel) -> None:
     start = (Edit(SITE, 3, "add", 0.1, "generated"),)
     done = Practice(live, lambda text: True, start, PROMPTS, samples=8, new_tokens=6, temperature=0.0)
-    done.run(24)
-    assert len(done.success) == 4 and [(e.site, e.code) for e in done.added.edits()] == [(SITE, 3)]
+    (edit,) = done.run(3)
+    assert (edit.site, edit.code) == (SITE, 3) and 0 < edit.strength < 0.1 * (1 - SMALLER) ** 3
 
 
 def test_a_model_on_whose_samples_nothing_succeeds_comes_to_no_harm(live: LiveModel) -> None:
