@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from backend.types import CodebookInfo, CodeRef
+from backend.types import CodebookInfo, CodeRef, Item
 
 How = Literal["top", "random", "boundary"]
 Operator = Literal["and", "and not", "then"]
@@ -40,6 +40,16 @@ class Token(NamedTuple):
     fires: bool = False
     score: float = float("nan")
     labels: Mapping[str, str] = MappingProxyType({})
+
+
+def tokens_of(item: Item) -> list[Token]:
+    """The tokens of a text item, each with the text between it and the one before."""
+    assert item.spans is not None
+    found, end = [], 0
+    for place, (start, stop) in enumerate(item.spans.tolist()):
+        found.append(Token(item.text[start:stop], item.text[end:start], place=place))
+        end = stop
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ A descent (`backend.descent`) makes *given* texts likelier. What the edited mode
 tells of another topic first, or goes back to one. Practice looks at just that. Each step
 
 1. writes samples with the edits as they are, and judges them;
-2. rewards each: 1 where it succeeds, less `weight` times how unlikely its new tokens are to the unedited model (mean nats);
+2. rewards each: 1 where it succeeds, less `weight` times how unlikely its new tokens are to the base model (mean nats; where
+   there is no base, to the model without edits);
 3. follows the policy gradient (Williams, 1992): the log-probability of every sample times how much better than the mean it
-   did; and, without the noise of sampling, the gradient of how unlikely the next tokens are to the unedited model;
+   did; and, without the noise of sampling, the gradient of how unlikely the next tokens are to the base;
 4. lets `weight` grow where the samples are less fluent than `FLUENCY` allows, and fall where they are more; where nearly all
    samples succeed, all strengths become a little smaller instead: edits should be no stronger than they need to be.
 
@@ -33,7 +34,7 @@ RATE = 0.02  # of Adam, in units of `Strengths`
 PRICE = 0.05  # what every step takes from each strength, as a share of the rate
 BETAS = (0.8, 0.95)
 MORE, EVERY = 16, 8  # codes that become active, and steps between two such times
-FLUENCY = 1.3  # ratio of perplexities under the unedited model that is aimed at
+FLUENCY = 1.3  # ratio of perplexities under the base that is aimed at
 WEIGHT, LIGHTEST, HEAVIEST = 0.5, 0.1, 12.0  # at the start; its bounds
 PULL = 1.5  # how fast the weight follows the ratio
 STRONGEST = 0.1  # how far off the ratio is taken to be at most: one odd sample can double it
@@ -81,7 +82,7 @@ class Practice:
         self._weight = WEIGHT
         self.success: list[float] = []
         tokens, _, new, _ = self._write((), seed)
-        self._usual = float(self._nats(self._unedited(tokens), tokens, new).exp().mean())
+        self._usual = float(self._nats(self._plain(tokens), tokens, new).exp().mean())
         places = [*dict.fromkeys(edit.where for edit in edits), "generated"]
         some = tokens[:: -(-len(tokens) // BATCH)]  # of every prompt: they come one after the other
         self.added = Strengths(self._model, list(dict.fromkeys(places)), some)
@@ -127,8 +128,8 @@ class Practice:
     def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
         """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
         tokens, prompts, new, good = self._write(self.added.edits(), seed)
-        unedited = self._unedited(tokens)
-        nats = self._nats(unedited, tokens, new)
+        plain = self._plain(tokens)
+        nats = self._nats(plain, tokens, new)
         reward = good - self._weight * nats.clamp(max=float(nats.mean()) + FAR)
         better = reward - reward.mean()
         total: dict[str, Tensor] = {}
@@ -138,7 +139,7 @@ class Practice:
                 logits = self._model(tokens[some], use_cache=False).logits[:, :-1].float()
                 written = (logits / self._temperature).log_softmax(-1)
                 likely = written.gather(-1, tokens[some, 1:, None])[..., 0]
-                unlikely = -(written.exp() * unedited[some].float()).sum(-1)
+                unlikely = -(written.exp() * plain[some].float()).sum(-1)
                 each = -better[some] * (likely * new[some]).sum(1) + self._weight * _mean(unlikely, new[some])
                 return each.sum() / len(tokens)
 
@@ -159,17 +160,17 @@ class Practice:
         return tokens.to(device), prompts.to(device), new.to(device), good.to(device)
 
     @torch.no_grad()
-    def _unedited(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
-        found = []
+    def _plain(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities of the base before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
+        model, found = self._live.plain.model, []
         for part in tokens.split(BATCH):
-            with self._model.session():
-                found.append(self._model(part, use_cache=False).logits[:, :-1].float().log_softmax(-1).half())
+            with model.session():
+                found.append(model(part, use_cache=False).logits[:, :-1].float().log_softmax(-1).half())
         return torch.cat(found)
 
-    def _nats(self, unedited: Tensor, tokens: Tensor, new: Tensor) -> Tensor:
+    def _nats(self, plain: Tensor, tokens: Tensor, new: Tensor) -> Tensor:
         """Mean of the new tokens of each sample, `[sample]`."""
-        return _mean(-unedited.gather(-1, tokens[:, 1:, None])[..., 0].float(), new)
+        return _mean(-plain.gather(-1, tokens[:, 1:, None])[..., 0].float(), new)
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from backend import beliefs, catalog, conditions
-from backend.answers import Token
+from backend.answers import tokens_of
 from backend.calls import recorded
 from backend.edits import HeldNeuron
 from backend.errors import BadInput, Unsupported
@@ -58,6 +58,17 @@ class LiveModel:
     def context(self) -> int:
         """Most tokens, prompt and new ones together."""
         return self.family.context
+
+    @property
+    def plain(self) -> TransformerFamily:
+        """What fluency is measured by: the base model, loaded when it is first needed; itself where there is none."""
+        if not self.spec.base:
+            return self.family
+        with self._loading:
+            if self._base is None:
+                spec = catalog.find(self.spec.base, self._data_dir)
+                self._base = LiveModel(spec, self._data_dir, self.family.device.type)
+        return self._base.family
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +123,7 @@ class LiveModel:
         return Lens(
             item.text,
             item.payload,
-            _tokens(item),
+            tokens_of(item),
             steered.grids_after,
             steered.grids_before,
             changed,
@@ -293,13 +304,10 @@ class LiveModel:
         """Mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""
         if not self.spec.base or not made:
             return float("nan")
-        with self._loading:
-            if self._base is None:
-                self._base = LiveModel(catalog.find(self.spec.base, self._data_dir), self._data_dir)
         found: list[float] = []
         for first in range(0, len(made), BATCH):
             part = made[first : first + BATCH]
-            logits = self._base.family.encode(
+            logits = self.plain.encode(
                 [Item(0, (len(g.tokens),), np.array(g.tokens, dtype=np.int64)) for g in part], logits=True
             ).logits
             assert logits is not None
@@ -384,15 +392,6 @@ class LiveModel:
         """It is in state A, make it believe B; see `backend.beliefs.believe`."""
         wish = beliefs.Wish(target, at, tuple(places), tuple(layers), strength, hold)
         return beliefs.believe(self.family, walk, wish, samples=samples, new_states=new_states, seed=seed)
-
-
-def _tokens(item: Item) -> list[Token]:
-    assert item.spans is not None
-    found, end = [], 0
-    for place, (start, stop) in enumerate(item.spans.tolist()):
-        found.append(Token(item.text[start:stop], item.text[end:start], place=place))
-        end = stop
-    return found
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -35,23 +35,28 @@ def practice(live: LiveModel, edits: tuple[Edit, ...], **options: int) -> Practi
 
 
 def surrogate(
-    model: CodebookTransformer, edits: tuple[Edit, ...], made: list[tuple[list[int], int]], by_hand: np.ndarray
-):
+    model: CodebookTransformer,
+    plain: CodebookTransformer,
+    edits: tuple[Edit, ...],
+    made: list[tuple[list[int], int]],
+    by_hand: np.ndarray,
+) -> float:
     """Mean over samples: -advantage x log-probability of the new tokens at 0.7, and how unlikely the next ones are."""
     total, unlikely = [], []
     for (tokens, prompt), better in zip(made, by_hand, strict=True):
         rows = torch.tensor([tokens])
         with torch.no_grad(), model.session(edits, prompt_length=prompt):
             written = (model(rows).logits[0, prompt - 1 : -1] / 0.7).log_softmax(-1)
-        with torch.no_grad(), model.session():
-            usual = model(rows).logits[0, prompt - 1 : -1].log_softmax(-1)
+        with torch.no_grad():
+            usual = plain(rows).logits[0, prompt - 1 : -1].log_softmax(-1)
         total.append(-better * float(written[torch.arange(len(written)), rows[0, prompt:]].sum()))
         unlikely.append(float(-(written.exp() * usual).sum(-1).mean()))
     return float(np.mean(total)) + WEIGHT * float(np.mean(unlikely))
 
 
 def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: LiveModel) -> None:
-    model, start = live.family.model, (Edit(SITE, 3, "add", 0.2, "generated:4"),)
+    model, plain = live.family.model, live.plain.model
+    start = (Edit(SITE, 3, "add", 0.2, "generated:4"),)
     found = practice(live, start)
     tokens, prompts, new, good = found._write(start, 1)
     assert 0 < good.mean() < 1
@@ -59,19 +64,19 @@ def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: Li
     made = [(row[:end].tolist(), int(n)) for row, end, n in zip(tokens, ends, prompts[:, 0], strict=True)]
     nats = []
     for row, prompt in made:
-        with torch.no_grad(), model.session():
-            logp = model(torch.tensor([row])).logits[0, prompt - 1 : -1].log_softmax(-1)
+        with torch.no_grad():
+            logp = plain(torch.tensor([row])).logits[0, prompt - 1 : -1].log_softmax(-1)
         nats.append(float(-logp[torch.arange(len(logp)), torch.tensor(row[prompt:])].mean()))
     reward = good.numpy() - WEIGHT * np.minimum(nats, np.mean(nats) + 1)
     slopes, success, ratio = found._step(1)
     assert success == pytest.approx(float(good.mean()))
     assert ratio == pytest.approx(np.exp(nats).mean() / found._usual, rel=1e-3)
-    plain = surrogate(model, start, made, reward - reward.mean())
+    before = surrogate(model, plain, start, made, reward - reward.mean())
     for place, where in enumerate(("generated:4", "generated")):
         real = slopes["L1:mlp"][place, 0] / found.added.units["L1:mlp"][0]
         for code in (*real.topk(2).indices.tolist(), *real.topk(2, largest=False).indices.tolist()):
             a_little = (*start, Edit(SITE, code, "add", 1e-2, where))
-            change = (surrogate(model, a_little, made, reward - reward.mean()) - plain) / 1e-2
+            change = (surrogate(model, plain, a_little, made, reward - reward.mean()) - before) / 1e-2
             assert change == pytest.approx(float(real[code]), rel=0.1, abs=0.03)
 
 
@@ -88,7 +93,11 @@ def test_practice_makes_samples_succeed_that_did_not_and_leaves_the_weights_alon
     assert practice(live, start).run(24) == edits
 
 
-def test_where_all_samples_succeed_already_strengths_become_as_small_as_they_can(live: LiveModel) -> None:
+def test_where_all_samples_succeed_already_strengths_become_smaller(
+    live: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WEIGHT", "LIGHTEST", "PULL"):
+        monkeypatch.setattr(f"backend.practice.{name}", 0.0)  # of fluency
     start = (Edit(SITE, 3, "add", 0.1, "generated"),)
     done = Practice(live, lambda text: True, start, PROMPTS, samples=8, new_tokens=6, temperature=0.0)
     (edit,) = done.run(3)
