@@ -49,8 +49,9 @@ def evaluate(
         seeds: how many times, on other held-out items, samples and patches each time.
         items: held-out items, samples and patches per seed.
         device: `cpu` or `cuda`.
-        steering: also find codes for what a text model is steered to, and count how often that works: many minutes.
-        edits: takes the edits that steering was measured with, as commands write them, by `FIELD=VALUE`.
+        steering: also count how often it works to steer a text model to what its data set names.
+        edits: `FIELD=VALUE` -> edits as commands write them, found before; those that are not in it are found, ten minutes
+            each, and put into it.
         progress: called with (what, done, total).
 
     Raises:
@@ -72,7 +73,7 @@ def evaluate(
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
     trials = None
     if steering and "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
-        trials = SteeringMeasures(LiveModel(spec, data_dir, device), seeds, progress)
+        trials = SteeringMeasures(LiveModel(spec, data_dir, device), seeds, edits, progress)
         if edits is not None:
             edits |= {f"{told.field}={told.value}": [*map(str, found)] for told, found in trials.edits.items()}
     for seed in range(seeds):

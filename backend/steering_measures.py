@@ -1,12 +1,14 @@
 """Measured steering: how often a behaviour comes about, unsteered, steered, and with random codes in the codes' place.
 
-Codes are found on training items and on prompts of their own (`backend.finding`); the arms below write from other prompts.
+Codes are found on training items and on prompts of their own (`backend.finding`), which takes some ten minutes a behaviour, or
+were so found earlier; the arms below write from other prompts.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,8 +25,24 @@ SAMPLES = 200  # of every arm, over all seeds together
 class SteeringMeasures:
     """The edits that were found for every behaviour of a data set, and what they do, seed by seed."""
 
-    def __init__(self, live: LiveModel, seeds: int, progress: Progress | None = None) -> None:
-        """Find the edits; `seeds`: how many share the samples."""
+    def __init__(
+        self,
+        live: LiveModel,
+        seeds: int,
+        known: Mapping[str, Sequence[str]] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Find the edits that are not known yet.
+
+        Args:
+            live: the model.
+            seeds: how many share the samples.
+            known: `FIELD=VALUE` -> edits as commands write them.
+            progress: called with (what, done, total).
+
+        Raises:
+            UnknownCode: known edits name codes that the model does not have.
+        """
         self.live = live
         self.samples = -(-SAMPLES // seeds)
         trial = trial_of(str(live.spec.dataset["name"]))
@@ -35,7 +53,10 @@ class SteeringMeasures:
         self.edits: dict[Behaviour, tuple[Edit, ...]] = {}
         finder = Finder(live, progress=progress)
         for behaviour, goal in goals.items():
-            self.edits[behaviour] = finder.find(goal).edits
+            given = (known or {}).get(f"{behaviour.field}={behaviour.value}", ())
+            self.edits[behaviour] = tuple(map(Edit.parse, given)) or finder.find(goal).edits
+            with live.family.model.session(self.edits[behaviour]):
+                pass  # they are there
 
     def measure(self, into: Measures, seed: int, progress: Progress | None = None) -> None:
         """One seed of every measure."""

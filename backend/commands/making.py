@@ -91,11 +91,19 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-steering", action="store_true", help="leave out how often steering a text model works: that takes long"
     )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="find the edits to steer with anew (those in the model card where it has them): some ten minutes each",
+    )
     parser.add_argument("--write-card", action="store_true", help="keep the numbers in the model card")
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
-    edits: dict[str, list[str]] = {}
+    from backend.store.usage import measured_edits
+
+    found = {} if options.search else measured_edits(options.data_dir, options.model)
+    edits = {name: [*some] for name, some in found.items()}
     metrics = measured(
         options.model,
         options.data_dir,
@@ -107,7 +115,8 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
         edits=edits,
     )
     if options.write_card:
-        _write_card(options.model, options.data_dir, {"metrics": metrics} | ({"edits": edits} if edits else {}))
+        kept = {"edits": edits} if edits and not options.no_steering else {}
+        _write_card(options.model, options.data_dir, {"metrics": metrics} | kept)
     return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
 
 
@@ -131,8 +140,8 @@ def measured(
         items: held-out items per seed; None leaves the choice to `backend.evaluate`.
         device: `cpu` or `cuda`.
         progress: told how far it is.
-        steering: also measure steering, which takes many minutes.
-        edits: takes those that it was measured with, see `backend.evaluate`.
+        steering: also measure steering.
+        edits: those to measure it with, see `backend.evaluate`.
     """
     from backend.evaluate import evaluate
 
@@ -301,8 +310,9 @@ EVALUATE = Command(
     _evaluate_options,
     _evaluate,
     """\
-Nothing is read from a record: losses, codes and controls are measured on held-out items, `--seeds` times; each number
-comes with its range over the seeds, its n and, with --json, its definition.""",
+Losses, codes and controls are measured on held-out items, `--seeds` times; each number comes with its range over the seeds,
+its n and, with --json, its definition. No number is read from a record. How well steering works is measured with the edits in
+the model card, where it has them; --search finds them anew.""",
 )
 REPRODUCE = Command(
     "reproduce",
