@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return _failed(bar, "Stopped. What was finished stays: run it again to go on (train: with --resume).", 1)
+        what = "What was finished stays: build and reproduce go on when they are run again, train with --resume."
+        return _failed(bar, f"Stopped. {what}", 1)
     except CodescopeError as error:
         return _failed(bar, str(error), error.exit_status)
     except Exception as error:

@@ -97,7 +97,7 @@ class BuildError(CodescopeError):
 
 
 class BuildLocked(BuildError):
-    """Another build is at work in this data directory."""
+    """Another build is at work in this data directory, or another training of that name."""
 
 
 class DiskFull(BuildError):

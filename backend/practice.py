@@ -35,12 +35,13 @@ PRICE = 0.05  # what every step takes from each strength, as a share of the rate
 BETAS = (0.8, 0.95)
 MORE, EVERY = 16, 8  # codes that become active, and steps between two such times
 FLUENCY = 1.3  # ratio of perplexities under the base that is aimed at
-WEIGHT, LIGHTEST, HEAVIEST = 0.5, 0.1, 12.0  # at the start; its bounds
+WEIGHT, LIGHTEST, HEAVIEST = 1.5, 0.1, 12.0  # at the start; its bounds
 PULL = 1.5  # how fast the weight follows the ratio
 STRONGEST = 0.1  # how far off the ratio is taken to be at most: one odd sample can double it
 FAR = 1.0  # nats above the mean beyond which a sample costs no more
 MASTERED = 0.95  # share of successes from which a step makes all strengths smaller
 SMALLER = 0.05  # by this share: what is enough does least besides
+NEGLIGIBLE = 0.08  # share of the strongest edit below which one is left out at the end
 BATCH = 24  # samples of one backward pass
 
 
@@ -96,26 +97,36 @@ class Practice:
             progress: called with the step and the share of its samples that succeeded.
 
         Returns:
-            What is added then.
+            What is added then, but for what is negligible.
         """
         added = self.added
-        optimizer = torch.optim.Adam(added.values.values(), lr=RATE, betas=BETAS)
+        mean = {name: torch.zeros_like(values) for name, values in added.values.items()}
+        square = {name: torch.zeros_like(values) for name, values in added.values.items()}
         promise = {name: torch.zeros_like(values) for name, values in added.values.items()}
         for step in range(steps):
             slopes, success, ratio = self._step(self._seed + 1 + step)
             self.success.append(success)
             if progress:
                 progress(step + 1, success)
-            promise = {name: BETAS[0] * promise[name] + slope for name, slope in slopes.items()}
+            for name, slope in slopes.items():
+                promise[name].mul_(BETAS[0]).add_(slope)
             if step % EVERY == EVERY // 2 - 1:
+                asleep = {name: ~active for name, active in added.active.items()}
                 added.wake(promise, MORE)
+                for (
+                    name,
+                    slope,
+                ) in slopes.items():  # what promised most was lucky, too: it begins slowly, with no momentum
+                    woken = asleep[name] & added.active[name]
+                    mean[name][woken] = 0.0
+                    square[name][woken] = (slope.abs() + promise[name].abs() * (1 - BETAS[0])).square()[woken]
             rate = RATE * min(1.0, 1.3 - step / steps)  # falls from three tenths of the steps on, to three tenths
-            optimizer.param_groups[0]["lr"] = rate
-            for name, values in added.values.items():
-                values.grad = slopes[name]  # of all codes, so that those that wake know which way to go
-            optimizer.step()
-            for name, values in added.values.items():
-                values.sub_(PRICE * rate * added.active[name])
+            for name, values in added.values.items():  # Adam
+                mean[name].lerp_(slopes[name], 1 - BETAS[0])
+                square[name].lerp_(slopes[name].square(), 1 - BETAS[1])
+                upwards = mean[name] / (1 - BETAS[0] ** (step + 1))
+                size = (square[name] / (1 - BETAS[1] ** (step + 1))).sqrt() + 1e-9
+                values.sub_(rate * (upwards / size + PRICE) * added.active[name])
                 if success >= MASTERED and ratio <= FLUENCY:
                     values.mul_(1 - SMALLER)
             added.settle()
@@ -123,7 +134,8 @@ class Practice:
                 added.doze()
             off = float(np.clip(ratio - FLUENCY, -STRONGEST, STRONGEST))
             self._weight = float(np.clip(self._weight * np.exp(PULL * off), LIGHTEST, HEAVIEST))
-        return added.edits()
+        edits = added.edits()
+        return tuple(edit for edit in edits if edit.strength >= NEGLIGIBLE * edits[0].strength)
 
     def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
         """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""

@@ -141,13 +141,17 @@ def language_model(model: str, data_dir: Path) -> Any:
 
 
 def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend.edits import check_positions
     from backend.types import Edit, Sampling
 
     edits = [Edit.parse(text) for text in options.edit]
     sampling = Sampling(options.samples, options.max_new_tokens, options.temperature, options.top_k, options.seed)
     topic, dose = _topic(options.topic), _dose(options.dose)
     progress(f"loading {options.model}", 0, 0)
-    found = language_model(options.model, options.data_dir).compare(
+    live = language_model(options.model, options.data_dir)
+    read = len(live.parse(options.prompt)) + options.max_new_tokens
+    check_positions(edits, min(live.context, read), "tokens in prompt and new text")
+    found = live.compare(
         options.prompt,
         edits,
         sampling,

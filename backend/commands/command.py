@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 import sys
 import time
@@ -319,7 +320,7 @@ def new_file(path: str) -> Path:
     """Where a person wants something written.
 
     Raises:
-        BadInput: it is a folder, or in one that is not there.
+        BadInput: it is a folder or a device, or in a folder that is not there or cannot be written to.
     """
     from backend.errors import BadInput
 
@@ -328,8 +329,13 @@ def new_file(path: str) -> Path:
         raise BadInput(
             f"{path or '(nothing)'} is a folder and no file to write to. Give a file, e.g. {out / 'codes.npz'}."
         )
+    out = out.resolve()  # what a link names is written, not the link
     if not out.parent.is_dir():
         raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
+    if out.exists() and not out.is_file():
+        raise BadInput(f"{path} is no plain file (a device or a pipe). Give a file, e.g. codes.npz.")
+    if not os.access(out.parent, os.W_OK) or out.parent.is_relative_to("/proc"):
+        raise BadInput(f"Nothing can be written to {out.parent}. Give a file in another folder.")
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,11 +52,14 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
 def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend import catalog
     from backend.edits import check_positions
-    from backend.errors import Unsupported
+    from backend.errors import BadInput, Unsupported
     from backend.families import open_family
 
     edits = edits_of_given(options.edit)
     out = new_file(options.out)
+    read_from = [*(options.images or ()), *filter(None, (options.text, options.tokens))]
+    if out.exists() and any(Path(name).exists() and out.samefile(name) for name in read_from):
+        raise BadInput(f"--out {options.out} is what is to be read. Give another file.")
     family = open_family(catalog.find(options.model, options.data_dir), options.data_dir)
     wanted, what = ("decode", "pictures") if options.images else ("logits", "text")
     if wanted not in family.capabilities:

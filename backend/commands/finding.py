@@ -97,11 +97,14 @@ def _find(options: argparse.Namespace, progress: Progress) -> Answer:
     )
     columns = ["sites", "where", "truth", "success", "perplexity_ratio", "worth"]
     tried = table(columns, found.tried[columns].to_numpy(dtype=object).tolist())
+    best = (
+        "The best" if found.tried["success"].max() > 0 else "No candidate ever succeeded. The first of the most fluent"
+    )
     return Answer(
         data,
         f"Codes of {options.field} = {options.value}, ranked on {found.items} items:\n{ranking}\n\n"
         f"Candidates, {found.samples} samples each:\n{tried}\n\n"
-        f"The best: {len(edits)} edits. Test them on a prompt that they were not chosen on:\n{shlex.join(words)}",
+        f"{best}: {len(edits)} edits. Test them on a prompt that they were not chosen on:\n{shlex.join(words)}",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from backend.nn.quantize import Similarity
     from backend.train.codebooks import Recipe
     from backend.train.shapes import Shape
-    from backend.types import ModelSpec
+    from backend.types import ModelSpec, Progress
 
 MACHINE_OPTIONS = ("states", "edges", "base", "seed", "length")
 SHAPE_OPTIONS = ("backbone", "layers", "dim", "heads", "mlp")
@@ -82,6 +84,9 @@ TEXTS = Kind(
 KINDS: dict[str, Kind] = {"tokfsm": MACHINES, "stories": TEXTS, "python-source": TEXTS, "text": TEXTS}
 
 
+_NOT_PART_OF_THE_RUN = {"data_dir", "json", "progress", "command", "resume", "overwrite", "device", "evaluate", "run"}
+
+
 @dataclass(frozen=True)
 class Plan:
     """One run, checked: nothing in it can turn out to be impossible after hours of work.
@@ -137,10 +142,11 @@ def make_plan(options: argparse.Namespace) -> Plan:
     for value, name, low in (
         (options.lr, "--lr", 0),
         (base_lr, "--base-lr", 0),
-        (commitment, "--commitment", -1),
     ):
         if value is not None and not low < value < 1e6:
             raise BadInput(f"{name} {value:g} is out of range. Give a positive number.")
+    if not 0 <= commitment < 1e6:
+        raise BadInput(f"--commitment {commitment:g} is out of range. Give 0 or a positive number.")
     steps = options.steps if options.steps is not None else kind.steps if places else base_steps
     lr = options.lr if options.lr is not None else kind.lr if places else base_lr
     if min(steps, base_steps) < 1:
@@ -348,3 +354,46 @@ def check_measurable(plan: Plan, options: argparse.Namespace) -> None:
             f"{options.text} {what}, so nothing of it can be held out to measure on. {mend}, or leave measuring out with "
             "--evaluate 0."
         )
+
+
+def identity(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that make the run what it is."""
+    return {key: value for key, value in sorted(vars(options).items()) if key not in _NOT_PART_OF_THE_RUN}
+
+
+def prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
+    """Make the run's folder, tokenizer included, or check that it is the same run that is to go on."""
+    from backend import catalog
+    from backend.errors import BadInput
+    from backend.families.checkpoint import tokenizer_in
+    from backend.files import write_atomically
+    from backend.train.tokenizing import make_tokenizer
+
+    file = plan.folder / "options.json"
+    if options.resume and file.exists():
+        before, now = json.loads(file.read_text(encoding="utf-8")), identity(options)
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if changed:
+            told = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in changed)
+            raise BadInput(
+                f"The run of {plan.name!r} had other options: {told}. Repeat them, or start again without --resume."
+            )
+        return
+    known = catalog.models(options.data_dir)
+    taken = [name for name in (plan.name, plan.origin if plan.base_recipe else "") if name in known]
+    if taken and not options.overwrite:
+        raise BadInput(
+            f"There is a model {taken[0]!r} already. Give another with --name, or --overwrite to replace it."
+        )
+    if options.recipe == "text":
+        progress("looking for documents in the text", 0, 0)
+    check_measurable(plan, options)
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    plan.folder.mkdir(parents=True)
+    if plan.vocabulary:
+        make_tokenizer(plan.dataset, plan.vocabulary, plan.folder, progress)
+    elif plan.origin and plan.base_recipe is None:
+        origin = catalog.checkpoint_folder(catalog.find(plan.origin, options.data_dir), options.data_dir)
+        for name, content in tokenizer_in(origin).items():
+            (plan.folder / name).write_bytes(content)
+    write_atomically(file, json.dumps(identity(options), indent=1) + "\n")

@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from backend.commands.command import (
     next_step,
     positive,
 )
-from backend.commands.plans import KINDS, Kind, Plan, check_measurable, make_plan
+from backend.commands.plans import KINDS, Kind, Plan, identity, make_plan, prepare
 
 if TYPE_CHECKING:
     from backend.nn.insertion import CodebookTransformer
@@ -64,7 +64,6 @@ EXAMPLES = (
     "train mixture --method lc --codes 1024",
     "train folder --images my-pictures --method lc --codes 1024 --size 64 --name mine",
 )
-_NOT_PART_OF_THE_RUN = {"data_dir", "json", "progress", "command", "resume", "overwrite", "device", "evaluate", "run"}
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -197,18 +196,31 @@ def _run(options: argparse.Namespace, progress: Progress) -> Answer:
     return answer
 
 
+BY_HEART = (
+    "The loss above the base is below zero: the base has learnt its texts by heart and does worse on others than with codes. "
+    "Give it more text, or fewer --base-steps."
+)
+
+
 def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     from accelerate import PartialState
 
-    from backend import catalog
+    from backend.store.lock import training_alone
 
     options.device = chosen_device(options.device)
     plan = make_plan(options)
     state = PartialState(cpu=options.device == "cpu")
+    with training_alone(plan.folder, plan.name) if state.is_main_process else nullcontext():
+        return _finish(plan, options, state, progress)
+
+
+def _finish(plan: Plan, options: argparse.Namespace, state: Any, progress: Progress) -> Answer:
+    from backend import catalog
+
     began = time.monotonic()
     with state.main_process_first():
         if state.is_main_process:
-            _prepare(plan, options, progress)
+            prepare(plan, options, progress)
     if plan.base_recipe is not None:
         _train_base(plan, options, progress, state.is_main_process)
         state.wait_for_everyone()
@@ -218,7 +230,7 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     seconds = time.monotonic() - began
     if not state.is_main_process:
         return Answer({}, "")
-    training = {"options": _identity(options), "seconds": round(seconds, 1), "steps": plan.recipe.steps, "log": log}
+    training = {"options": identity(options), "seconds": round(seconds, 1), "steps": plan.recipe.steps, "log": log}
     metrics = _keep(model, spec, plan, options, training, progress)
     shutil.rmtree(plan.folder, ignore_errors=True)
     data = {"model": plan.name, "checkpoint": str(checkpoint), "steps": plan.recipe.steps}
@@ -226,6 +238,8 @@ def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     lines = [f"Trained {plan.name} in {seconds:.0f} s; it is in {checkpoint}."]
     if metrics:
         lines.append(metric_table({name: m for name, m in metrics.items() if "." not in name}))
+    if metrics.get("lm_loss_above_base", {}).get("value", 0.0) < 0:
+        lines.append(BY_HEART)
     return Answer(data, "\n".join([*lines, next_step(f"build {plan.name}", options.data_dir)]))
 
 
@@ -248,49 +262,6 @@ def _keep(
 
 
 # -- doing it ------------------------------------------------------------------------------------------------------
-
-
-def _identity(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that make the run what it is."""
-    return {key: value for key, value in sorted(vars(options).items()) if key not in _NOT_PART_OF_THE_RUN}
-
-
-def _prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> None:
-    """Make the run's folder, tokenizer included, or check that it is the same run that is to go on."""
-    from backend import catalog
-    from backend.errors import BadInput
-    from backend.families.checkpoint import tokenizer_in
-    from backend.files import write_atomically
-    from backend.train.tokenizing import make_tokenizer
-
-    file = plan.folder / "options.json"
-    if options.resume and file.exists():
-        before, now = json.loads(file.read_text(encoding="utf-8")), _identity(options)
-        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if changed:
-            told = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in changed)
-            raise BadInput(
-                f"The run of {plan.name!r} had other options: {told}. Repeat them, or start again without --resume."
-            )
-        return
-    known = catalog.models(options.data_dir)
-    taken = [name for name in (plan.name, plan.origin if plan.base_recipe else "") if name in known]
-    if taken and not options.overwrite:
-        raise BadInput(
-            f"There is a model {taken[0]!r} already. Give another with --name, or --overwrite to replace it."
-        )
-    if options.recipe == "text":
-        progress("looking for documents in the text", 0, 0)
-    check_measurable(plan, options)
-    shutil.rmtree(plan.folder, ignore_errors=True)
-    plan.folder.mkdir(parents=True)
-    if plan.vocabulary:
-        make_tokenizer(plan.dataset, plan.vocabulary, plan.folder, progress)
-    elif plan.origin and plan.base_recipe is None:
-        origin = catalog.checkpoint_folder(catalog.find(plan.origin, options.data_dir), options.data_dir)
-        for name, content in tokenizer_in(origin).items():
-            (plan.folder / name).write_bytes(content)
-    write_atomically(file, json.dumps(_identity(options), indent=1) + "\n")
 
 
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:
@@ -317,7 +288,7 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
         spec = ModelSpec(
             plan.origin, "transformer", "text", _title(plan, ()), plan.dataset, f"checkpoints/{plan.origin}"
         )
-        training = {"options": _identity(options), "steps": plan.base_recipe.steps, "log": read_log(run.log)}
+        training = {"options": identity(options), "steps": plan.base_recipe.steps, "log": read_log(run.log)}
         folder = catalog.inside(options.data_dir, spec.checkpoint)
         save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
         catalog.write_spec(spec, options.data_dir)

@@ -87,21 +87,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> Answer:
     """Train, keep, measure."""
     from backend import catalog
-    from backend.commands.making import measured
-    from backend.errors import BadInput
-    from backend.families.checkpoint import write_card
-    from backend.train.codebooks import Run
-    from backend.train.tokenizer_models import make_tokenizer_model, tokenizer_name, tokenizer_spec, trained_with
+    from backend.store.lock import training_alone
+    from backend.train.tokenizer_models import tokenizer_name
 
     options.device = chosen_device(options.device)
     recipe = recipe_of(options)
     name = catalog.check_name(tokenizer_name(recipe) if options.name is None else options.name)
+    work = catalog.inside(options.data_dir, Path("training") / name)
+    with training_alone(work, name):
+        return _run(options, recipe, name, work, progress)
+
+
+def _run(options: argparse.Namespace, recipe: TokenizerRecipe, name: str, work: Path, progress: Progress) -> Answer:
+    from backend import catalog
+    from backend.commands.making import measured
+    from backend.errors import BadInput
+    from backend.families.checkpoint import write_card
+    from backend.train.codebooks import Run
+    from backend.train.tokenizer_models import make_tokenizer_model, tokenizer_spec, trained_with
+
     spec = tokenizer_spec(name, recipe, {})
     same = trained_with(spec, recipe, options.seed, options.data_dir, half=options.half) is not None
     measure_only = options.resume and same  # it was stopped while it was measured
     if name in catalog.models(options.data_dir) and not options.overwrite and not measure_only:
         raise BadInput(f"There is a model {name!r} already. Give another with --name, or --overwrite to replace it.")
-    work = catalog.inside(options.data_dir, Path("training") / name)
     if not options.resume:
         shutil.rmtree(work, ignore_errors=True)
     began = time.monotonic()

@@ -25,6 +25,7 @@ from backend.types import Item
 
 _T = TypeVar("_T")
 LENGTH = 256  # tokens of an item of text at most, where nothing is said
+BYTES_A_TOKEN = 3  # of text, about
 
 
 class TextDataset(Protocol):
@@ -117,7 +118,7 @@ def _own_text(settings: Mapping[str, Any]) -> Corpus:
         raise CatalogError(f"The text data set needs a path: a file, a folder or hf: and a name; not {path!r}.")
     if split not in SPLITS:
         raise CatalogError(f"The text data set cannot be split into {split!r}. Known: {', '.join(SPLITS)}.")
-    return OwnText(path, split)
+    return OwnText(path, split, BYTES_A_TOKEN * settings.get("length", LENGTH))  # so that few texts are cut
 
 
 def _text_items(settings: Mapping[str, Any], folder: Path) -> TextItems:

@@ -148,14 +148,14 @@ class TokenStream:
 
     Attributes:
         ids: uint16 or int32 `[tokens]`.
-        starts: int64 `[documents]`: where each begins.
+        starts: int64 `[any]`: where documents begin, and where the rest of a long one does.
     """
 
     ids: np.ndarray
     starts: np.ndarray
 
     def blocks(self, rows: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[rows, length]`: each row begins where some document does; behind the last comes the first."""
+        """int64 `[rows, length]`: each row begins at one of the starts; behind the last document comes the first."""
         places = rng.choice(self.starts, rows)[:, None] + np.arange(length)
         return self.ids[places % len(self.ids)].astype(np.int64)
 
@@ -245,8 +245,12 @@ class TextItems:
                 progress("reading the corpus", min(gathered, tokens), tokens)
         if not gathered:
             raise BadInput("The corpus has no document to train on. Give it more text.")
-        starts = np.cumsum([0, *map(len, parts[:-1])]).astype(np.int64)
-        self._stream = TokenStream(np.concatenate(parts), starts)
+        firsts = np.cumsum([0, *map(len, parts[:-1])])
+        # a document longer than a row is met whole: it begins once more behind every `length` of its tokens
+        starts = np.concatenate(
+            [first + np.arange(0, max(1, len(part)), self.length) for first, part in zip(firsts, parts, strict=True)]
+        )
+        self._stream = TokenStream(np.concatenate(parts), starts.astype(np.int64))
         return self._stream
 
     def blocks(self, rows: int, length: int, rng: np.random.Generator, progress: Progress | None = None) -> np.ndarray:

@@ -33,7 +33,6 @@ Split = Literal["paragraphs", "lines", "files"]
 SPLITS: tuple[str, ...] = get_args(Split)
 HUB = "hf:"
 USUAL = 2_000  # bytes of a document made of paragraphs
-LONGEST = 4 * USUAL  # bytes of a line that such a document takes whole
 MAX_UNPACKED = 16 << 30
 _JSON = (".jsonl", ".ndjson")
 _KINDS = (".txt", ".text", ".md", *_JSON, ".parquet")
@@ -44,17 +43,18 @@ _Found = tuple[int, int, int, str]  # first byte, the one behind the last, line 
 class OwnText(FiniteCorpus):
     """Documents of a person's own, with no truth but where they are from (tag `source`)."""
 
-    def __init__(self, path: str, split: Split = "paragraphs") -> None:
+    def __init__(self, path: str, split: Split = "paragraphs", usual: int = USUAL) -> None:
         """Look for the documents; reads everything once.
 
         Args:
             path: file, folder (with all below it; links and hidden files are left out) or `hf:` and a name.
-            split: how text files are cut: `paragraphs`: at blank lines, about 2,000 bytes together; `lines`: every line
-                is a document; `files`: every file is one.
+            split: how text files are cut: `paragraphs`: at blank lines; `lines`: every line is a document; `files`: every
+                file is one.
+            usual: bytes that paragraphs have together, about.
 
         Whatever cannot be read is a `BadInput` when the first document is asked for; it names file and line.
         """
-        self._path, self._split = path, split
+        self._path, self._split, self._usual = path, split, usual
         self._sources: list[_Bytes | _Rows] = []
         self._places = array("q")  # of each document: source, first byte, the one behind the last, line
         super().__init__(
@@ -70,7 +70,7 @@ class OwnText(FiniteCorpus):
         self._sources.clear()
         del self._places[:]
         try:
-            for source, places in _hub(path) if path.startswith(HUB) else _files(Path(path), self._split):
+            for source, places in _hub(path) if path.startswith(HUB) else _files(Path(path), self._split, self._usual):
                 self._sources.append(source)
                 for start, stop, line, text in places:
                     self._places.extend((len(self._sources) - 1, start, stop, line))
@@ -121,7 +121,7 @@ class _Rows:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def _files(path: Path, split: Split) -> Iterator[tuple[_Bytes, Iterator[_Found]]]:
+def _files(path: Path, split: Split, usual: int) -> Iterator[tuple[_Bytes, Iterator[_Found]]]:
     if path.is_dir():
         found = sorted(
             Path(place, name)
@@ -137,10 +137,10 @@ def _files(path: Path, split: Split) -> Iterator[tuple[_Bytes, Iterator[_Found]]
         raise BadInput(f"{path} is neither a file nor a folder. Give one, or hf: and the name of a data set.")
     for file in files:
         name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        yield _open(file, name, split)
+        yield _open(file, name, split, usual)
 
 
-def _open(path: Path, name: str, split: Split) -> tuple[_Bytes, Iterator[_Found]]:
+def _open(path: Path, name: str, split: Split, usual: int) -> tuple[_Bytes, Iterator[_Found]]:
     if name.endswith(".parquet"):
         unpacked = tempfile.TemporaryFile()
         source = _Bytes(name, unpacked, lambda data, place: data.decode())
@@ -148,7 +148,7 @@ def _open(path: Path, name: str, split: Split) -> tuple[_Bytes, Iterator[_Found]
     file: Path | IO[bytes] = _unpack(path) if name.endswith(".gz") else path
     if name.removesuffix(".gz").endswith(_JSON):
         return _Bytes(name, file, _json_text), _json_places(file, path)
-    return _Bytes(name, file, _plain_text), _text_places(file, path, split)
+    return _Bytes(name, file, _plain_text), _text_places(file, path, split, usual)
 
 
 def _unpack(path: Path) -> IO[bytes]:
@@ -202,7 +202,7 @@ def _plain_text(data: bytes, place: str) -> str:
     return data.decode().removeprefix("\ufeff").replace("\r\n", "\n").strip("\n")
 
 
-def _text_places(file: Path | IO[bytes], path: Path, split: Split) -> Iterator[_Found]:
+def _text_places(file: Path | IO[bytes], path: Path, split: Split, usual: int) -> Iterator[_Found]:
     parts: list[str] = []
     begin, begin_line, size = 0, 1, 0
 
@@ -211,13 +211,13 @@ def _text_places(file: Path | IO[bytes], path: Path, split: Split) -> Iterator[_
         if text.strip():
             yield begin, stop, begin_line, text
 
-    for at, line, piece in _lines(file, path, LONGEST if split == "paragraphs" else -1):
+    for at, line, piece in _lines(file, path, 4 * usual if split == "paragraphs" else -1):
         text = _decode(piece, path, line)
         ends = text.strip() == END_OF_TEXT
         if split == "lines":
             full = True
         else:
-            full = split == "paragraphs" and (size >= 2 * USUAL or (size >= USUAL and not text.strip()))
+            full = split == "paragraphs" and (size >= 2 * usual or (size >= usual and not text.strip()))
         if ends or full:
             yield from gathered(at)
             parts, size = [], 0

@@ -1,4 +1,4 @@
-"""One build at a time in a data directory."""
+"""One build at a time in a data directory, and one training of a name."""
 
 from __future__ import annotations
 
@@ -57,6 +57,31 @@ def locked(builds: Path, model: str, wait: float | None, tell: Progress) -> Iter
         holder.write_text(json.dumps({"pid": os.getpid(), "model": model, "since": since}))
         yield
         holder.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+@contextmanager
+def training_alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold a name's training; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        folder: where the run keeps what `--resume` needs.
+        name: of the model.
+
+    Raises:
+        BuildLocked: another process trains it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BuildLocked(
+            f"Another process trains {name!r}. Wait for it to end, or give this one another name with --name."
+        ) from None
+    try:
+        yield
     finally:
         lock.release()
 

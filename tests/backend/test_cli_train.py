@@ -12,6 +12,7 @@ from backend import catalog
 from backend.commands.command import Bar
 from backend.families.checkpoint import read_card
 from backend.formats.checkpoints import read_tensors
+from backend.store.lock import training_alone
 from tests.backend.commands import SHORT, answer, refused, run
 
 
@@ -122,4 +123,21 @@ def test_options_that_cannot_be_are_refused_before_any_work(
     options: Sequence[str], named: str, commands_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert named in refused(capsys, 2, "train", "tokfsm", *options, data=commands_data)
-    assert not (commands_data / "training").exists() or not list((commands_data / "training").iterdir())
+    assert not [path for path in (commands_data / "training").glob("*") if path.suffix != ".lock"]
+
+
+def test_two_trainings_of_one_name_do_not_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with training_alone(tmp_path / "training" / "mine", "mine"):
+        for command in (
+            ["tokfsm", "--name", "mine", "--places", "none", "--steps", "1"],
+            ["scenes", "--name", "mine"],
+        ):
+            assert cli.main(["train", *command, "--data-dir", str(tmp_path)]) == 1
+            assert "Another process trains 'mine'" in capsys.readouterr().err
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("given", ["-0.5", "-1", "nan", "inf"])
+def test_a_commitment_below_nothing_is_refused(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "tokfsm", f"--commitment={given}", "--data-dir", str(tmp_path)]
+    assert cli.main(arguments) == 2 and "Give 0 or a positive number" in capsys.readouterr().err

@@ -10,10 +10,14 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from backend.data import open_corpus
+from backend.data.bpe import TextTokenizer, train_tokenizer
+from backend.data.corpus import TextItems
 from backend.data.own_text import OwnText
 from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
@@ -241,3 +245,23 @@ def test_a_data_set_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.Monke
         documents("hf:owner/tiny")
     with pytest.raises(BadInput, match="names no data set"):
         documents("hf:../../etc")
+
+
+def test_all_of_a_long_document_is_trained_on(tmp_path: Path) -> None:
+    words = [f"word{i}" for i in range(900)]
+    (tmp_path / "one.txt").write_text(" ".join(words[:450]) + "\n\n" + " ".join(words[450:]))
+    corpus = OwnText(str(tmp_path / "one.txt"), "files")
+    tokenizer = TextTokenizer(train_tokenizer([" ".join(words)], 400))
+    items = TextItems(corpus, tokenizer, 32)
+    stream = items.prepare()
+    rows = items.blocks(3 * len(stream.starts), 32, np.random.default_rng(0))
+    assert len(stream.starts) == -(-len(stream.ids) // 32) > 10 and {*rows.flatten().tolist()} == {*stream.ids.tolist()}
+
+
+def test_paragraphs_are_put_together_to_about_the_length_of_an_item(tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("\n\n".join(f"Paragraph {i} is a short one." for i in range(300)))
+    sizes = {}
+    for length in (64, 256):
+        corpus = open_corpus({"name": "text", "path": str(tmp_path / "many.txt"), "length": length})
+        sizes[length] = max(len(corpus.document(i, 0).text.encode()) for i in range(corpus.count(0) or 0))
+    assert 3 * 64 <= sizes[64] < 3 * 64 + 40 and 3 * 256 <= sizes[256] < 3 * 256 + 40
