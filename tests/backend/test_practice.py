@@ -83,17 +83,18 @@ def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: Li
 def test_practice_makes_samples_succeed_that_did_not_and_leaves_the_weights_alone(
     live: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.practice.WEIGHT", 0.2)  # of fluency: the base has random weights here
+    for name in ("WEIGHT", "LIGHTEST", "PULL"):
+        monkeypatch.setattr(f"backend.practice.{name}", 0.0)  # of fluency: the base has random weights here
     before = {k: v.clone() for k, v in live.family.model.state_dict().items()}
     start = (Edit(SITE, 3, "add", 0.05, "generated:4"),)
     found, said = practice(live, start), []
-    edits = found.run(24, lambda step, success: said.append((step, success)))
+    edits = found.run(60, lambda step, success: said.append((step, success)))
     assert [step for step, _ in said] == list(range(1, 1 + len(said))) and [s for _, s in said] == found.success
     assert np.mean(found.success[-4:]) > np.mean(found.success[:4]) + 0.2
     assert 0 < len(edits) <= MOST and all(e.action == "add" and 0 < e.strength <= CAP for e in edits)
     assert {first_generated(e.where) for e in edits} <= {4, first_generated("generated")}
     assert all(torch.equal(v, before[k]) for k, v in live.family.model.state_dict().items())
-    assert practice(live, start).run(24) == edits
+    assert practice(live, start).run(60) == edits
 
 
 def test_where_all_samples_succeed_already_strengths_become_smaller(
