@@ -41,7 +41,6 @@ STRONGEST = 0.1  # how far off the ratio is taken to be at most: one odd sample 
 FAR = 1.0  # nats above the mean beyond which a sample costs no more
 MASTERED = 0.95  # share of successes from which a step makes all strengths smaller
 SMALLER = 0.05  # by this share: what is enough does least besides
-NEGLIGIBLE = 0.08  # share of the strongest edit below which one is left out at the end
 BATCH = 24  # samples of one backward pass
 
 
@@ -97,7 +96,7 @@ class Practice:
             progress: called with the step and the share of its samples that succeeded.
 
         Returns:
-            What is added then, but for what is negligible.
+            What is added then.
         """
         added = self.added
         mean = {name: torch.zeros_like(values) for name, values in added.values.items()}
@@ -134,8 +133,7 @@ class Practice:
                 added.doze()
             off = float(np.clip(ratio - FLUENCY, -STRONGEST, STRONGEST))
             self._weight = float(np.clip(self._weight * np.exp(PULL * off), LIGHTEST, HEAVIEST))
-        edits = added.edits()
-        return tuple(edit for edit in edits if edit.strength >= NEGLIGIBLE * edits[0].strength)
+        return added.edits()
 
     def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
         """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
