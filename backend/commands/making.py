@@ -115,7 +115,7 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
         edits=edits,
     )
     if options.write_card:
-        kept = {"edits": edits} if edits and not options.no_steering else {}
+        kept = {} if options.no_steering else {"edits": edits}
         _write_card(options.model, options.data_dir, {"metrics": metrics} | kept)
     return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
 
@@ -161,7 +161,7 @@ def _write_card(model: str, data_dir: Path, measured: Mapping[str, Any]) -> None
         known = read_card(folder)
     except CheckpointError:  # it is made again
         known = {}
-    write_card(folder, {**known, **measured})
+    write_card(folder, {key: value for key, value in {**known, **measured}.items() if key != "edits" or value})
 
 
 # -- reproduce -----------------------------------------------------------------------------------------------------

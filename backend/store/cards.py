@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend.errors import CheckpointError
+from backend.edits import Edit
+from backend.errors import BadInput, CheckpointError
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,14 @@ def read_card(folder: Path) -> Card:
         for metric in metrics.values():
             float(metric["value"]), float(metric["low"]), float(metric["high"])
             int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
+        for name, some in data.get("edits", {}).items():
+            if not isinstance(some, list):
+                raise TypeError(f"the edits of {name} are no list")
+            for edit in some:
+                Edit.parse(edit)
         curve = data.get("training", {}).get("curve", [])
         return Card(metrics, [{str(name): float(value) for name, value in row.items()} for row in curve])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput) as error:
         raise CheckpointError(
             f"The model card {path} cannot be read ({str(error)[:200]}). Make it again with python -m backend evaluate MODEL "
             "--write-card, or delete it: it holds figures, no weights."

@@ -85,7 +85,13 @@ def test_a_damaged_card_is_found_before_anything_is_done_and_is_made_again(
 ) -> None:
     data = shutil.copytree(commands_data, tmp_path / "data")
     card = data / "checkpoints" / "tiny" / "card.json"
-    for damaged in ("{", "[]", "[" * 100_000):
+    for damaged in (
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"edits": {"topic=sea": "L0.mlp:1"}}',
+        '{"edits": {"topic=sea": ["#"]}}',
+    ):
         card.write_text(damaged)
         assert run("doctor", "--json", data=data) == 1
         found = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
