@@ -6,8 +6,8 @@
 3. A candidate forces some of the k slots, the least similar ones first, of one codebook or several, at all positions, at the
    first half of the new ones (what is true of whole items), or once, at the last token of the prompt (what is not).
 4. Where there are texts to go by, codes are added at strengths found by descent first (`backend.descent`), fluency weighing
-   less and less. The best of these then practise on samples that they write themselves (`backend.practice`). Where that is
-   good enough, no candidate that forces is tried.
+   less and less. The best of those for whole items then practise on samples that they write themselves (`backend.practice`).
+   Where that is good enough, no candidate that forces is tried.
 5. Each candidate writes a few samples from prompts that are used for the search alone. Its worth is the share of them that
    succeed, less what they lose in fluency. From the best of some first ones, single codebooks and several together, a better
    one is climbed to, until there is none: slots more or fewer, the other order of codes, the next codebook, another place.
@@ -171,7 +171,7 @@ class Finder:
             samples: of each candidate, over all prompts together.
             new_tokens: of each sample; None: as the data set is tried (`backend.data.judging`), else `NEW_TOKENS`.
             temperature: of each sample; None: as the data set is tried, else 1.
-            practice: steps of it; 0 leaves it out.
+            practice: steps of it, for what is true of whole items; 0 leaves it out.
             seed: of the samples.
             progress: called with (what, done, total).
 
@@ -266,7 +266,7 @@ class Finder:
                 worth("texts", edits)
                 if tried[edits].perplexity_ratio > FLUENT:
                     break
-            if tried and self._practice:
+            if tried and self._practice and whole_items:  # what begins at one token, repetitions would win
                 started = max(tried.values(), key=lambda one: one.worth)
                 worth("samples", self._practised(started.edits, succeeds))
         if not tried or max(one.worth for one in tried.values()) < ENOUGH:

@@ -50,7 +50,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         type=counting,
         default=PRACTICE,
         metavar="N",
-        help=f"steps of practice, each of as many samples as a candidate; 0 leaves it out ({PRACTICE})",
+        help=f"steps of practice, for what is true of whole items, each of as many samples; 0 leaves it out ({PRACTICE})",
     )
     parser.add_argument("--seed", type=counting, default=0, metavar="S", help="of the samples (0)")
 
@@ -119,10 +119,11 @@ FIND = Command(
     _find,
     f"""\
 Codes are ranked by what they tell of FIELD = VALUE (a codebook's worth, in nats). First, codes and the strengths at which they
-are added are found by gradient descent: those that make texts that have it likelier. These then practise: they write samples,
-and what made the ones that succeed likelier is strengthened (a policy gradient). Where that is not good enough, edits that
-force the best codes of the ranking are tried on samples, and the better ones varied. The worth of a candidate is the share of
-its samples that succeed, less what they lose in fluency: perplexity_ratio is their perplexity over that of unsteered ones.
+are added are found by gradient descent: those that make texts that have it likelier. Those for whole items (a topic) then
+practise: they write samples, and what made the ones that succeed likelier is strengthened (a policy gradient). Where that is
+not good enough, edits that force the best codes of the ranking are tried on samples, and the better ones varied. The worth of
+a candidate is the share of its samples that succeed, less what they lose in fluency: perplexity_ratio is their perplexity over
+that of unsteered ones.
 
 {EDITS}""",
 )

@@ -165,6 +165,7 @@ def test_codes_are_found_used_and_measured_on_the_page(open_page):  # noqa: F811
     page.check()
     chosen = page.test.query_params["edit"]
     found = resources.explorer().live(STORIES).find_codes("gender", "female", samples=4)
+    assert "samples" in {*found.tried["truth"]}
     assert ([chosen] if isinstance(chosen, str) else list(chosen)) == [str(edit) for edit in found.edits]
     assert "gender=female" in str(page.test.query_params["judge"])
 
