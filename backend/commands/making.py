@@ -94,7 +94,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search",
         action="store_true",
-        help="find the edits to steer with anew (those in the model card where it has them): some ten minutes each",
+        help="find the edits to steer with anew, some ten minutes each (those in the model card; without any, no steering)",
     )
     parser.add_argument("--write-card", action="store_true", help="keep the numbers in the model card")
 
@@ -104,6 +104,7 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
 
     found = {} if options.search else measured_edits(options.data_dir, options.model)
     edits = {name: [*some] for name, some in found.items()}
+    steering = not options.no_steering and (options.search or bool(edits))
     metrics = measured(
         options.model,
         options.data_dir,
@@ -111,11 +112,11 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
         options.items,
         chosen_device(options.device),
         progress,
-        steering=not options.no_steering,
+        steering=steering,
         edits=edits,
     )
     if options.write_card:
-        kept = {} if options.no_steering else {"edits": edits}
+        kept = {"edits": edits} if steering or not edits else {}
         _write_card(options.model, options.data_dir, {"metrics": metrics} | kept)
     return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
 
@@ -312,7 +313,7 @@ EVALUATE = Command(
     """\
 Losses, codes and controls are measured on held-out items, `--seeds` times; each number comes with its range over the seeds,
 its n and, with --json, its definition. No number is read from a record. How well steering works is measured with the edits in
-the model card, where it has them; --search finds them anew.""",
+the model card, and left out where it has none; --search finds them anew.""",
 )
 REPRODUCE = Command(
     "reproduce",
