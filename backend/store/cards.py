@@ -40,11 +40,7 @@ def read_card(folder: Path) -> Card:
         for metric in metrics.values():
             float(metric["value"]), float(metric["low"]), float(metric["high"])
             int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
-        for name, some in data.get("edits", {}).items():
-            if not isinstance(some, list):
-                raise TypeError(f"the edits of {name} are no list")
-            for edit in some:
-                Edit.parse(edit)
+        edits_in(data)
         curve = data.get("training", {}).get("curve", [])
         return Card(metrics, [{str(name): float(value) for name, value in row.items()} for row in curve])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput) as error:
@@ -52,3 +48,19 @@ def read_card(folder: Path) -> Card:
             f"The model card {path} cannot be read ({str(error)[:200]}). Make it again with python -m backend evaluate MODEL "
             "--write-card, or delete it: it holds figures, no weights."
         ) from error
+
+
+def edits_in(card: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """`FIELD=VALUE` -> the edits that a card's `edits` hold, each as commands write them; nothing where it has none.
+
+    Raises:
+        TypeError: they are no lists.
+        AttributeError: they have no names.
+        BadInput: one cannot be read.
+    """
+    found = {}
+    for name, some in card.get("edits", {}).items():
+        if not isinstance(some, list):
+            raise TypeError(f"the edits of {name} are no list")
+        found[str(name)] = tuple(str(Edit.parse(one)) for one in some)
+    return found

@@ -15,10 +15,11 @@ from backend import catalog
 from backend.analysis.usage import utilization_ceiling
 from backend.answers import CodeStats
 from backend.errors import CheckpointError, CodescopeError, OutsideDataDir, StoreError
+from backend.store.cards import edits_in
 from backend.store.people import People
 from backend.store.reader import Library, Reader
 from backend.store.records import BENCHMARK_RECORD, read_record, record_files
-from backend.types import CodeRef, Edit, ModelSpec
+from backend.types import CodeRef, ModelSpec
 
 _CODEBOOKS = [
     *("site", "place", "layer", "head", "num_codes", "dim", "slots", "similarity", "projection"),
@@ -203,8 +204,7 @@ def measured_edits(data_dir: Path, model: str) -> dict[str, tuple[str, ...]]:
     """See `backend.explorer.Explorer.measured_edits`."""
     try:
         card = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir) / "card.json"
-        edits = json.loads(card.read_text(encoding="utf-8"))["edits"]
-        return {str(name): tuple(str(Edit.parse(one)) for one in some) for name, some in edits.items()}
+        return edits_in(json.loads(card.read_text(encoding="utf-8")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, CodescopeError):
         return {}
 

@@ -59,7 +59,7 @@ class WalkBatches:
 
 
 class TextBatches:
-    """Stretches of documents as token ids, each row from the start of a document on."""
+    """Stretches of documents as token ids; each row begins at a document, or at the rest of a long one."""
 
     def __init__(self, items: TextItems, length: int, progress: Progress | None = None) -> None:
         """Rows of `length` tokens out of the training part of the corpus."""

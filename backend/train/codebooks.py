@@ -44,8 +44,8 @@ class Recipe:
         warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
         autoencoding, commitment: weights of the codebook losses.
         straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and with no commitment,
-            what feeds codebooks alone (an MLP) stands still and only the codes and what follows them learn: slower, but
-            it does not diverge where many codes stand together.
+            what feeds codebooks alone (an MLP) stands still and the codes and all else learn around it: that does
+            not diverge where many codes stand together.
         distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
         reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
         save_every: steps between saved states; 0 none.

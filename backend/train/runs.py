@@ -2,8 +2,9 @@
 
 1. Pretrain the model without codebooks, or start from one that is there.
 2. Put codebooks in, with tables from k-means on the base's own activations, layer after layer.
-3. Fine-tune everything for a short while, at a modest learning rate, with the autoencoding and a commitment loss, on the
-   base's own next-token distribution: sampled next tokens are so noisy a target that they spoil the codes first.
+3. Fine-tune for a while, as the recipe says: everything, with the losses of the codebooks, or what the exact gradient
+   reaches (`Recipe.straight_through`). The goal is the base's own next-token distribution: sampled next tokens are so noisy a
+   target that they spoil the codes first.
 """
 
 from __future__ import annotations

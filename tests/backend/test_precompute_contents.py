@@ -16,19 +16,7 @@ from backend.precompute import build
 from backend.store.files import builds_of
 from backend.types import Encoded, ModelSpec
 from tests.backend.toy_builds import answers, build_toy
-from tests.backend.toy_family import SPEC, ToyFamily, prepare
-
-
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    """The answers of a build that nobody disturbed."""
-    return answers(build_toy(prepare(tmp_path_factory.mktemp("unbroken"))).store)
-
-
-@pytest.fixture
-def data_dir(tmp_path):
-    """A data directory with the toy, unbuilt."""
-    return prepare(tmp_path)
+from tests.backend.toy_family import SPEC, ToyFamily
 
 
 class Forgetful(ToyFamily):
@@ -48,16 +36,16 @@ class Forgetful(ToyFamily):
         return encoded
 
 
-def test_a_model_that_contradicts_itself_is_not_published(data_dir, unbroken):
-    published = build_toy(data_dir, items=5)
+def test_a_model_that_contradicts_itself_is_not_published(toy_dir, unbroken):
+    published = build_toy(toy_dir, items=5)
     with pytest.raises(CheckFailed, match="encoded again"):
-        build_toy(data_dir, open_family=lambda spec, _: Forgetful(spec))
-    assert [build for build, _ in builds_of("toy", data_dir / "builds")] == [published.build]
-    state = json.loads((data_dir / "builds" / "toy.partial" / "manifest.json").read_text())
+        build_toy(toy_dir, open_family=lambda spec, _: Forgetful(spec))
+    assert [build for build, _ in builds_of("toy", toy_dir / "builds")] == [published.build]
+    state = json.loads((toy_dir / "builds" / "toy.partial" / "manifest.json").read_text())
     assert state["state"] == "failed"
     assert "encoded again" in state["reason"]
     told = []
-    assert answers(build_toy(data_dir, progress=lambda *step: told.append(step)).store) == unbroken
+    assert answers(build_toy(toy_dir, progress=lambda *step: told.append(step)).store) == unbroken
     assert any("failed its self-check" in stage for stage, _, _ in told)
 
 
@@ -72,38 +60,38 @@ class Doubling(ToyFamily):
         return encoded
 
 
-def test_a_code_in_two_slots_of_one_position_is_not_published(data_dir):
+def test_a_code_in_two_slots_of_one_position_is_not_published(toy_dir):
     with pytest.raises(CheckFailed, match="same position"):
-        build_toy(data_dir, open_family=lambda spec, _: Doubling(spec))
+        build_toy(toy_dir, open_family=lambda spec, _: Doubling(spec))
 
 
-def test_a_truncated_checkpoint_leaves_the_published_build(data_dir):
-    published = build_toy(data_dir, items=5)
+def test_a_truncated_checkpoint_leaves_the_published_build(toy_dir):
+    published = build_toy(toy_dir, items=5)
 
     def truncated(spec, folder):
         raise CheckpointError("model.safetensors is cut short")
 
     with pytest.raises(CheckpointError, match="cut short"):
-        build_toy(data_dir, open_family=truncated)
-    shutil.rmtree(data_dir / "checkpoints" / "toy")
+        build_toy(toy_dir, open_family=truncated)
+    shutil.rmtree(toy_dir / "checkpoints" / "toy")
     with pytest.raises(CheckpointError, match="missing"):
-        build_toy(data_dir)
+        build_toy(toy_dir)
     assert published.store.is_file()
 
 
-def test_a_broken_model_card_is_a_checkpoint_error(data_dir):
-    (data_dir / "checkpoints" / "toy" / "card.json").write_text('{"metrics": {"lm_loss": {"value": "high"}}}')
+def test_a_broken_model_card_is_a_checkpoint_error(toy_dir):
+    (toy_dir / "checkpoints" / "toy" / "card.json").write_text('{"metrics": {"lm_loss": {"value": "high"}}}')
     with pytest.raises(CheckpointError, match="card"):
-        build_toy(data_dir)
+        build_toy(toy_dir)
 
 
-def test_nonsense_is_refused(data_dir):
+def test_nonsense_is_refused(toy_dir):
     with pytest.raises(BadInput):
-        build_toy(data_dir, items=0)
+        build_toy(toy_dir, items=0)
     with pytest.raises(UsageError, match="local"):
-        build_toy(data_dir, engine="abacus")
+        build_toy(toy_dir, engine="abacus")
     with pytest.raises(UnknownModel):
-        build("nobody", data_dir)
+        build("nobody", toy_dir)
 
 
 class Bare(ToyFamily):
@@ -115,10 +103,10 @@ class Bare(ToyFamily):
         self.infos = []
 
 
-def test_a_model_without_codebooks_is_refused_with_a_way_on_and_leaves_nothing(data_dir):
+def test_a_model_without_codebooks_is_refused_with_a_way_on_and_leaves_nothing(toy_dir):
     with pytest.raises(BadInput, match="'toy' has no codebooks.*train text --from toy"):
-        build_toy(data_dir, open_family=lambda spec, _: Bare(spec))
-    assert not [path for path in (data_dir / "builds").iterdir() if path.name.startswith("toy")]
+        build_toy(toy_dir, open_family=lambda spec, _: Bare(spec))
+    assert not [path for path in (toy_dir / "builds").iterdir() if path.name.startswith("toy")]
 
 
 class Surrogates(ToyFamily):
@@ -135,10 +123,10 @@ class Surrogates(ToyFamily):
         return changed
 
 
-def test_text_that_is_no_unicode_is_stored_marked_and_counted(data_dir):
+def test_text_that_is_no_unicode_is_stored_marked_and_counted(toy_dir):
     told = []
     report = build_toy(
-        data_dir, open_family=lambda spec, _: Surrogates(spec), progress=lambda *step: told.append(step[0])
+        toy_dir, open_family=lambda spec, _: Surrogates(spec), progress=lambda *step: told.append(step[0])
     )
     found = answers(report.store)
     assert all(row[5].startswith("\ufffd") for row in found["items"])
@@ -146,15 +134,15 @@ def test_text_that_is_no_unicode_is_stored_marked_and_counted(data_dir):
     assert any("60 characters" in stage for stage in told)
 
 
-def test_null_characters_markup_and_emoji_survive(data_dir):
-    found = answers(build_toy(data_dir).store)
+def test_null_characters_markup_and_emoji_survive(toy_dir):
+    found = answers(build_toy(toy_dir).store)
     items = ToyFamily(SPEC).items(0, 60, 0)
     assert [row[5] for row in found["items"]] == [item.text for item in items]
     assert [row[6] for row in found["tokens"]] == [item.text[a:b] for item in items for a, b in item.spans]
     assert any("\0" in row[6] for row in found["tokens"])
 
 
-def test_memory_does_not_grow_with_the_number_of_items(data_dir):
+def test_memory_does_not_grow_with_the_number_of_items(toy_dir):
     code = (
         "import resource, sys; from pathlib import Path; from tests.backend.toy_builds import build_toy\n"
         "from backend.precompute import Limits; limits = Limits(512, 200_000, 200)\n"
@@ -164,11 +152,11 @@ def test_memory_does_not_grow_with_the_number_of_items(data_dir):
         "large = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print((large - small) / 1024)"
     )
-    spent = subprocess.run([sys.executable, "-c", code, str(data_dir)], cwd=ROOT, capture_output=True, text=True)
+    spent = subprocess.run([sys.executable, "-c", code, str(toy_dir)], cwd=ROOT, capture_output=True, text=True)
     assert float(spent.stdout) < 150, spent.stderr
 
 
-def test_an_image_item_keeps_its_shape_and_takes_its_entropy_over_labels(data_dir):
+def test_an_image_item_keeps_its_shape_and_takes_its_entropy_over_labels(toy_dir):
     class Pictures(ToyFamily):
         def items(self, start, stop, seed):
             made = []
@@ -182,8 +170,8 @@ def test_an_image_item_keeps_its_shape_and_takes_its_entropy_over_labels(data_di
             flat = [type(i)(i.index, (16,), i.payload.ravel()) for i in items]
             return super().encode(flat, edits, logits=logits, neurons=neurons)
 
-    write_spec(ModelSpec("toy", "toy", "image", "Toy", {"name": "toy", "items": 12}, "checkpoints/toy"), data_dir)
-    report = build_toy(data_dir, open_family=lambda spec, _: Pictures(spec))
+    write_spec(ModelSpec("toy", "toy", "image", "Toy", {"name": "toy", "items": 12}, "checkpoints/toy"), toy_dir)
+    report = build_toy(toy_dir, open_family=lambda spec, _: Pictures(spec))
     assert "regex" not in report.checks
     found = answers(report.store)
     assert {tuple(row[3]) for row in found["items"]} == {(4, 4)}
@@ -192,14 +180,14 @@ def test_an_image_item_keeps_its_shape_and_takes_its_entropy_over_labels(data_di
     assert max(entropies) > 0.5
 
 
-def test_a_data_set_that_ends_is_taken_whole_and_the_build_says_how_much_there_was(data_dir):
+def test_a_data_set_that_ends_is_taken_whole_and_the_build_says_how_much_there_was(toy_dir):
     class Ending(ToyFamily):
         def items(self, start, stop, seed):
             return super().items(start, min(stop, 23), seed)
 
     told = []
     report = build_toy(
-        data_dir, items=50, open_family=lambda spec, _: Ending(spec), progress=lambda *step: told.append(step)
+        toy_dir, items=50, open_family=lambda spec, _: Ending(spec), progress=lambda *step: told.append(step)
     )
     assert report.items == 23
     assert ("the data set has 23 items: all are taken", 0, 0) in told
@@ -209,4 +197,4 @@ def test_a_data_set_that_ends_is_taken_whole_and_the_build_says_how_much_there_w
             return []
 
     with pytest.raises(BadInput, match="no items"):
-        build_toy(data_dir, open_family=lambda spec, _: Empty(spec))
+        build_toy(toy_dir, open_family=lambda spec, _: Empty(spec))
