@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.build.lock import WAITING
 from backend.explorer import Explorer
 from backend.files import write_atomically
-from backend.store.lock import WAITING
 
 ROOT = Path(__file__).resolve().parent.parent
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d+)?) ?%")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from app import resources, state, widgets  # noqa: E402  (the path above has to come first)
+from app.shell import resources, state, widgets  # noqa: E402  (the path above has to come first)
 
 PAGES = {  # page -> (title, the question it answers); a page whose file is not there is left out
     "overview": ("Overview", "Which models are here, how faithful are they, and what was precomputed?"),

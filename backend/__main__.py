@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from backend.cli import Bar, Command, clean, everywhere, examples, plain
 from backend.commands import COMMANDS
-from backend.commands.command import Bar, Command, clean, everywhere, examples, plain
 from backend.errors import CodescopeError, UsageError
 from backend.files import is_disk_full, is_out_of_memory
 

@@ -15,11 +15,7 @@ from typing import Any
 import pandas as pd
 
 from backend import catalog
-from backend.analysis import boolean, search
-from backend.analysis.descriptions import Description
-from backend.analysis.search import MAX_PATTERN
-from backend.analysis.topics import Coverage, TopicItem
-from backend.answers import (
+from backend.answers.stored import (
     Clause,
     CodeStats,
     Context,
@@ -34,15 +30,20 @@ from backend.answers import (
     Token,
 )
 from backend.calls import Call, as_python, recorded, recording
-from backend.concept_questions import ConceptQuestions
-from backend.data.fsm import Machine
+from backend.data.machines import Machine
 from backend.errors import NoBuild
-from backend.image_questions import ImageQuestions
-from backend.store import associations, states, usage, windows
+from backend.questions import beside as associations
+from backend.questions import boolean, search, states, usage
+from backend.questions import places as windows
+from backend.questions.concept_questions import ConceptQuestions
+from backend.questions.descriptions import Description
+from backend.questions.image_questions import ImageQuestions
+from backend.questions.search import MAX_PATTERN
+from backend.questions.states import StateView
+from backend.questions.topics import Coverage, TopicItem
 from backend.store.limits import LIMITS
 from backend.store.people import People
 from backend.store.reader import Library, Reader
-from backend.store.states import StateView
 from backend.types import CodeRef
 
 __all__ = [
@@ -380,12 +381,13 @@ class Explorer(ConceptQuestions, ImageQuestions):
         """The model itself, loaded on first use, one per model and process.
 
         Returns:
-            `backend.steering.LiveModel` of a text model, `backend.image_live.LiveTokenizer` of an image tokenizer.
+            What the door `live` of the model's family opens: `LiveModel` of a text model, `LiveTokenizer` of an image
+            tokenizer.
         """
         with self._live_lock:
             if model not in self._live:
-                from backend.image_live import LiveTokenizer
-                from backend.steering import LiveModel
+                from backend.families.image_tokenizer.live import LiveTokenizer
+                from backend.families.transformer.live import LiveModel
 
                 spec = catalog.find(model, self.data_dir)
                 kinds: dict[str, Any] = {"text": LiveModel, "image": LiveTokenizer}

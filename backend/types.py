@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from backend.edits import Edit
+from backend.edits.codes import Edit
 from backend.errors import BadInput
 
 Kind = Literal["text", "image"]

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
-from app import codes, html, image_code, patches, people, resources, state, widgets
-from app.effects import effect_panel
-from app.tables import row
-from backend.answers import How
+from app.code import codes, image_code, people
+from app.code.effects import effect_panel
+from app.draw import html, patches
+from app.draw.tables import row
+from app.shell import resources, state, widgets
+from backend.answers.stored import How
 
 explorer = resources.explorer()
 models = explorer.models()

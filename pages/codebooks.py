@@ -5,10 +5,12 @@ import math
 import streamlit as st
 from markupsafe import Markup
 
-from app import charts, concepts, drawing, html, patches, resources, state, widgets
-from app.codes import codebook_table
+from app.code.codes import codebook_table
 from app.components.code_map import code_map, map_data
-from app.tables import row
+from app.draw import charts, drawing, html, patches
+from app.draw.tables import row
+from app.search import concepts
+from app.shell import resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()

@@ -3,10 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from app import compare, drawing, html, resources, state, widgets
 from app.components.wipe import wipe, wipe_data
-from app.tables import row
-from backend.image_compare import common_size, picture_table, table
+from app.draw import drawing, html
+from app.draw.tables import row
+from app.images import compare
+from app.shell import resources, state, widgets
+from backend.jobs.compare import common_size, picture_table, table
 
 explorer = resources.explorer()
 models = explorer.models()

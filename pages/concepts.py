@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from app import concepts, html, resources, state, widgets
+from app.draw import html
+from app.search import concepts
+from app.shell import resources, state, widgets
 
 explorer = resources.explorer()
 model = state.model(explorer.models())

@@ -2,8 +2,11 @@
 
 import streamlit as st
 
-from app import html, image_editor, image_source, measures, resources, state, widgets
-from app.tables import row
+from app.draw import html
+from app.draw.tables import row
+from app.images import image_editor, image_source
+from app.overview import measures
+from app.shell import resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()

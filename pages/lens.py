@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from app import html, lens, resources, state, widgets
 from app.components.token_strip import token_strip
-from app.tables import row
+from app.draw import html
+from app.draw.tables import row
+from app.lens import lens
+from app.shell import resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()

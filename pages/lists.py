@@ -6,7 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import html, resources, said, state, widgets
+from app.draw import html
+from app.lists import said
+from app.shell import resources, state, widgets
 from backend.errors import BadInput
 
 MAX_IMPORT = 10 << 20  # bytes

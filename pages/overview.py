@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from app import html, measures, resources, state, widgets
+from app.draw import html
+from app.overview import measures
+from app.shell import resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()

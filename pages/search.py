@@ -5,9 +5,11 @@ from typing import cast
 import pandas as pd
 import streamlit as st
 
-from app import html, label_filter, patches, queries, resources, results, state, topics, widgets
-from app.tables import row
-from backend.answers import Order
+from app.draw import html, patches
+from app.draw.tables import row
+from app.search import label_filter, queries, results, topics
+from app.shell import resources, state, widgets
+from backend.answers.stored import Order
 from backend.explorer import MAX_PATTERN
 
 explorer = resources.explorer()

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from app import believing, html, resources, state, states, widgets
-from app.tables import row
-from app.timing import PATIENCE, Pace
+from app.draw import html
+from app.draw.tables import row
+from app.shell import resources, state, widgets
+from app.shell.timing import PATIENCE, Pace
+from app.states import believing, states
 
 explorer = resources.explorer()
 models = explorer.models()

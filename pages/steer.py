@@ -2,8 +2,11 @@
 
 import streamlit as st
 
-from app import edit_list, html, resources, state, states, steer_find, steer_measure, steer_panels, steering, widgets
-from app.tables import row
+from app.draw import html
+from app.draw.tables import row
+from app.shell import resources, state, widgets
+from app.states import states
+from app.steer import edit_list, steer_find, steer_measure, steer_panels, steering
 
 explorer = resources.explorer()
 models = explorer.models()

@@ -26,10 +26,10 @@ FORBIDDEN = {
         "backend.train",
         "backend.store",
         "backend.explorer",
-        "backend.precompute",
+        "backend.build.precompute",
         "backend.commands",
     ),
-    "backend/train": ("backend.store", "backend.explorer", "backend.precompute", "backend.commands"),
+    "backend/train": ("backend.store", "backend.explorer", "backend.build.precompute", "backend.commands"),
     "backend/analysis": ("torch", "transformers", "backend.families", "backend.nn", "backend.train"),
     "backend/store": ("torch", "transformers", "backend.families", "backend.nn", "backend.train", "backend.explorer"),
     "backend/types.py": ("torch", "duckdb", "pandas", "backend.families", "backend.nn", "backend.store"),
@@ -37,7 +37,13 @@ FORBIDDEN = {
 }
 # may be imported only inside functions, so that reading pages and commands start fast
 LATE = {
-    "backend/explorer.py": ("torch", "transformers", "backend.steering", "backend.families", "backend.nn"),
+    "backend/explorer.py": (
+        "torch",
+        "transformers",
+        "backend.families.transformer.live",
+        "backend.families",
+        "backend.nn",
+    ),
     "backend/precompute.py": ("torch", "transformers", "backend.families", "backend.nn"),
     "backend/__main__.py": ("torch", "transformers", "duckdb", "pandas"),
     "backend/commands": (

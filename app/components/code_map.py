@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import html
+from app.draw import html
 from backend.types import CodeRef
 
 _CSS = """

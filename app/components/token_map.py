@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import html, patches
+from app.draw import html, patches
 
 _HERE = Path(__file__)
 

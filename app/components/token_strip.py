@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import html
+from app.draw import html
 
 _CSS = """
 .strip {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import patches
+from app.draw import patches
 
 _HERE = Path(__file__)
 

@@ -38,7 +38,7 @@ def pca(vectors: np.ndarray, fit: np.ndarray | None = None) -> np.ndarray:
 def umap(vectors: np.ndarray, *, cosine: bool = True, seed: int = 0) -> np.ndarray:
     """A UMAP of some points, float32 `[n, 2]`; the same call gives the same map.
 
-    The first call of a process imports and compiles for some ten seconds; `backend.analysis.map_process` hides that.
+    The first call of a process imports and compiles for some ten seconds; `backend.build.map_process` hides that.
 
     Args:
         vectors: `[n, dim]`, n at least 4.

@@ -1,7 +1,7 @@
 """The commands of `python -m backend`, one file per kind of question. `COMMANDS` is all there are."""
 
+from backend.cli import Command
 from backend.commands import asking, comparing, encoding, finding, importing, looking, making, training
-from backend.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
     looking.MODELS,

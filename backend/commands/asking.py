@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.commands.command import (
+from backend.cli import (
     EDITS,
     Answer,
     Command,
@@ -21,7 +21,7 @@ from backend.commands.command import (
 )
 
 if TYPE_CHECKING:
-    from backend.live_answers import Arm
+    from backend.answers.live import Arm
 
 
 # -- search --------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def language_model(model: str, data_dir: Path) -> Any:
 
 
 def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.edits import check_positions
+    from backend.edits.codes import check_positions
     from backend.types import Edit, Sampling
 
     edits = [Edit.parse(text) for text in options.edit]

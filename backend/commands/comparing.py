@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from backend.commands.command import Answer, Command, Progress, given_path, positive, table
+from backend.cli import Answer, Command, Progress, given_path, positive, table
 
 COLUMNS = (
     "model psnr psnr_std ssim feature_distance utilization ceiling perplexity tokens_counted bits_per_pixel "
@@ -40,7 +40,7 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.commands.pictures import Given, read_given
     from backend.errors import UsageError
     from backend.explorer import Explorer
-    from backend.image_compare import DEFINITIONS, common_size, compare, image_tokenizer, picture_table
+    from backend.jobs.compare import DEFINITIONS, common_size, compare, image_tokenizer, picture_table
 
     explorer = Explorer(options.data_dir)
     tokenizers = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from backend.commands.command import (
+from backend.cli import (
     EDITS,
     Answer,
     Command,
@@ -51,7 +51,7 @@ def _encode_options(parser: argparse.ArgumentParser) -> None:
 
 def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend import catalog
-    from backend.edits import check_positions
+    from backend.edits.codes import check_positions
     from backend.errors import BadInput, Unsupported
     from backend.families import open_family
 

@@ -5,18 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 
+from backend.cli import EDITS, Answer, Command, Progress, add_model, counting, positive, table, temperature
 from backend.commands.asking import language_model
-from backend.commands.command import (
-    EDITS,
-    Answer,
-    Command,
-    Progress,
-    add_model,
-    counting,
-    positive,
-    table,
-    temperature,
-)
 from backend.data.judging import PRACTICE, TRIES
 
 

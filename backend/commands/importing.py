@@ -6,9 +6,9 @@ import argparse
 import shlex
 from pathlib import Path
 
-from backend.commands.command import Answer, Command, Progress, clean, given_path, next_step
+from backend.cli import Answer, Command, Progress, clean, given_path, next_step
 
-# `backend.importing.FORMATS` without importing it, which takes seconds
+# `backend.jobs.importing.FORMATS` without importing it, which takes seconds
 FORMATS = ("codebook-features", "huggingface", "llamagen", "fvq", "vqgan-lc", "taming", "diffusers")
 
 
@@ -40,7 +40,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.importing import import_checkpoint
+    from backend.jobs.importing import import_checkpoint
 
     progress(f"reading {options.path}", 0, 0)
     report = import_checkpoint(

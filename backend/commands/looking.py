@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from backend.commands.command import Answer, Command, Progress, shown, table
+from backend.cli import Answer, Command, Progress, shown, table
 
 
 def _no_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def _models(options: argparse.Namespace, progress: Progress) -> Answer:
 
 
 def _doctor(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.doctor import examine
+    from backend.jobs.doctor import examine
 
     checks = examine(options.data_dir, progress)
     bad = sum(not check.ok for check in checks)

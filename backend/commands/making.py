@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.commands.command import (
+from backend.build.engines import ENGINES
+from backend.cli import (
     Answer,
     Command,
     Progress,
@@ -24,7 +25,6 @@ from backend.commands.command import (
     positive,
     table,
 )
-from backend.engines import ENGINES
 from backend.errors import CheckpointError
 
 BENCHMARKS = "tests/benchmarks"
@@ -53,8 +53,8 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.precompute import build
-    from backend.store.lock import WAITING
+    from backend.build.lock import WAITING
+    from backend.build.precompute import build
 
     def tell(stage: str, done: int, total: int) -> None:
         if stage.startswith(WAITING) and not getattr(progress, "shown", True):
@@ -100,7 +100,7 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.store.usage import measured_edits
+    from backend.questions.usage import measured_edits
 
     found = {} if options.search else measured_edits(options.data_dir, options.model)
     edits = {name: [*some] for name, some in found.items()}
@@ -138,13 +138,13 @@ def measured(
         model: its name.
         data_dir: where it is.
         seeds: how many times.
-        items: held-out items per seed; None leaves the choice to `backend.evaluate`.
+        items: held-out items per seed; None leaves the choice to `backend.jobs.evaluate`.
         device: `cpu` or `cuda`.
         progress: told how far it is.
         steering: also measure steering.
-        edits: those to measure it with, see `backend.evaluate`.
+        edits: those to measure it with, see `backend.jobs.evaluate`.
     """
-    from backend.evaluate import evaluate
+    from backend.jobs.evaluate import evaluate
 
     count = {} if items is None else {"items": items}
     metrics = evaluate(
@@ -155,7 +155,7 @@ def measured(
 
 def _write_card(model: str, data_dir: Path, measured: Mapping[str, Any]) -> None:
     from backend import catalog
-    from backend.families.checkpoint import read_card, write_card
+    from backend.families.transformer.checkpoint import read_card, write_card
 
     folder = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)
     try:
@@ -177,7 +177,7 @@ def _reproduce_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _reproduce(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.reproduce import reproduce
+    from backend.jobs.reproduce import reproduce
 
     record = reproduce(options.table, options.data_dir, fast=options.quick, rows=tuple(options.rows), progress=progress)
     rows = record["rows"]
@@ -231,7 +231,7 @@ def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
 
 def _kept_benchmarks(data_dir: Path) -> list[dict[str, Any]]:
     """The rows of `results/benchmarks.json`, read before anything is measured; none where there is no record."""
-    from backend.store.records import BENCHMARK_RECORD, read_record
+    from backend.catalog.records import BENCHMARK_RECORD, read_record
 
     path = data_dir / "results" / BENCHMARK_RECORD
     return read_record(path)["benchmarks"] if path.is_file() else []
@@ -244,8 +244,8 @@ def _keep_benchmarks(rows: list[dict[str, Any]], kept: list[dict[str, Any]], dat
     import platform
     from datetime import UTC, datetime
 
+    from backend.catalog.records import BENCHMARK_RECORD
     from backend.files import write_atomically
-    from backend.store.records import BENCHMARK_RECORD
 
     path = data_dir / "results" / BENCHMARK_RECORD
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backend.commands.command import Progress, existing_file
+from backend.cli import Progress, existing_file
 
 if TYPE_CHECKING:
-    from backend.edits import Edit
-    from backend.families.image_tokenizer import ImageTokenizerFamily
+    from backend.edits.codes import Edit
+    from backend.families.image_tokenizer.model import ImageTokenizerFamily
 
 ARRAY_ENDING = ".npy"
 
@@ -43,7 +43,7 @@ def read_given(paths: Sequence[str], fit: Callable[[np.ndarray], np.ndarray]) ->
     Raises:
         BadInput: nothing can be read, or the array holds something else.
     """
-    from backend.data.own_images import read_images
+    from backend.data.images.own_images import read_images
     from backend.errors import BadInput
 
     if len(paths) == 1 and paths[0].lower().endswith(ARRAY_ENDING):
@@ -91,9 +91,9 @@ def encode_pictures(
     Raises:
         BadInput: nothing can be read, or an edit names a cell that no picture has.
     """
-    from backend.data.image_settings import SIZES, to_float
-    from backend.data.picture_files import fit
-    from backend.edits import check_positions
+    from backend.data.images.files import fit
+    from backend.data.images.settings import SIZES, to_float
+    from backend.edits.codes import check_positions
     from backend.errors import BadInput
 
     cell = family.model.downsampling

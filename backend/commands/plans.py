@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from backend.data.fsm import Machine
-    from backend.nn.placement import Placement
+    from backend.data.machines import Machine
+    from backend.families.transformer.training.codebooks import Recipe
+    from backend.families.transformer.training.shapes import Shape
+    from backend.nn.insertion.placement import Placement
     from backend.nn.quantize import Similarity
-    from backend.train.codebooks import Recipe
-    from backend.train.shapes import Shape
     from backend.types import ModelSpec, Progress
 
 MACHINE_OPTIONS = ("states", "edges", "base", "seed", "length")
@@ -126,7 +126,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     """
     from backend import catalog
     from backend.errors import BadInput
-    from backend.train.codebooks import Recipe
+    from backend.families.transformer.training.codebooks import Recipe
 
     kind = KINDS[options.recipe]
     places = [] if options.places == "none" else options.places.split("+")
@@ -206,7 +206,7 @@ def _origin(options: argparse.Namespace) -> ModelSpec | None:
 
 
 def _machine(options: argparse.Namespace, origin: ModelSpec | None) -> Machine:
-    from backend.data.fsm import Machine
+    from backend.data.machines import Machine
     from backend.errors import BadInput, CatalogError
 
     given = {
@@ -235,7 +235,7 @@ def _text(options: argparse.Namespace, origin: ModelSpec | None) -> Mapping[str,
         raise BadInput(f"The tokenizer is that of {origin.name}. Leave out --vocabulary.")
     settings: dict[str, Any] = {"name": options.recipe, "length": options.length or 256}
     if origin is not None:
-        from backend.families.checkpoint import read_config
+        from backend.families.transformer.checkpoint import read_config
 
         config = read_config(catalog.checkpoint_folder(origin, options.data_dir)).get_text_config()
         longest = int(getattr(config, "max_position_embeddings", settings["length"]))
@@ -261,7 +261,7 @@ def _text(options: argparse.Namespace, origin: ModelSpec | None) -> Mapping[str,
 
 def _shape(options: argparse.Namespace, kind: Kind) -> Shape:
     from backend.errors import BadInput, UsageError
-    from backend.train.shapes import Shape
+    from backend.families.transformer.training.shapes import Shape
 
     sizes = {name: getattr(options, name) for name in SHAPE_OPTIONS}
     sizes = {name: value for name, value in sizes.items() if value is not None}
@@ -275,7 +275,7 @@ def _shape(options: argparse.Namespace, kind: Kind) -> Shape:
 
 def _placements(options: argparse.Namespace, places: list[str], kind: Kind) -> tuple[Placement, ...]:
     from backend.errors import BadInput
-    from backend.nn.placement import PLACES, Placement
+    from backend.nn.insertion.placement import PLACES, Placement
 
     if unknown := [place for place in places if place not in PLACES]:
         raise BadInput(f"{unknown} are no places. Give none, or some of {', '.join(PLACES)}, joined by '+'.")
@@ -315,7 +315,7 @@ def _numbers(name: str, text: str, places: list[str]) -> list[int]:
 def _name(options: argparse.Namespace, places: list[str], dataset: Mapping[str, Any]) -> str:
     """The given name, or one made from the options; a made one never hides a shipped model unless told to."""
     from backend import catalog
-    from backend.data.fsm import Machine
+    from backend.data.machines import Machine
 
     if options.name is not None:
         return catalog.check_name(options.name)
@@ -365,9 +365,9 @@ def prepare(plan: Plan, options: argparse.Namespace, progress: Progress) -> None
     """Make the run's folder, tokenizer included, or check that it is the same run that is to go on."""
     from backend import catalog
     from backend.errors import BadInput
-    from backend.families.checkpoint import tokenizer_in
+    from backend.families.transformer.checkpoint import tokenizer_in
+    from backend.families.transformer.training.tokenizing import make_tokenizer
     from backend.files import write_atomically
-    from backend.train.tokenizing import make_tokenizer
 
     file = plan.folder / "options.json"
     if options.resume and file.exists():

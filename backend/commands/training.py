@@ -15,8 +15,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.commands import training_images
-from backend.commands.command import (
+from backend.cli import (
     Answer,
     Command,
     Progress,
@@ -29,12 +28,13 @@ from backend.commands.command import (
     next_step,
     positive,
 )
+from backend.commands import training_images
 from backend.commands.plans import KINDS, Kind, Plan, identity, make_plan, prepare
 
 if TYPE_CHECKING:
-    from backend.nn.insertion import CodebookTransformer
-    from backend.nn.placement import Placement
-    from backend.train.codebooks import Recipe, Run
+    from backend.families.transformer.training.codebooks import Recipe, Run
+    from backend.nn.insertion.model import CodebookTransformer
+    from backend.nn.insertion.placement import Placement
     from backend.types import ModelSpec
 
 BACKBONES = ("gpt2", "gpt_neox", "llama")
@@ -205,7 +205,7 @@ BY_HEART = (
 def _train(options: argparse.Namespace, progress: Progress) -> Answer:
     from accelerate import PartialState
 
-    from backend.store.lock import training_alone
+    from backend.build.lock import training_alone
 
     options.device = chosen_device(options.device)
     plan = make_plan(options)
@@ -249,7 +249,7 @@ def _keep(
     """Write checkpoint, catalog entry and, if asked for, what is measured; returns the metrics."""
     from backend import catalog
     from backend.commands.making import measured
-    from backend.families.checkpoint import save_checkpoint, tokenizer_in, write_card
+    from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, write_card
 
     folder = catalog.inside(options.data_dir, spec.checkpoint)
     save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
@@ -266,8 +266,8 @@ def _keep(
 
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:
     from backend import catalog
-    from backend.families.checkpoint import save_checkpoint, tokenizer_in
-    from backend.train.codebooks import Run
+    from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
+    from backend.families.transformer.training.codebooks import Run
     from backend.train.states import read_log
     from backend.types import ModelSpec
 
@@ -297,8 +297,8 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
 
 def _plain_model(plan: Plan, recipe: Recipe, run: Run) -> CodebookTransformer:
     from backend.data import open_dataset
-    from backend.train.batches import batches_of
-    from backend.train.runs import train_base
+    from backend.families.transformer.training.batches import batches_of
+    from backend.families.transformer.training.runs import train_base
 
     assert plan.shape is not None
     dataset = open_dataset(plan.dataset, plan.folder)
@@ -311,9 +311,9 @@ def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) ->
     """The trained model, and what was logged."""
     from backend import catalog
     from backend.data import open_dataset
-    from backend.train.batches import batches_of
-    from backend.train.codebooks import Run
-    from backend.train.runs import train_codebooks
+    from backend.families.transformer.training.batches import batches_of
+    from backend.families.transformer.training.codebooks import Run
+    from backend.families.transformer.training.runs import train_codebooks
     from backend.train.states import read_log
 
     log = plan.folder / "log.jsonl"

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.commands.command import (
+from backend.cli import (
     Answer,
     Progress,
     add_device,
@@ -26,7 +26,7 @@ from backend.commands.command import (
 )
 
 if TYPE_CHECKING:
-    from backend.train.tokenizers import TokenizerRecipe
+    from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe
 
 RECIPES = {
     "scenes": "drawn scenes with known content",
@@ -87,8 +87,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, progress: Progress) -> Answer:
     """Train, keep, measure."""
     from backend import catalog
-    from backend.store.lock import training_alone
-    from backend.train.tokenizer_models import tokenizer_name
+    from backend.build.lock import training_alone
+    from backend.families.image_tokenizer.training.tokenizer_models import tokenizer_name
 
     options.device = chosen_device(options.device)
     recipe = recipe_of(options)
@@ -102,9 +102,13 @@ def _run(options: argparse.Namespace, recipe: TokenizerRecipe, name: str, work: 
     from backend import catalog
     from backend.commands.making import measured
     from backend.errors import BadInput
-    from backend.families.checkpoint import write_card
-    from backend.train.codebooks import Run
-    from backend.train.tokenizer_models import make_tokenizer_model, tokenizer_spec, trained_with
+    from backend.families.image_tokenizer.training.tokenizer_models import (
+        make_tokenizer_model,
+        tokenizer_spec,
+        trained_with,
+    )
+    from backend.families.transformer.checkpoint import write_card
+    from backend.families.transformer.training.codebooks import Run
 
     spec = tokenizer_spec(name, recipe, {})
     same = trained_with(spec, recipe, options.seed, options.data_dir, half=options.half) is not None
@@ -142,8 +146,8 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
         UsageError: options that do not go together, or sizes that a method cannot have.
     """
     from backend.errors import UsageError
+    from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe
     from backend.nn.bridge import codes_a_token
-    from backend.train.tokenizers import TokenizerRecipe
 
     if options.images and options.data_set not in (None, "folder"):
         raise UsageError(f"--images and --data-set {options.data_set} name different pictures. Leave one out.")

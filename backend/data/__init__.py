@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from backend.data.corpus import Corpus, EndlessCorpus, TextItems
-from backend.data.fsm import Machine
-from backend.data.tokens import RandomTokens
+from backend.data.machines import Machine
+from backend.data.texts.corpus import Corpus, EndlessCorpus, TextItems
+from backend.data.texts.tokens import RandomTokens
 from backend.errors import CatalogError
 from backend.types import Item
 
@@ -96,21 +96,21 @@ def _check(settings: Mapping[str, Any], *own: str) -> None:
 
 
 def _stories(settings: Mapping[str, Any]) -> Corpus:
-    from backend.data.stories import Stories  # its book takes a while to set
+    from backend.data.stories.stories import Stories  # its book takes a while to set
 
     _check(settings)
     return EndlessCorpus(Stories().document)
 
 
 def _python_source(settings: Mapping[str, Any]) -> Corpus:
-    from backend.data.python_source import PythonSource
+    from backend.data.texts.python_source import PythonSource
 
     _check(settings)
     return PythonSource()
 
 
 def _own_text(settings: Mapping[str, Any]) -> Corpus:
-    from backend.data.own_text import SPLITS, OwnText
+    from backend.data.texts.own_text import SPLITS, OwnText
 
     _check(settings, "path", "split")
     path, split = settings.get("path"), settings.get("split", SPLITS[0])
@@ -122,7 +122,7 @@ def _own_text(settings: Mapping[str, Any]) -> Corpus:
 
 
 def _text_items(settings: Mapping[str, Any], folder: Path) -> TextItems:
-    from backend.data.bpe import TOKENIZER, TextTokenizer, load_tokenizer  # imports a library of its own
+    from backend.data.texts.bpe import TOKENIZER, TextTokenizer, load_tokenizer  # imports a library of its own
 
     corpus = open_corpus(settings)
     return TextItems(corpus, TextTokenizer(load_tokenizer(folder / TOKENIZER)), settings.get("length", LENGTH))

@@ -17,7 +17,7 @@ Judge = Callable[[str], Mapping[str, frozenset[str]]]
 
 def judge_story(text: str) -> Mapping[str, frozenset[str]]:
     """Of stories: `topic` (see `stories.topic_of`), `gender` and `emotion` that the most words speak of; none where two tie."""
-    from backend.data.stories import emotions_in, pronouns_in, topic_of
+    from backend.data.stories.stories import emotions_in, pronouns_in, topic_of
 
     topic = topic_of(text)
     pronouns = pronouns_in(text)
@@ -30,7 +30,7 @@ def judge_story(text: str) -> Mapping[str, frozenset[str]]:
 
 def judge_code(text: str) -> Mapping[str, frozenset[str]]:
     """Of Python: `syntax`, everything that occurs, out of `python_source.BEHAVIOURS`."""
-    from backend.data.python_source import behaviours
+    from backend.data.texts.python_source import behaviours
 
     return {"syntax": frozenset(name for name, count in behaviours(text).items() if count)}
 
@@ -47,11 +47,11 @@ JUDGES: dict[str, Judge] = {"stories": judge_story, "python-source": judge_code}
 def judged(dataset: str) -> Mapping[str, tuple[str, ...]]:
     """Field -> values that the judge of a data set can find in a text; nothing where there is no judge."""
     if dataset == "stories":
-        from backend.data.stories import FEELINGS, TOPICS
+        from backend.data.stories.stories import FEELINGS, TOPICS
 
         return {"topic": TOPICS, "gender": ("female", "male"), "emotion": tuple(FEELINGS)}
     if dataset == "python-source":
-        from backend.data.python_source import BEHAVIOURS
+        from backend.data.texts.python_source import BEHAVIOURS
 
         return {"syntax": tuple(BEHAVIOURS)}
     return {}
@@ -95,7 +95,7 @@ STORY_TOPICS = 12
 def trial_of(dataset: str) -> Trial | None:
     """How steering is tried on a data set; None where nothing can be judged by itself."""
     if dataset == "stories":
-        from backend.data.stories import TOPICS
+        from backend.data.stories.stories import TOPICS
 
         return Trial(
             choosing=(

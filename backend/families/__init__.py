@@ -8,8 +8,8 @@ from typing import Any
 
 from backend.catalog import checkpoint_folder
 from backend.errors import CatalogError
-from backend.families.image_tokenizer import open_image_tokenizer
-from backend.families.transformer import open_transformer
+from backend.families.image_tokenizer.model import open_image_tokenizer
+from backend.families.transformer.model import open_transformer
 from backend.types import ModelSpec
 
 FAMILIES: dict[str, Callable[[ModelSpec, Path, str], Any]] = {

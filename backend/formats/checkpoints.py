@@ -14,7 +14,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from backend.errors import CheckpointError
 from backend.formats.restricted import read_torch
-from backend.nn.placement import Placement
+from backend.nn.insertion.placement import Placement
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 DIFFUSERS = tuple(f"diffusion_pytorch_model.{kind}" for kind in ("safetensors", "bin", "fp16.safetensors"))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from backend.nn import kv_cache
+from backend.nn.insertion import kv_cache
 
 
 class Sampler:

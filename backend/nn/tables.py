@@ -37,7 +37,7 @@ class CodeTable(nn.Module):
     """A plain trainable table, and what all methods share.
 
     Attributes:
-        codebook, commitment: weights of |sg(z) - c|^2 and |z - sg(c)|^2 in the loss; see `backend.train.tokenizers`.
+        codebook, commitment: weights of |sg(z) - c|^2 and |z - sg(c)|^2 in the loss; see its training.
         normalized: latents and codes are brought to length 1.
         warms_up: the network trains without a quantizer for the first tenth of the steps.
         produced: the table is made from other weights, so that folding it is something to check.

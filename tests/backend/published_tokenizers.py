@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.formats.image_weights import ImportedTokenizer
-from backend.importing import FORMATS
+from backend.families.image_tokenizer.formats.image_weights import ImportedTokenizer
+from backend.jobs.importing import FORMATS
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 
 Rules = tuple[tuple[str, str], ...]

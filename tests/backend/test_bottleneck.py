@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from backend.nn.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
+from backend.nn.insertion.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
 from backend.types import Edit
 
 

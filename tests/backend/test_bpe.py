@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from backend.data.bpe import END_OF_TEXT, TextTokenizer, load_tokenizer, train_tokenizer
+from backend.data.texts.bpe import END_OF_TEXT, TextTokenizer, load_tokenizer, train_tokenizer
 from backend.errors import BadInput, CheckpointError, UsageError
 
 TEXTS = [
@@ -211,7 +211,7 @@ def test_loading_says_what_is_wrong_with_the_file(tmp_path: Path, monkeypatch: p
         load_tokenizer(path)
     OURS._tokenizer.save(str(path))
     assert TextTokenizer(load_tokenizer(path)).ids(["The dragon"])[0].tolist() == OURS.ids(["The dragon"])[0].tolist()
-    monkeypatch.setattr("backend.data.bpe.MAX_BYTES", 100)
+    monkeypatch.setattr("backend.data.texts.bpe.MAX_BYTES", 100)
     with pytest.raises(CheckpointError, match="has .* bytes"):
         load_tokenizer(path)
 

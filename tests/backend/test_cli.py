@@ -21,12 +21,13 @@ import torch
 
 import backend.__main__ as cli
 from backend import catalog
+from backend import cli as command
+from backend.build.lock import WAITING, locked
 from backend.catalog import ROOT
-from backend.commands import command, importing
-from backend.commands.command import Answer, Bar, plain
+from backend.cli import Answer, Bar, plain
+from backend.commands import importing
 from backend.explorer import Explorer
-from backend.importing import FORMATS as known_formats
-from backend.store.lock import WAITING, locked
+from backend.jobs.importing import FORMATS as known_formats
 from tests.backend.commands import SHORT, answer, process, refused, run
 from tests.backend.test_formats_codebook_features import GOLDEN
 from tests.backend.toy_family import prepare
@@ -229,7 +230,7 @@ def test_a_full_disk_is_said_whichever_library_met_it(
     def full(*_: Any, **__: Any) -> None:  # what the library says of a full disk; it has no error number
         raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("backend.families.checkpoint.save_file", full)
+    monkeypatch.setattr("backend.families.transformer.checkpoint.save_file", full)
     arguments = ("import", "codebook-features", str(folder / "checkpoint"), "--base", str(folder / "base_config"))
     said = refused(capsys, 1, *arguments, "--name", "m", data=tmp_path)
     assert "no room left on the disk" in said and not list((tmp_path / "checkpoints").iterdir())
@@ -265,8 +266,8 @@ def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from backend.commands import COMMANDS
-    from backend.nn.placement import PLACES
-    from backend.reproduce import TABLES
+    from backend.jobs.reproduce import TABLES
+    from backend.nn.insertion.placement import PLACES
 
     assert run("train", "tokfsm", "--help", data=tmp_path) == 0
     said = capsys.readouterr().out
@@ -283,12 +284,12 @@ def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
 def test_an_unexpected_error_is_one_paragraph_and_a_traceback_only_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import backend.doctor
+    import backend.jobs.doctor
 
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("one\ntwo \x1b[2J")
 
-    monkeypatch.setattr(backend.doctor, "examine", fail)
+    monkeypatch.setattr(backend.jobs.doctor, "examine", fail)
     said = refused(capsys, 1, "doctor", data=tmp_path)
     assert said.count("\n") == 1 and "ZeroDivisionError: one" in said and "\x1b" not in said
     assert cli.DEBUG_VARIABLE in said

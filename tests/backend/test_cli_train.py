@@ -9,10 +9,10 @@ import pytest
 
 import backend.__main__ as cli
 from backend import catalog
-from backend.commands.command import Bar
-from backend.families.checkpoint import read_card
+from backend.build.lock import training_alone
+from backend.cli import Bar
+from backend.families.transformer.checkpoint import read_card
 from backend.formats.checkpoints import read_tensors
-from backend.store.lock import training_alone
 from tests.backend.commands import SHORT, answer, refused, run
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.families.checkpoint import read_card
+from backend.families.transformer.checkpoint import read_card
 from tests.backend.commands import answer, refused
 
 SHORT = ("--steps", "4", "--batch", "4", "--width", "8", "--pool", "32", "--device", "cpu", "--dim", "6")

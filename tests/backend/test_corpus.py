@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from backend.data import CORPORA, DATASETS, open_corpus, open_dataset
-from backend.data.bpe import TextTokenizer, train_tokenizer
-from backend.data.corpus import (
+from backend.data.seeds import HELD_OUT_SEED
+from backend.data.texts.bpe import TextTokenizer, train_tokenizer
+from backend.data.texts.corpus import (
     TRAINING_SEED,
     Document,
     EndlessCorpus,
@@ -21,7 +22,6 @@ from backend.data.corpus import (
     TextItems,
     token_labels,
 )
-from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput, CatalogError, CheckpointError
 
 WORDS = "the dragon and a princess saw seven small boats on blue water".split()

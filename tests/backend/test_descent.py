@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from backend.descent import (
+from backend.families.transformer.checkpoint import build_model
+from backend.families.transformer.descent import (
     AFTER,
     BEGINNINGS,
     CONTEXT,
@@ -21,12 +22,11 @@ from backend.descent import (
     texts_of,
     texts_of_beginnings,
 )
-from backend.families.checkpoint import build_model
-from backend.nn.anatomy import decoder_layers
-from backend.nn.insertion import CodebookTransformer
-from backend.nn.placement import Placement
-from backend.strengths import CAP, MOST
-from backend.train.shapes import Shape
+from backend.families.transformer.strengths import CAP, MOST
+from backend.families.transformer.training.shapes import Shape
+from backend.nn.insertion.anatomy import decoder_layers
+from backend.nn.insertion.model import CodebookTransformer
+from backend.nn.insertion.placement import Placement
 from backend.types import Edit, Item
 
 WORDS, OWN, RIVALS = 20, (17, 18), (15, 16)  # token ids: all, typical of the sea, typical of the kitchen
@@ -248,7 +248,7 @@ def test_the_loss_is_the_one_that_the_module_names(texts: Texts, model: Codebook
 def test_slopes_are_what_a_little_of_each_code_does(
     texts: Texts, model: CodebookTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.descent.BATCH", 1000)  # every step looks at all texts
+    monkeypatch.setattr("backend.families.transformer.descent.BATCH", 1000)  # every step looks at all texts
     descent = Descent(model, texts)
     slopes = descent._slopes(1.5)["L1:mlp"][0] / descent.added.units["L1:mlp"]  # nothing discrete comes after it
     assert slopes[0].abs().max() > 0.5

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.edits import MAX_PLACES, SLOTTED, STRONGEST, Edit, first_generated
+from backend.edits.codes import MAX_PLACES, SLOTTED, STRONGEST, Edit, first_generated
 from backend.errors import BadInput
 
 edits = st.builds(

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from backend.analysis.measures import Measures
 from backend.catalog import DEFAULT_DATA_DIR, write_spec
 from backend.errors import UsageError
-from backend.evaluate_images import is_measured, measure_images
 from backend.families import open_family
-from backend.families.image_tokenizer import save_tokenizer
-from backend.measures import Measures
+from backend.families.image_tokenizer.measure import is_measured, measure_images
+from backend.families.image_tokenizer.model import save_tokenizer
+from backend.families.image_tokenizer.tables import ROWS, reproduce_utilization
 from backend.nn.picture_distance import feature_distance
 from backend.nn.tables import make_table
-from backend.reproduce_images import ROWS, reproduce_utilization
 from tests.backend.tiny_tokenizer import tiny_family, tiny_tokenizer
 
 NAMES = (

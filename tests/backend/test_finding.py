@@ -11,12 +11,12 @@ import torch
 
 from backend import __main__ as cli
 from backend.analysis.site_codes import SiteCodes
-from backend.conditions import Goal, best_neurons, sample, true_positions
 from backend.data.judging import behaviour_of, judge_story, judged, trial_of
-from backend.edits import HeldNeuron
+from backend.edits.codes import HeldNeuron
 from backend.errors import BadInput, Unsupported
-from backend.finding import Candidate, choosing_prompts, find_edits
-from backend.steering import LiveModel
+from backend.families.transformer.conditions import Goal, best_neurons, sample, true_positions
+from backend.families.transformer.finding import Candidate, choosing_prompts, find_edits
+from backend.families.transformer.live import LiveModel
 from backend.types import Edit, Item, ModelSpec, Sampling
 from tests.backend.commands import answer
 from tests.backend.toy_machines import MACHINE, make
@@ -171,7 +171,7 @@ def test_controls_act_where_edits_at_several_places_do_and_draw_one_code_for_eac
 def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
     live: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.finding.ENOUGH", np.inf)  # no descent is
+    monkeypatch.setattr("backend.families.transformer.finding.ENOUGH", np.inf)  # no descent is
     field = next(iter(live.family.items(0, 1, 0)[0].labels))
     said = []
     found = find_edits(
@@ -189,7 +189,7 @@ def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
 
 
 def test_where_a_descent_finds_enough_nothing_else_is_tried(live: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.finding.ENOUGH", -np.inf)
+    monkeypatch.setattr("backend.families.transformer.finding.ENOUGH", -np.inf)
     field = next(iter(live.family.items(0, 1, 0)[0].labels))
     found = find_edits(live, Goal("1", (field, "01")), items=40, samples=6, new_tokens=6)
     assert {*found.tried["truth"]} == {"texts"} and {edit.where for edit in found.edits} == {(-1,)}

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from backend.catalog import find
-from backend.data.fsm import Machine
+from backend.data.machines import Machine
 from backend.errors import BadInput, CheckpointError, UsageError
 from backend.families import open_family
-from backend.families.transformer import TransformerFamily
-from backend.formats.codebook_features import PLACES
-from backend.importing import import_checkpoint
+from backend.families.transformer.formats.codebook_features import PLACES
+from backend.families.transformer.model import TransformerFamily
+from backend.jobs.importing import import_checkpoint
 from backend.types import Edit, Item
 from tests.backend.wrapped_models import Reference, config, settings
 

@@ -17,7 +17,7 @@ from backend.errors import CheckpointError
 from backend.families import open_family
 from backend.formats.checkpoints import read_weights
 from backend.formats.restricted import Placeholder, read_torch
-from backend.importing import import_checkpoint
+from backend.jobs.importing import import_checkpoint
 from backend.types import Item
 from tests.backend.wrapped_models import Reference, config, settings
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.data.fsm import Machine
+from backend.data.machines import Machine
 from backend.errors import BadInput, CatalogError
 
 

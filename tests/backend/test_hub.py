@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 from backend.errors import BadInput, CheckpointError
 from backend.formats import hub
-from backend.importing import import_checkpoint
+from backend.jobs.importing import import_checkpoint
 from tests.backend.published_tokenizers import SMALL, llamagen_state
 
 COMMIT = "a" * 40

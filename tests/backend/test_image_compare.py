@@ -11,8 +11,8 @@ from PIL import Image
 
 from backend.errors import BadInput, Unsupported
 from backend.explorer import Explorer
-from backend.families.image_tokenizer import save_tokenizer
-from backend.image_compare import (
+from backend.families.image_tokenizer.model import save_tokenizer
+from backend.jobs.compare import (
     code_colours,
     common_size,
     compare,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.edits.token_maps import Copy, Nearest, Paint, Swap, apply, footprint, nearest_codes, parse
 from backend.errors import BadInput, UnknownCode
-from backend.image_edits import Copy, Nearest, Paint, Swap, apply, footprint, nearest_codes, parse
 
 TABLE = np.array([[0.0], [1.0], [1.0], [4.0], [9.0]], dtype=np.float32)
 MAP = np.array([[0, 1, 2], [3, 4, 0]], dtype=np.int32)

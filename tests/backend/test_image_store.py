@@ -7,14 +7,14 @@ import pytest
 
 from backend.analysis.neighbours import nearest_rows
 from backend.analysis.projection import pca
-from backend.data.images import open_images
-from backend.data.png import to_bytes
+from backend.build.precompute import build
+from backend.catalog.cards import read_card
+from backend.data.images.datasets import open_images
+from backend.data.images.png import to_bytes
 from backend.errors import BadInput, CheckFailed, CheckpointError, UnknownCode, Unsupported
 from backend.explorer import Explorer
 from backend.families import open_family
-from backend.image_decoding import decode_code
-from backend.precompute import build
-from backend.store.cards import read_card
+from backend.questions.decoding import decode_code
 from backend.types import CodeRef
 from tests.backend import tiny_store
 from tests.pages.image_models import CODES, CURVE, IMAGES, ITEMS, image_dir, make_images  # noqa: F401  (a fixture)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from backend.build.precompute import build
 from backend.catalog import write_spec
 from backend.errors import BadInput, CheckpointError, UnknownCode
 from backend.families import open_family
-from backend.families.image_tokenizer import load_producer, load_tokenizer, save_tokenizer
+from backend.families.image_tokenizer.model import load_producer, load_tokenizer, save_tokenizer
 from backend.nn.image_tokenizer import cells_of_rows, rows_of_cells
 from backend.nn.tables import make_table
-from backend.precompute import build
 from backend.types import CodebookInfo, Edit
 from tests.backend.tiny_tokenizer import tiny_family, tiny_tokenizer
 

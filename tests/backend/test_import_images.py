@@ -15,18 +15,10 @@ from PIL import Image
 from backend.catalog import find
 from backend.errors import BadInput
 from backend.families import open_family
-from backend.importing import import_checkpoint, tokenizer_of
+from backend.jobs.importing import import_checkpoint, tokenizer_of
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 from tests.backend.commands import answer, refused
-from tests.backend.published_tokenizers import (
-    DEEP,
-    SMALL,
-    VQ16,
-    llamagen_state,
-    random_weights,
-    read,
-    write,
-)
+from tests.backend.published_tokenizers import DEEP, SMALL, VQ16, llamagen_state, random_weights, read, write
 from tests.backend.wrapped_models import Reference, config, settings
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"

@@ -14,8 +14,8 @@ from transformers import (
 )
 
 from backend.errors import CheckpointError, UnknownCode, Unsupported
-from backend.families.checkpoint import build_model, load_checkpoint, save_checkpoint
-from backend.nn.placement import PLACES, Placement
+from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
+from backend.nn.insertion.placement import PLACES, Placement
 from backend.nn.sampling import Sampler
 from backend.types import Edit
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import GPT2Config
 
-from backend.data.fsm import Machine
+from backend.data.machines import Machine
 from backend.errors import BadInput
-from backend.families.checkpoint import build_model, save_checkpoint
-from backend.nn.placement import Placement
-from backend.steering import LiveModel
+from backend.families.transformer.checkpoint import build_model, save_checkpoint
+from backend.families.transformer.live import LiveModel
+from backend.nn.insertion.placement import Placement
 from backend.types import CodeRef, ModelSpec, Sampling
 
 MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)

@@ -16,14 +16,14 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig
 
 from backend import catalog
 from backend.__main__ import main
-from backend.data.bpe import TextTokenizer, train_tokenizer
-from backend.data.corpus import TextItems
-from backend.data.own_text import OwnText
 from backend.data.seeds import HELD_OUT_SEED
+from backend.data.texts.bpe import TextTokenizer, train_tokenizer
+from backend.data.texts.corpus import TextItems
+from backend.data.texts.own_text import OwnText
 from backend.errors import BadInput
-from backend.evaluate import evaluate
 from backend.explorer import Explorer
 from backend.families import open_family
+from backend.jobs.evaluate import evaluate
 
 TEXT = "\n\n".join(
     f"The {animal} number {i} sat in the {place}. “Ça va?” asked the {animal}, and café was all it said 🙂."

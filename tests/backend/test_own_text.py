@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from backend.data import open_corpus
-from backend.data.bpe import TextTokenizer, train_tokenizer
-from backend.data.corpus import TextItems
-from backend.data.own_text import OwnText
 from backend.data.seeds import HELD_OUT_SEED
+from backend.data.texts.bpe import TextTokenizer, train_tokenizer
+from backend.data.texts.corpus import TextItems
+from backend.data.texts.own_text import OwnText
 from backend.errors import BadInput
 
 WORDS = "The river was wide and the boat was small.".split()
@@ -147,7 +147,7 @@ def test_packed_files_are_unpacked_and_broken_ones_refused(tmp_path: Path):
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("backend.data.own_text.MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr("backend.data.texts.own_text.MAX_UNPACKED", 1 << 20)
     with pytest.raises(BadInput, match="Unpack it and give a part"):
         documents(write(tmp_path / "bomb.txt.gz", gzip.compress(b"a" * (3 << 20))))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.data.images import IMAGE_DATASETS, open_images
-from backend.data.pictures import HELD_OUT_PHOTOS, TRAINING_PHOTOS
+from backend.data.images.bundled import HELD_OUT_PHOTOS, TRAINING_PHOTOS
+from backend.data.images.datasets import IMAGE_DATASETS, open_images
 from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import CatalogError
 

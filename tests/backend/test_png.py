@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.data.image_settings import to_float
-from backend.data.png import decode_png, encode_png, to_bytes
+from backend.data.images.png import decode_png, encode_png, to_bytes
+from backend.data.images.settings import to_float
 from backend.errors import BadInput
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from backend.edits import first_generated
-from backend.nn.insertion import CodebookTransformer
-from backend.practice import SMALLER, WEIGHT, Practice
-from backend.steering import LiveModel
-from backend.strengths import CAP, MOST
+from backend.edits.codes import first_generated
+from backend.families.transformer.live import LiveModel
+from backend.families.transformer.practice import SMALLER, WEIGHT, Practice
+from backend.families.transformer.strengths import CAP, MOST
+from backend.nn.insertion.model import CodebookTransformer
 from backend.types import Edit
 from tests.backend.toy_machines import make
 
@@ -84,7 +84,9 @@ def test_practice_makes_samples_succeed_that_did_not_and_leaves_the_weights_alon
     live: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("WEIGHT", "LIGHTEST", "PULL"):
-        monkeypatch.setattr(f"backend.practice.{name}", 0.0)  # of fluency: the base has random weights here
+        monkeypatch.setattr(
+            f"backend.families.transformer.practice.{name}", 0.0
+        )  # of fluency: the base has random weights here
     before = {k: v.clone() for k, v in live.family.model.state_dict().items()}
     start = (Edit(SITE, 3, "add", 0.05, "generated:4"),)
     found, said = practice(live, start), []
@@ -101,7 +103,7 @@ def test_where_all_samples_succeed_already_strengths_become_smaller(
     live: LiveModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("WEIGHT", "LIGHTEST", "PULL"):
-        monkeypatch.setattr(f"backend.practice.{name}", 0.0)  # of fluency
+        monkeypatch.setattr(f"backend.families.transformer.practice.{name}", 0.0)  # of fluency
     start = (Edit(SITE, 3, "add", 0.1, "generated"),)
     done = Practice(live, lambda text: True, start, PROMPTS, samples=8, new_tokens=6, temperature=0.0)
     (edit,) = done.run(3)

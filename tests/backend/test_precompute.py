@@ -16,11 +16,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from backend.build.lock import WAITING, locked
 from backend.catalog import ROOT
 from backend.errors import BuildLocked, DiskFull
 from backend.store import SCHEMA_VERSION
 from backend.store.files import builds_of, new_build_id
-from backend.store.lock import WAITING, locked
 from tests.backend.toy_builds import answers, build_toy
 from tests.backend.toy_family import prepare
 

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
+from backend.build.precompute import build
 from backend.catalog import ROOT, write_spec
 from backend.errors import BadInput, CheckFailed, CheckpointError, UnknownModel, UsageError
-from backend.precompute import build
 from backend.store.files import builds_of
 from backend.types import Encoded, ModelSpec
 from tests.backend.toy_builds import answers, build_toy
@@ -145,7 +145,7 @@ def test_null_characters_markup_and_emoji_survive(toy_dir):
 def test_memory_does_not_grow_with_the_number_of_items(toy_dir):
     code = (
         "import resource, sys; from pathlib import Path; from tests.backend.toy_builds import build_toy\n"
-        "from backend.precompute import Limits; limits = Limits(512, 200_000, 200)\n"
+        "from backend.build.precompute import Limits; limits = Limits(512, 200_000, 200)\n"
         "build_toy(Path(sys.argv[1]), items=20, limits=limits)\n"
         "small = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "build_toy(Path(sys.argv[1]), items=2000, limits=limits)\n"

@@ -13,12 +13,11 @@ import duckdb
 import numpy as np
 import pytest
 
-from backend.analysis import map_process
-from backend.analysis.map_process import MapProcess
 from backend.analysis.projection import _nearest
+from backend.build import derived, map_process
+from backend.build.map_process import MapProcess
 from backend.catalog import ROOT
 from backend.errors import BuildError
-from backend.store import derived
 from tests.backend.toy_builds import answers, build_toy
 from tests.backend.toy_family import prepare
 
@@ -113,7 +112,7 @@ def test_a_child_that_dies_leaves_the_pca_and_the_build_says_so(tmp_path, monkey
             os.kill(self.pid, signal.SIGKILL)
             started.append(self.pid)
 
-    monkeypatch.setattr("backend.precompute.MapProcess", Dying)
+    monkeypatch.setattr("backend.build.precompute.MapProcess", Dying)
     told = []
     data_dir = prepare(tmp_path)
     report = build_toy(data_dir, projection="umap", progress=lambda *step: told.append(step))
@@ -140,7 +139,7 @@ def test_closing_ends_the_child_and_fails_what_was_asked_for():
 
 def test_a_child_outlives_no_parent_that_is_killed():
     code = (
-        "import sys, time; from backend.analysis.map_process import MapProcess\n"
+        "import sys, time; from backend.build.map_process import MapProcess\n"
         "print(MapProcess().pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)

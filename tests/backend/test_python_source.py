@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from backend.data.corpus import Document, Mark
-from backend.data.python_source import BEHAVIOURS, FIELDS, LEAST, MOST, USUAL, PythonSource, behaviours, file_truth
 from backend.data.seeds import HELD_OUT_SEED
+from backend.data.texts.corpus import Document, Mark
+from backend.data.texts.python_source import (
+    BEHAVIOURS,
+    FIELDS,
+    LEAST,
+    MOST,
+    USUAL,
+    PythonSource,
+    behaviours,
+    file_truth,
+)
 from backend.errors import BadInput
 
 STDLIB = Path(sysconfig.get_path("stdlib"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.build.precompute import build
 from backend.explorer import Explorer
-from backend.precompute import build
 from backend.types import CodeRef
 from tests.backend.toy_family import LIMITS, SPEC, ToyFamily, open_toy, prepare
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from backend.data.cells import cell_of_pixel, counts, pixel_labels, positions
-from backend.data.colors import COLORS, name_colors, paint
-from backend.data.scene_drawing import draw
-from backend.data.scene_glyphs import GLYPHS, glyph_distance
-from backend.data.scene_plans import BACKGROUNDS, FILLS, SHAPES, plan
-from backend.data.scenes import Scenes
+from backend.data.images.cells import cell_of_pixel, counts, pixel_labels, positions
+from backend.data.images.colors import COLORS, name_colors, paint
+from backend.data.scenes.drawing import draw
+from backend.data.scenes.glyphs import GLYPHS, glyph_distance
+from backend.data.scenes.plans import BACKGROUNDS, FILLS, SHAPES, plan
+from backend.data.scenes.scenes import Scenes
 from backend.errors import BadInput
 
 

@@ -7,12 +7,12 @@ import dataclasses
 import pytest
 
 from backend import catalog
+from backend.analysis.measures import Measures
 from backend.errors import UnknownCode
-from backend.families.checkpoint import read_card
-from backend.measures import Measures
-from backend.steering import LiveModel
-from backend.steering_measures import SteeringMeasures
-from backend.store.usage import measured_edits
+from backend.families.transformer.checkpoint import read_card
+from backend.families.transformer.live import LiveModel
+from backend.families.transformer.measure_steering import SteeringMeasures
+from backend.questions.usage import measured_edits
 
 MODEL = "stories-mlp"
 DATA = catalog.DEFAULT_DATA_DIR
@@ -24,7 +24,7 @@ def live() -> LiveModel:
 
 
 def test_edits_of_the_card_are_measured_as_they_are(live: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.steering_measures.SAMPLES", 20)
+    monkeypatch.setattr("backend.families.transformer.measure_steering.SAMPLES", 20)
     known = measured_edits(DATA, MODEL)
     trials = SteeringMeasures(live, 2, known)
     assert {f"{b.field}={b.value}": tuple(map(str, e)) for b, e in trials.edits.items()} == known

@@ -10,8 +10,9 @@ from functools import cache
 
 import pytest
 
-from backend.data.corpus import Document
-from backend.data.stories import (
+from backend.data.stories.frames import CLOSE, COMPANION, DETAIL, FEELING, FILL, HELP, OPEN_NEUTRAL, OPEN_TOPIC, WHEN
+from backend.data.stories.language import Draw, Scene, parse, words_of
+from backend.data.stories.stories import (
     FIELDS,
     TOPICS,
     Stories,
@@ -21,10 +22,9 @@ from backend.data.stories import (
     topic_of,
     topics_in,
 )
-from backend.data.story_frames import CLOSE, COMPANION, DETAIL, FEELING, FILL, HELP, OPEN_NEUTRAL, OPEN_TOPIC, WHEN
-from backend.data.story_language import Draw, Scene, parse, words_of
-from backend.data.story_topics import TOPICS as TOPIC_WORDS
-from backend.data.story_words import BOYS, GIRLS
+from backend.data.stories.topics import TOPICS as TOPIC_WORDS
+from backend.data.stories.words import BOYS, GIRLS
+from backend.data.texts.corpus import Document
 
 POS = set(
     "noun verb adjective adverb pronoun determiner preposition conjunction number name interjection punctuation".split()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from backend.families.checkpoint import build_model
-from backend.nn.insertion import CodebookTransformer
-from backend.nn.placement import Placement
-from backend.strengths import CAP, LEAST, MOST, Strengths
-from backend.train.shapes import Shape
+from backend.families.transformer.checkpoint import build_model
+from backend.families.transformer.strengths import CAP, LEAST, MOST, Strengths
+from backend.families.transformer.training.shapes import Shape
+from backend.nn.insertion.model import CodebookTransformer
+from backend.nn.insertion.placement import Placement
 from backend.types import Edit
 
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from backend.errors import BadInput, CheckpointError, UsageError
-from backend.families.image_tokenizer import load_producer, load_tokenizer, save_tokenizer
+from backend.families.image_tokenizer.model import load_producer, load_tokenizer, save_tokenizer
+from backend.families.image_tokenizer.training import picture_features
+from backend.families.image_tokenizer.training.pools import open_pool
+from backend.families.image_tokenizer.training.tokenizers import Learner, TokenizerRecipe, train_tokenizer
+from backend.families.transformer.training.codebooks import Run
 from backend.nn.bridge import VQBridge, codes_a_token
 from backend.nn.image_net import Bound, fsq_table
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.tables import FSQ_LEVELS, METHODS, EmaTable, FeatureTable, ResetTable, make_table
-from backend.train import picture_features
-from backend.train.codebooks import Run
-from backend.train.pools import open_pool
-from backend.train.tokenizers import Learner, TokenizerRecipe, train_tokenizer
 
 SCENES = {"name": "scenes", "size": 32}
 CODES = {"fsq": 1000}
@@ -41,7 +41,7 @@ def recipe(method, **changes):
 @pytest.fixture(autouse=True)
 def few_feature_steps(monkeypatch):
     """The denoising autoencoder of `lc` is trained for a moment."""
-    from backend.train import tokenizers
+    from backend.families.image_tokenizer.training import tokenizers
 
     whole = tokenizers.train_features
     monkeypatch.setattr(
@@ -50,9 +50,7 @@ def few_feature_steps(monkeypatch):
 
 
 def test_the_command_offers_the_methods_that_there_are():
-    from backend.commands.training_images import (
-        METHODS as offered,  # a list of its own: torch is not imported for --help
-    )
+    from backend.commands.training_images import METHODS as offered
 
     assert offered == tuple(METHODS)
 

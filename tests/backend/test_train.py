@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from backend.catalog import write_spec
-from backend.data.fsm import Machine
+from backend.data.machines import Machine
 from backend.errors import BadInput, CheckpointError, UnknownCode, Unsupported
-from backend.evaluate import evaluate
 from backend.families import open_family
-from backend.families.checkpoint import build_model, load_checkpoint, save_checkpoint
-from backend.machines import make_patches, next_state, sample_walks
-from backend.nn.insertion import CodebookTransformer
-from backend.nn.placement import Placement
-from backend.steering import LiveModel
-from backend.train.batches import WalkBatches
-from backend.train.codebooks import Recipe, Run, initialize, reset_dead_codes, train
-from backend.train.runs import train_base, train_codebooks
-from backend.train.shapes import Shape
+from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
+from backend.families.transformer.live import LiveModel
+from backend.families.transformer.machines import make_patches, next_state, sample_walks
+from backend.families.transformer.training.batches import WalkBatches
+from backend.families.transformer.training.codebooks import Recipe, Run, initialize, reset_dead_codes, train
+from backend.families.transformer.training.runs import train_base, train_codebooks
+from backend.families.transformer.training.shapes import Shape
+from backend.jobs.evaluate import evaluate
+from backend.nn.insertion.model import CodebookTransformer
+from backend.nn.insertion.placement import Placement
 from backend.train.states import LOG_LINES, read_log
 from backend.types import CodeRef, Edit, ModelSpec, Sampling
 

@@ -12,10 +12,10 @@ import pytest
 from backend.analysis.neighbours import count_together, nearest_rows
 from backend.analysis.projection import pca
 from backend.analysis.usage import count_usage
+from backend.build.checks import check_store
+from backend.build.shards import ShardBuilder, is_whole, read_table
+from backend.build.writer import half_of
 from backend.errors import BuildError, CheckFailed, ShardError
-from backend.store.checks import check_store
-from backend.store.shards import ShardBuilder, is_whole, read_table
-from backend.store.writer import half_of
 from backend.types import Encoded
 from tests.backend.toy_builds import build_toy
 from tests.backend.toy_family import SPEC, ToyFamily, prepare
@@ -199,8 +199,8 @@ def test_halves_are_whole_items_and_do_not_depend_on_the_number_of_items(store):
     ],
 )
 def test_the_self_check_notices(report, tmp_path, truth, change, names):
-    from backend.engines import Job
-    from backend.store.shards import Shard
+    from backend.build.engines import Job
+    from backend.build.shards import Shard
 
     copy = tmp_path / "copy.duckdb"
     copy.write_bytes(report.store.read_bytes())

@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-import backend.store
-from backend.store import SCHEMA_VERSION
+from backend.store import SCHEMA, SCHEMA_VERSION
 from backend.types import CodeRef
 
-SCHEMA = Path(backend.store.__file__).with_name("schema.sql")
 MODEL = "toy-1.5"
 BUILD = "20260101T000000-0123abcd"
 SITES = [("L0.mlp", 12, 1), ("L1.attn/h0", 30, 3), ("L1.mlp", 9, 1)]  # site, codes, slots

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from backend.data.images import open_images
-from backend.families.image_tokenizer import ImageTokenizerFamily
+from backend.data.images.datasets import open_images
+from backend.families.image_tokenizer.model import ImageTokenizerFamily
 from backend.nn.image_net import NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, rows_of_cells
 from backend.types import ModelSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from backend.precompute import build
+from backend.build.precompute import build
 from tests.backend.toy_family import LIMITS, open_toy
 
 VARYING = ("started", "finished", "seconds", "build", "code_version")

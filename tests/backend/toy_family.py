@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from backend.build.precompute import Limits, build
 from backend.catalog import write_spec
-from backend.precompute import Limits, build
 from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec
 
 SPEC = ModelSpec("toy", "toy", "text", "A toy", {"name": "toy", "items": 60}, "checkpoints/toy")

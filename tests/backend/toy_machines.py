@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from backend.data.fsm import Machine
-from backend.families.checkpoint import build_model, save_checkpoint
-from backend.nn.placement import Placement
-from backend.train.batches import WalkBatches
-from backend.train.codebooks import initialize
-from backend.train.shapes import Shape
+from backend.data.machines import Machine
+from backend.families.transformer.checkpoint import build_model, save_checkpoint
+from backend.families.transformer.training.batches import WalkBatches
+from backend.families.transformer.training.codebooks import initialize
+from backend.families.transformer.training.shapes import Shape
+from backend.nn.insertion.placement import Placement
 from backend.types import ModelSpec
 
 MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)

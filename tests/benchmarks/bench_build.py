@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from backend.build.precompute import build
 from backend.catalog import write_spec
-from backend.precompute import build
 from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Family, Item, ModelSpec
 
 Row = dict[str, Any]

@@ -94,8 +94,8 @@ def _family(codes: int) -> Any:
     """An untrained tokenizer whose codes lie where its latents do."""
     import torch
 
-    from backend.data.images import open_images
-    from backend.families.image_tokenizer import ImageTokenizerFamily
+    from backend.data.images.datasets import open_images
+    from backend.families.image_tokenizer.model import ImageTokenizerFamily
     from backend.nn.image_net import NetSettings
     from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, rows_of_cells
     from backend.types import ModelSpec
@@ -116,7 +116,7 @@ def bench_tokens(codes: int, rounds: int) -> list[Row]:
     """Token maps of 256 pictures beside the encoder alone."""
     import torch
 
-    from backend.families.image_tokenizer import BATCH_PIXELS
+    from backend.families.image_tokenizer.model import BATCH_PIXELS
 
     family = _family(codes)
     pixels = family.dataset.pixels(0, 256, 1)
@@ -146,8 +146,8 @@ def bench_published(rounds: int) -> list[Row]:
     import numpy as np
     import torch
 
-    from backend.data.images import open_images
-    from backend.families.image_tokenizer import ImageTokenizerFamily
+    from backend.data.images.datasets import open_images
+    from backend.families.image_tokenizer.model import ImageTokenizerFamily
     from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig
     from backend.nn.vqgan import Half, VqganSettings
     from backend.types import ModelSpec
@@ -186,7 +186,7 @@ def bench_step(codes: int, pictures: int, rounds: int) -> list[Row]:
     """A training step of FVQ beside plain VQ: forward, backward, optimizer; the same network, search and batch."""
     import torch
 
-    from backend.train.tokenizers import Learner, TokenizerRecipe
+    from backend.families.image_tokenizer.training.tokenizers import Learner, TokenizerRecipe
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

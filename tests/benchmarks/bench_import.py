@@ -21,7 +21,7 @@ _PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
 import torch
-from backend.importing import FORMATS, tokenizer_of
+from backend.jobs.importing import FORMATS, tokenizer_of
 marks, started = [time.perf_counter()], time.process_time()
 with torch.no_grad():
     model = tokenizer_of(FORMATS["llamagen"](Path(sys.argv[1]), None))

@@ -29,7 +29,7 @@ def bench_generation(samples: int, *, rounds: int = 9, tokens: int = 100) -> lis
     import torch
 
     from backend.catalog import DEFAULT_DATA_DIR, find
-    from backend.steering import LiveModel
+    from backend.families.transformer.live import LiveModel
 
     torch.set_num_threads(1)
     live = LiveModel(find(MODEL, DEFAULT_DATA_DIR), DEFAULT_DATA_DIR)

@@ -15,12 +15,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-import backend.store
-from backend.store import SCHEMA_VERSION
+from backend.store import SCHEMA, SCHEMA_VERSION
 
 MODEL = "synthetic"
 BUILD = "20260101T000000-00000000"
-SCHEMA = Path(backend.store.__file__).with_name("schema.sql")
 VOCABULARY = 20_000
 ITEM_TOKENS = 125
 CHUNK = 1 << 17  # positions written at a time

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.families.image_tokenizer import save_tokenizer
-from backend.precompute import build
+from backend.build.precompute import build
+from backend.families.image_tokenizer.model import save_tokenizer
 from tests.backend.tiny_tokenizer import tiny_tokenizer
 
 IMAGES = "glimpse"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.data.fsm import Machine
-from backend.families.checkpoint import save_checkpoint
-from backend.nn.placement import Placement
-from backend.precompute import build
-from backend.train.batches import WalkBatches
-from backend.train.codebooks import Recipe, Run
-from backend.train.runs import train_base, train_codebooks
-from backend.train.shapes import Shape
+from backend.build.precompute import build
+from backend.data.machines import Machine
+from backend.families.transformer.checkpoint import save_checkpoint
+from backend.families.transformer.training.batches import WalkBatches
+from backend.families.transformer.training.codebooks import Recipe, Run
+from backend.families.transformer.training.runs import train_base, train_codebooks
+from backend.families.transformer.training.shapes import Shape
+from backend.nn.insertion.placement import Placement
 
 MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
 CODED, PLAIN = "walk", "walk-base"

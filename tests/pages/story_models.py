@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
+from backend.build.precompute import build
 from backend.data import open_corpus
-from backend.data.bpe import TOKENIZER, TextTokenizer, train_tokenizer
-from backend.data.corpus import TextItems
-from backend.families.checkpoint import save_checkpoint
-from backend.nn.placement import Placement
-from backend.precompute import build
-from backend.train.batches import TextBatches
-from backend.train.codebooks import Recipe, Run
-from backend.train.runs import train_base, train_codebooks
-from backend.train.shapes import Shape
+from backend.data.texts.bpe import TOKENIZER, TextTokenizer, train_tokenizer
+from backend.data.texts.corpus import TextItems
+from backend.families.transformer.checkpoint import save_checkpoint
+from backend.families.transformer.training.batches import TextBatches
+from backend.families.transformer.training.codebooks import Recipe, Run
+from backend.families.transformer.training.runs import train_base, train_codebooks
+from backend.families.transformer.training.shapes import Shape
+from backend.nn.insertion.placement import Placement
 
 STORIES = "tale"
 ITEMS = 150

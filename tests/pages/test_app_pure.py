@@ -13,12 +13,16 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from app import builder, charts, edit_list, html, measures, queries
+from app import builder
 from app.components.code_map import map_data
 from app.components.token_strip import token_data
-from backend.answers import Clause, Example, Token
+from app.draw import charts, html
+from app.overview import measures
+from app.search import queries
+from app.steer import edit_list
+from backend.answers.stored import Clause, Example, Token
+from backend.build import lock
 from backend.errors import BadInput, CodescopeError, UsageError
-from backend.store import lock
 from backend.types import CodeRef
 from tests.pages.conftest import ROOT
 

@@ -18,15 +18,17 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app import compare, image_cells, image_source, image_tokens, pictures, resources, state
 from app.components.token_map import map_data
 from app.components.wipe import Line, Shown, wipe_data
+from app.draw import pictures
 from app.environment import DATA_DIR_VARIABLE
-from backend.data.png import encode_png
+from app.images import compare, image_cells, image_source, image_tokens
+from app.shell import resources, state
+from backend.answers.live import TokenMap
+from backend.data.images.png import encode_png
+from backend.edits.token_maps import Copy, Nearest, Paint, Swap, footprint
 from backend.errors import BadInput
-from backend.image_compare import Compared, picture_table
-from backend.image_edits import Copy, Nearest, Paint, Swap, footprint
-from backend.live_answers import TokenMap
+from backend.jobs.compare import Compared, picture_table
 from tests.pages.conftest import ROOT, Page
 from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
 

@@ -7,8 +7,8 @@ import re
 import pytest
 import streamlit as st
 
-from app import resources
 from app.environment import DATA_DIR_VARIABLE
+from app.shell import resources
 from backend.errors import BadInput
 from backend.explorer import Explorer
 from backend.types import CodeRef

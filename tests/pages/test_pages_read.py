@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app import lens, resources
 from app.builder import again_file
+from app.draw.tables import row
 from app.environment import PROGRESS_VARIABLE
-from app.tables import row
-from backend.answers import Token
+from app.lens import lens
+from app.shell import resources
+from backend.answers.stored import Token
 from backend.explorer import Explorer
 from backend.types import CodeGrid, CodeRef
 from tests.pages.conftest import MODEL
@@ -125,7 +126,7 @@ def test_a_wrong_pattern_is_shown_with_the_place_of_the_mistake(open_page):
 def test_a_boolean_query_counts_exactly(open_page):
     page = open_page("search", model=MODEL, mode="codes", query="L0.mlp:11 and L1.mlp:0")
     explorer = resources.explorer()
-    from app import queries
+    from app.search import queries
 
     count = explorer.query(MODEL, queries.parse("L0.mlp:11 and L1.mlp:0")).count
     assert count > 0 and f'<div class="v">{count:,}</div>' in page.html

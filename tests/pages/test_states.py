@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import streamlit as st
 
-from app import believing, machine_charts, resources, states
 from app.components import matrix
+from app.draw import machine_charts
 from app.environment import DATA_DIR_VARIABLE
-from app.timing import Pace
+from app.shell import resources
+from app.shell.timing import Pace
+from app.states import believing, states
 from backend.explorer import Explorer
 from tests.backend import tiny_store
 from tests.pages.conftest import MODEL, open_page  # noqa: F401  (a fixture)
@@ -198,7 +200,8 @@ def test_nonsense_in_the_address_is_explained(open_page, nonsense):  # noqa: F81
 
 def test_reading_pages_of_a_machine_load_no_torch():
     source = (
-        "import sys; import app.states, app.believing, app.steering, app.steer_panels, app.machine_charts;"
+        "import sys; import app.states.states, app.states.believing, app.steer.steering, "
+        "app.steer.steer_panels, app.draw.machine_charts;"
         "assert not {'torch', 'duckdb.torch', 'transformers'} & set(sys.modules), 'torch was imported'"
     )
     import subprocess

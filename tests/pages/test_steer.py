@@ -9,10 +9,11 @@ from typing import get_args
 import pytest
 import streamlit as st
 
-from app import edit_list, resources, steer_measure, steering
 from app.environment import DATA_DIR_VARIABLE
-from app.steering import Kept, Pair, Written
-from backend.edits import Action
+from app.shell import resources
+from app.steer import edit_list, steer_measure, steering
+from app.steer.steering import Kept, Pair, Written
+from backend.edits.codes import Action
 from backend.explorer import Explorer
 from backend.types import CodeRef, Edit, Sampling
 from tests.backend import tiny_store

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 import streamlit as st
 
-from app import resources, steer_find, steer_measure
-from app.drawing import vega_lite
+from app.draw.drawing import vega_lite
 from app.environment import DATA_DIR_VARIABLE
-from app.steer_measure import Asked
+from app.shell import resources
+from app.steer import steer_find, steer_measure
+from app.steer.steer_measure import Asked
+from backend.answers.live import Arm
 from backend.data.judging import judge_story
 from backend.explorer import Explorer
-from backend.families.checkpoint import read_card, write_card
-from backend.live_answers import Arm
+from backend.families.transformer.checkpoint import read_card, write_card
 from backend.types import Edit, Generated, Sampling
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
 from tests.pages.story_models import STORIES, story_dir  # noqa: F401  (a fixture)
@@ -54,10 +55,10 @@ def data_dir(measured_dir, monkeypatch):
 @pytest.fixture(autouse=True)
 def short_searches(monkeypatch):
     """A search looks at fewer items and takes fewer steps; that it finds something is not tested here."""
-    monkeypatch.setattr("backend.descent.TEXTS", 8)
-    monkeypatch.setattr("backend.finding.TEXT_ITEMS", 100)
-    monkeypatch.setattr("backend.finding.ROUNDS", {3.0: 2, 1.0: 2})
-    monkeypatch.setattr("backend.finding.ENOUGH", -np.inf)
+    monkeypatch.setattr("backend.families.transformer.descent.TEXTS", 8)
+    monkeypatch.setattr("backend.families.transformer.finding.TEXT_ITEMS", 100)
+    monkeypatch.setattr("backend.families.transformer.finding.ROUNDS", {3.0: 2, 1.0: 2})
+    monkeypatch.setattr("backend.families.transformer.finding.ENOUGH", -np.inf)
 
 
 @pytest.fixture(scope="session")

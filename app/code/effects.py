@@ -1,0 +1,46 @@
+"""What forcing a code does to the output: computed by the model itself, so only when somebody asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.draw import charts, drawing
+from app.shell import resources, state, widgets
+from backend.explorer import Explorer
+from backend.types import CodeRef
+
+CONTEXTS = 64
+
+
+@st.fragment
+def effect_panel(explorer: Explorer, ref: CodeRef, can_steer: bool) -> None:
+    """The change of the next token's log-probability, measured and estimated; behind a button, kept in the address."""
+    widgets.section(
+        "Effect on the output", f"forced at the last position of {CONTEXTS} contexts; measured, and the linear estimate"
+    )
+    if not can_steer:
+        widgets.empty("Not available:", "this model cannot be steered.")
+        return
+    with widgets.guarded():
+        if not state.flag("effect"):
+            st.button(
+                "Measure the effect",
+                on_click=state.write,
+                kwargs={"effect": "1"},
+                help="Loads the model; takes a few seconds the first time.",
+            )
+            return
+        with st.spinner("Forcing the code and reading the next token ..."):
+            frame = measured(str(resources.data_dir()), explorer.build(ref.model), str(ref), explorer)
+        drawing.draw(charts.effect, frame, alt=f"Change of the next token's log-probability when {ref} is forced")
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def measured(data_dir: str, build: str, ref: str, _explorer: Any) -> pd.DataFrame:
+    """`token, measured, linear` of the code, kept by build."""
+    code = CodeRef.parse(ref)
+    found: pd.DataFrame = _explorer.live(code.model).effect(code, contexts=CONTEXTS, seed=0)
+    return found

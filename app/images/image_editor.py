@@ -1,0 +1,206 @@
+"""The part of the page Image tokens that changes with a click: tools, map, what the changes reach, one cell.
+
+A click on the map runs the map alone, so that a change is seen at once; a moment after it is seen the rest of this part follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app.components.token_map import map_data, runs_when_settled, token_map
+from app.images import image_cells, image_source, image_tokens
+from app.images.image_source import Picture
+from app.images.image_tokens import OVERLAYS, TOOLS, View
+from app.shell import resources, state, widgets
+from backend.data.images.png import encode_png, to_bytes
+from backend.edits.token_maps import Change, Nearest, Swap
+from backend.explorer import Explorer
+
+MAP = "token-map"
+
+
+@dataclass
+class Editor:
+    """What stays the same from click to click.
+
+    Attributes:
+        explorer: the explorer.
+        model: the model's name.
+        live: its live tokenizer.
+        built: whether it has a build.
+        seed: of the build's items.
+        picture: the picture.
+        again: this part has been drawn before, by the page as a whole.
+        last: the changes drawn last, as written, and their view.
+    """
+
+    explorer: Explorer
+    model: str
+    live: Any
+    built: bool
+    seed: int
+    picture: Picture
+    again: bool = False
+    last: tuple[list[str], View] | None = None
+
+    @property
+    def grid(self) -> int:
+        """Cells along one side."""
+        return int(self.picture.pixels.shape[1] // self.live.cell)
+
+    def counts(self, site: str) -> Any:
+        """How often each code fires in the build, int `[num_codes]`; None without one."""
+        return self.explorer.codes(self.model, site)["count"].to_numpy() if self.built else None
+
+    def view(self, made: Sequence[Change]) -> View:
+        """The picture with these changes; the last one is kept."""
+        written = [str(change) for change in made]
+        if self.last is None or self.last[0] != written:
+            where = str(resources.data_dir())
+            self.last = written, image_tokens.view(where, self.model, self.live, self.picture, made, self.other)
+        return self.last[1]
+
+    def cell(self) -> int:
+        """The chosen cell of the address; -1 where there is none."""
+        return state.integer("cell", -1, -1, self.grid**2 - 1)
+
+    def other(self, name: str) -> Picture:
+        """A picture that a region is copied from."""
+        return image_source.picture(self.live, name, self.picture.pixels.shape[1], self.seed)
+
+
+@st.fragment
+def draw(editor: Editor) -> None:
+    """Draw it; what is chosen stands in the address."""
+    if editor.again:
+        state.begin()
+    editor.again = True
+    runs_when_settled("settled")
+    with widgets.guarded():
+        _draw(editor)
+
+
+def _draw(editor: Editor) -> None:
+    live, model = editor.live, editor.model
+    sizes = {info.site: info.num_codes for info in live.codebooks()}
+    site = state.choice("site", list(sizes), next(iter(sizes)))
+    tool = state.choice("tool", list(TOOLS), "look")
+    shade = state.choice("overlay", list(OVERLAYS), "none")
+    lines = state.flag("lines", True)
+    _tools(list(sizes), site, tool, shade, lines)
+    made = image_tokens.changes()
+    cell, shown = editor.cell(), editor.view(made)
+    brush: dict[str, Any] = {}
+    if tool != "look":
+        here = max(0, int(shown.after[site].reshape(-1)[max(cell, 0)]))
+        brush = image_tokens.tool_fields(tool, site, sizes[site] - 1, here, "item" if editor.built else "test")
+    _map(editor, site, tool, brush, shade, lines)
+    _buttons(editor, shown, site, tool, brush, made)
+    if shown.footprint.edited.any():
+        widgets.section(
+            "What your changes reach", "decoded with and without them; a decoder looks past a cell's borders"
+        )
+        widgets.draw(image_cells.footprint_figures(shown.footprint))
+    left, right = st.columns([3, 2], gap="medium")
+    with right:
+        widgets.section("Where most is lost", f"mean |difference| to the original; {model} now, below the original")
+        widgets.draw(image_cells.worst_cells(shown, site))
+    with left:
+        _one_cell(editor, shown, site, cell, made)
+    again = image_tokens.as_python(model, editor.picture, made, editor.seed)
+    widgets.footer(editor.explorer, {"cells": image_cells.cell_table(shown, site)}, again)
+
+
+def _tools(sites: Sequence[str], site: str, tool: str, shade: str, lines: bool) -> None:
+    first, second, third, fourth = st.columns([2.6, 2.6, 1.2, 0.9], vertical_alignment="bottom")
+    with first:
+        arguments = state.bound("overlay", shade, "none")
+        st.segmented_control(
+            "Shown over it", list(OVERLAYS), format_func=OVERLAYS.__getitem__, required=True, **arguments
+        )
+    with second:
+        arguments = state.bound("tool", tool, "look")
+        st.segmented_control("A click", list(TOOLS), format_func=TOOLS.__getitem__, required=True, **arguments)
+    with third:
+        if len(sites) > 1:
+            st.selectbox("Codebook", sites, **state.bound("site", site, sites[0], ["code", "second"]))
+    with fourth:
+        st.toggle("Grid", **state.bound("lines", lines, True))
+
+
+@st.fragment
+def _map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], shade: str, lines: bool) -> None:
+    with widgets.guarded():
+        _draw_map(editor, site, tool, brush, shade, lines)
+
+
+def _draw_map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], shade: str, lines: bool) -> None:
+    def on_pick() -> None:
+        report = state.triggered(MAP, "picked")
+        if report:
+            state.write(**image_tokens.picked(report, tool, site, list(shown.before), editor.grid, brush))
+
+    made, cell = image_tokens.changes(), editor.cell()
+    shown = editor.view(made)
+    other = editor.other(brush["other"]) if tool == "copy" else None
+    tokens = None
+    if other is not None:
+        where = str(resources.data_dir())
+        tokens = image_tokens.encoded(where, editor.model, other.name, other.pixels, editor.live)[0]
+    data = map_data(
+        image_tokens.panes(shown, other),
+        image_tokens.cells(shown, site, editor.counts(site), tokens),
+        model=editor.model,
+        tool=tool,
+        selected=cell if cell >= 0 else None,
+        overlay=image_tokens.overlay(shown, shade, site, editor.live.table(site)),
+        look={"lines": lines, "ids": shade == "codes"},
+        region=image_tokens.region(),
+        answer="changed",
+        version=f"{cell} {image_tokens.region()} {' '.join(map(str, made))}",
+        hint=image_tokens.HINTS[tool],
+    )
+    token_map(data, key=MAP, on_pick=on_pick)
+
+
+def _buttons(
+    editor: Editor, shown: View, site: str, tool: str, brush: Mapping[str, Any], made: Sequence[Change]
+) -> None:
+    undo, reset, picture, codes, rest = st.columns([1, 1, 1.3, 1.3, 3.4], vertical_alignment="center")
+    written = [str(change) for change in made]
+    none, name = not made, f"{editor.model}-{editor.picture.name}"
+    before = {"change": written[:-1]}
+    undo.button("Undo", disabled=none, on_click=state.write, kwargs=before, width="stretch", shortcut="ctrl+z")
+    reset.button("Reset", disabled=none, on_click=state.write, kwargs={"change": None}, width="stretch")
+    with picture:
+        file = encode_png(to_bytes(shown.changed))
+        st.download_button("PNG", file, f"{name}.png", "image/png", on_click="ignore", width="stretch")
+    with codes:
+        file = image_tokens.codes_json(shown, editor.model, made).encode()
+        st.download_button("Codes, JSON", file, f"{name}.json", "application/json", on_click="ignore", width="stretch")
+    if tool in ("swap", "nearest"):
+        swap = tool == "swap"
+        change = Swap(site, brush["first"], brush["second"]) if swap else Nearest(site, brush["rank"])
+        text, after = "Exchange them everywhere" if swap else "Replace all codes", {"change": [*written, str(change)]}
+        rest.button(text, type="primary", on_click=state.write, kwargs=after)
+    elif made:
+        with rest:
+            widgets.draw(image_tokens.change_list(made))
+
+
+def _one_cell(editor: Editor, shown: View, site: str, cell: int, made: Sequence[Change]) -> None:
+    if cell < 0:
+        widgets.section("One cell")
+        widgets.empty("Choose a cell on the map.", "Its code, and others that could stand there, are shown here.")
+        return
+    row, column = divmod(cell, editor.grid)
+    widgets.section(f"Row {row}, column {column}", "codes that could stand here, each decoded in its place; best first")
+    widely = state.flag("widely")
+    st.toggle(f"Try up to {image_cells.TRIED:,} codes", **state.bound("widely", widely, False))
+    found = image_cells.candidates(editor.live, shown, site, cell, widely)
+    labels = editor.explorer.people.newest_labels(editor.model)
+    widgets.draw(image_cells.candidate_table(found, shown, site, cell, made, editor.model, editor.counts(site), labels))

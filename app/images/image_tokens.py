@@ -1,0 +1,341 @@
+"""One picture as a token map: what the model chose, a person's changes, what is decoded, and what the changes reach."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from markupsafe import Markup
+
+from app.components.token_map import Cells, Pane
+from app.draw import html, pictures
+from app.images.image_source import LAST_TEST, SOURCES, Picture
+from app.shell import state
+from backend.answers.live import TokenMap
+from backend.data.images.png import to_bytes
+from backend.edits.token_maps import Change, Copy, Footprint, Nearest, Paint, Swap, apply, footprint, parse
+from backend.errors import CodescopeError
+from backend.jobs.compare import code_colours
+
+TOOLS = {
+    "look": "Look",
+    "paint": "Paint a code",
+    "swap": "Swap two codes",
+    "nearest": "M-th nearest",
+    "copy": "Copy a region",
+}
+OVERLAYS = {"none": "Picture", "codes": "Codes", "error": "Error", "margin": "Margin"}
+HINTS = {
+    "look": "Point at a cell. Click chooses it, double click or O opens its code. Shift and drag move, Ctrl and wheel zoom.",
+    "paint": "Click a cell, or drag over some, to give them the code above.",
+    "swap": "Both codes are exchanged wherever they lie; drag over some cells to exchange them there alone.",
+    "nearest": "Drag over some cells to replace their codes; the button replaces all.",
+    "copy": "Drag a region here to copy it from the other picture's same place; or drag one there and click here.",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture, its tokens and what is decoded from them.
+
+    Attributes:
+        picture: the picture.
+        chosen: site -> what the model chose, one picture.
+        before: site -> int32 `[H, W]`, the model's own tokens.
+        after: the same with the changes.
+        decoded, changed: float32 `[3, height, width]`, decoded from `before` and `after`.
+        footprint: where they differ.
+    """
+
+    picture: Picture
+    chosen: Mapping[str, TokenMap]
+    before: Mapping[str, np.ndarray]
+    after: Mapping[str, np.ndarray]
+    decoded: np.ndarray
+    changed: np.ndarray
+    footprint: Footprint
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Pixels of a cell, down and across."""
+        rows, columns = next(iter(self.before.values())).shape
+        return self.decoded.shape[1] // rows, self.decoded.shape[2] // columns
+
+
+def changes() -> list[Change]:
+    """The changes of the address (`change`, repeated). Raises `BadAddress` where one cannot be read."""
+    try:
+        return [parse(text) for text in state.many("change", limit=500)]
+    except CodescopeError as error:
+        raise state.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def encoded(
+    data_dir: str, model: str, name: str, pixels: np.ndarray, _live: Any
+) -> tuple[dict[str, TokenMap], np.ndarray]:
+    """What the model chooses and decodes for one picture; kept, so that an edit decodes only itself."""
+    chosen = _live.encode(pixels[None])
+    return chosen, _live.decode({site: found.codes for site, found in chosen.items()})[0]
+
+
+def view(data_dir: str, model: str, live: Any, picture: Picture, made: Sequence[Change], other: Any) -> View:
+    """Encode, change, decode.
+
+    Args:
+        data_dir: of the model.
+        model: its name.
+        live: the live tokenizer.
+        picture: the picture.
+        made: the changes.
+        other: name of another picture -> `Picture`, for copies.
+    """
+    chosen, decoded = encoded(data_dir, model, picture.name, picture.pixels, live)
+    before = {site: found.codes[0] for site, found in chosen.items()}
+
+    def tokens_of(name: str) -> dict[str, np.ndarray]:
+        return {
+            site: found.codes[0] for site, found in encoded(data_dir, model, name, other(name).pixels, live)[0].items()
+        }
+
+    after = apply(made, before, {site: live.table(site) for site in before}, tokens_of)
+    same = all(np.array_equal(before[site], after[site]) for site in before)
+    changed = decoded if same else live.decode({site: codes[None] for site, codes in after.items()})[0]
+    return View(picture, chosen, before, after, decoded, changed, footprint(before, after, decoded, changed))
+
+
+# -- changing ------------------------------------------------------------------------------------------------------
+
+
+def added(made: Sequence[Change], new: Change) -> list[Change]:
+    """The changes with one more; strokes of the same code become one."""
+    last = made[-1] if made else None
+    if (
+        isinstance(new, Paint)
+        and isinstance(last, Paint)
+        and (last.site, last.code) == (new.site, new.code)
+        and isinstance(last.cells, tuple)
+        and isinstance(new.cells, tuple)
+    ):
+        return [*made[:-1], Paint(new.site, new.code, tuple(sorted({*last.cells, *new.cells})))]
+    return [*made, new]
+
+
+def cells_of(box: Sequence[int], columns: int) -> tuple[int, ...]:
+    """The cells of a region (top, left, bottom, right) in reading order."""
+    top, left, bottom, right = box
+    return tuple(row * columns + column for row in range(top, bottom) for column in range(left, right))
+
+
+def picked(
+    report: Any, tool: str, site: str, sites: Sequence[str], columns: int, brush: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a click or a dragged region on the map means: parameters of the address to set.
+
+    Args:
+        report: `{"pane", "box"}` of the map.
+        tool: key of `TOOLS`.
+        site: the codebook that is shown.
+        sites: all codebooks; a region is copied in each.
+        columns: of the map.
+        brush: `code`, `first`, `second`, `rank` or `other` (written form of a picture), as the tool has them.
+    """
+    box = [int(v) for v in report["box"]]
+    cells, made = cells_of(box, columns), changes()
+    new: list[Change] = []
+    if report["pane"] == "other":
+        return {"region": ".".join(map(str, box))}
+    if tool == "paint":
+        new = [Paint(site, brush["code"], cells)]
+    elif tool == "swap" and len(cells) > 1:
+        new = [Swap(site, brush["first"], brush["second"], cells)]
+    elif tool == "nearest" and len(cells) > 1:
+        new = [Nearest(site, brush["rank"], cells)]
+    elif tool == "copy":
+        top, left, bottom, right = (region() if len(cells) == 1 else None) or box
+        new = [Copy(one, brush["other"], (top, left, bottom, right), (box[0], box[1])) for one in sites]
+    if not new:
+        return {"cell": cells[0]}
+    for change in new:
+        made = added(made, change)
+    return {"change": [str(change) for change in made], **({"cell": cells[0]} if tool == "paint" else {})}
+
+
+# -- showing -------------------------------------------------------------------------------------------------------
+
+
+def panes(shown: View, other: Picture | None) -> list[Pane]:
+    """Original, decoded, and with changes what is decoded now and where it differs; the other picture to copy from."""
+    picture, foot = shown.picture, shown.footprint
+    edited = bool(foot.edited.any())
+    error = np.abs(shown.decoded - picture.pixels).mean(0) / 2
+    alt = f"{picture.title}, as the model is shown it"
+    made = [Pane("original", "Original", to_bytes(picture.pixels), alt, picture.title, overlay=not edited)]
+    note = f"error {html.share(float(error.mean()))}"
+    made.append(Pane("decoded", "Decoded", to_bytes(shown.decoded), "decoded from the model's tokens", note, "before"))
+    if edited:
+        note = f"{int(foot.edited.sum())} of {foot.edited.size:,} cells edited"
+        now = to_bytes(shown.changed)
+        made.append(Pane("changed", "With your changes", now, "decoded with the changes", note, "after", True, True))
+        top = max(float(foot.difference.max()), 1 / 255)
+        note = f"0 to {html.share(top)}; {html.share(foot.outside_share)} outside"
+        heat, alt = pictures.heat(foot.difference, top), "difference to what was decoded before"
+        made.append(Pane("footprint", "What they change", heat, alt, note, edited=True))
+    else:
+        top = max(float(error.max()), 1 / 255)
+        heat, alt = pictures.heat(error, top), "difference of decoded and original"
+        made.append(Pane("error", "What is lost", heat, alt, f"0 to {html.share(top)} of the range"))
+    if other is not None:
+        made.append(Pane("other", "Copy from", to_bytes(other.pixels), f"{other.title}, to copy from", other.title))
+    return made
+
+
+def errors(shown: View, site: str) -> np.ndarray:
+    """Mean |difference| between what is decoded now and the original, of each cell; a share of the range, `[H, W]`."""
+    return pictures.by_cell(np.abs(shown.changed - shown.picture.pixels).mean(0) / 2, shown.before[site].shape)
+
+
+def overlay(shown: View, kind: str, site: str, table: np.ndarray) -> np.ndarray | None:
+    """uint8 `[H, W, 3]`, one colour a cell, of a key of `OVERLAYS`."""
+    if kind == "codes":
+        return pictures.places_to_rgb(code_colours(shown.after[site][None], table)[0])
+    values = {"error": errors(shown, site), "margin": shown.chosen[site].margins[0]}.get(kind)
+    return None if values is None else pictures.heat(values, float(np.nanmax(np.where(np.isfinite(values), values, 0))))
+
+
+def cells(shown: View, site: str, counts: np.ndarray | None, other: Mapping[str, TokenMap] | None) -> Cells:
+    """What the map says of each cell.
+
+    Args:
+        shown: the view.
+        site: the codebook.
+        counts: how often each code fires in the build, or None.
+        other: the other picture's tokens.
+    """
+    after, found = shown.after[site], shown.chosen[site]
+    if counts is None:
+        counts, counted = (
+            np.bincount(after[after >= 0], minlength=int(after.max(initial=0)) + 1),
+            "times in this picture",
+        )
+    else:
+        counted = "times in the build"
+    return Cells(
+        site,
+        shown.before[site],
+        after,
+        found.runner_up[0],
+        found.margins[0],
+        np.where(after >= 0, counts[np.maximum(after, 0)], 0),
+        counted,
+        errors(shown, site),
+        None if other is None else other[site].codes[0],
+    )
+
+
+def codes_json(shown: View, model: str, made: Sequence[Change]) -> str:
+    """Tokens and changes as a JSON document."""
+    document = {
+        "model": model,
+        "picture": shown.picture.name,
+        "changes": [str(change) for change in made],
+        "codes": {site: codes.tolist() for site, codes in shown.after.items()},
+        "codes_before": {site: codes.tolist() for site, codes in shown.before.items()},
+    }
+    return json.dumps(document)
+
+
+def change_list(made: Sequence[Change]) -> Markup:
+    """The changes in their order, as addresses write them."""
+    said = Markup("").join(
+        Markup('<span class="tag mono">{}</span>').format(_short(str(change))) for change in made[-6:]
+    )
+    more = Markup('<span class="faint">{} before these</span>').format(len(made) - 6) if len(made) > 6 else Markup("")
+    return Markup('<div class="chips">{}{}</div>').format(more, said)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[str, Any]:
+    """Draw the fields of a tool; what they say is the `brush` of `picked`.
+
+    Args:
+        tool: key of `TOOLS`, not `look`.
+        site: the codebook.
+        last: its highest code.
+        here: the code of the chosen cell.
+        other: written form of the picture to copy from where nothing is said.
+    """
+    brush: dict[str, Any] = {}
+    fields = st.columns([1, 1, 4], vertical_alignment="bottom")
+
+    def number(place: int, label: str, name: str, default: int, low: int, high: int) -> int:
+        value = state.integer(name, default, low, high)
+        with fields[place]:
+            st.number_input(label, low, high, **state.bound(name, value))
+        return value
+
+    if tool == "paint":
+        brush["code"] = number(0, f"Code, 0 to {last:,}", "code", here, 0, last)
+    elif tool == "swap":
+        brush["first"] = number(0, f"Code of {site}", "code", here, 0, last)
+        brush["second"] = number(1, "and code", "second", min(here + 1, last), 0, last)
+    elif tool == "nearest":
+        brush["rank"] = number(0, "M", "rank", 1, 1, last)
+    else:
+        options = ["item", "test"] if other.startswith("item") else ["test"]
+        source = state.choice("from", options, options[0])
+        with fields[0]:
+            st.selectbox(
+                "Copy from",
+                options,
+                format_func=SOURCES.__getitem__,
+                **state.bound("from", source, options[0], ["region"]),
+            )
+        index = number(1, "Number", "other", 1, 0, LAST_TEST)
+        brush["other"] = f"{source}.{index}"
+    return brush
+
+
+def region() -> list[int] | None:
+    """The region chosen on the other picture, from the address."""
+    parts = state.text("region", "", 40).split(".")
+    return (
+        [int(part) for part in parts] if len(parts) == 4 and all(p.isascii() and p.isdigit() for p in parts) else None
+    )
+
+
+def as_python(model: str, picture: Picture, made: Sequence[Change], seed: int) -> list[str]:
+    """Lines that encode and decode the same picture with the same changes."""
+    source, _, index = picture.name.partition(".")
+    pixels = {
+        "item": f"live.items({index}, {index} + 1, {seed})[0].payload[None]",
+        "test": f"live.held_out({index}, {index} + 1)[0].payload[None]",
+    }.get(source, f"live.fit(read_picture(Path('YOUR-PICTURE')), {picture.pixels.shape[1]})[None]")
+    lines = (
+        []
+        if source in ("item", "test")
+        else ["from pathlib import Path", "from backend.data.images.files import read_picture"]
+    )
+    lines += [
+        f"live = explorer.live({model!r})",
+        f"tokens = {{site: found.codes for site, found in live.encode({pixels}).items()}}",
+    ]
+    if made:
+        lines += [
+            "from backend.edits.token_maps import apply, parse",
+            "def others(name):  # the pictures that regions are copied from",
+            "    source, start = name.split('.')[0], int(name.split('.')[1])",
+            f"    found = live.items(start, start + 1, {seed}) if source == 'item' else live.held_out(start, start + 1)",
+            "    return {site: map.codes[0] for site, map in live.encode(found[0].payload[None]).items()}",
+            f"changes = [parse(text) for text in {[str(change) for change in made]!r}]",
+            "before, tables = {s: c[0] for s, c in tokens.items()}, {s: live.table(s) for s in tokens}",
+            "tokens = {s: c[None] for s, c in apply(changes, before, tables, others).items()}",
+        ]
+    return [*lines, "pixels = live.decode(tokens)"]

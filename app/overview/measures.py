@@ -1,0 +1,308 @@
+"""What was measured and built, as HTML. The figures of papers keep a column of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from app.draw import html
+from backend.errors import UnknownModel
+from backend.explorer import Explorer
+
+
+def introduction(model: str) -> Markup:
+    """What a code and a codebook are, and where to start: at a model, where one is built."""
+    start = html.link(html.address("codebooks", model=model), f"the codebooks of {model}") if model else "a build"
+    return Markup(
+        "<p>A codebook is a list of vectors at one place inside a network, which must say what it has to say there with "
+        "the few that fit best; each vector is a code. Start with {}: choose a code and read what it fires on.</p>"
+    ).format(start)
+
+
+def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Markup:
+    """All models: what they are, their size, how much their codes cost, whether they are built.
+
+    Args:
+        models: what `Explorer.models` says.
+        metrics: model -> what `Explorer.metrics` says; models without a build are missing.
+    """
+    rows: list[list[Any]] = []
+    bases = set(models["base"])
+    for row in models.to_dict("records"):
+        built = row["built"] != ""
+        name = (
+            html.link(html.address("codebooks", model=row["model"]), row["model"])
+            if built and row["codebooks"]
+            else Markup("{}").format(row["model"])
+        )
+        problem = row.get("problem") or ""
+        status: Any = (
+            Markup('<span class="ok">built</span> <span class="faint">{}</span>').format(
+                str(row["finished"])[:16].replace("T", " ")
+            )
+            if built
+            else Markup('<span class="bad">{}</span>').format(str(problem)[:160])
+            if problem
+            else Markup('<span class="faint">{}</span>').format(
+                "plain: nothing to build"
+                if row["model"] in bases
+                else "not built"
+                if row["checkpoint"] and row["demo"]
+                else Markup("not built: <code>python -m backend build {}</code>").format(row["model"])
+                if row["checkpoint"]
+                else "no weights here"
+            )
+        )
+        figures = metrics.get(row["model"], pd.DataFrame({"name": []}))
+        rows.append(
+            [
+                Markup("{}<br><span class='faint'>{}</span>").format(name, row["title"]),
+                Markup('<span class="whole">{}</span>').format(row["kind"]),
+                row["dataset"],
+                f"{int(row['items']):,}" if built else "–",
+                html.compact(row["positions"]) if built else "–",
+                html.compact(row["activations"]) if built else "–",
+                f"{int(row['codebooks']):,}" if built else "–",
+                f"{int(row['codes']):,}" if built else "–",
+                html.bar(row["dead_fraction"], text=f"{row['dead_fraction']:.1%}".replace("%", " %")) if built else "–",
+                _figure(figures, "lm_loss_above_base", "+"),
+                status,
+            ]
+        )
+    columns = [
+        "Model",
+        "Kind",
+        "Data",
+        "Items",
+        "Positions",
+        "Activations",
+        "Codebooks",
+        "Codes",
+        "Dead codes",
+        "Loss above base",
+        "Build",
+    ]
+    return html.table(columns, rows, right=(3, 4, 5, 6, 7, 9), caption="models")
+
+
+def _figure(metrics: pd.DataFrame, name: str, sign: str = "") -> str:
+    found = metrics[metrics["name"] == name]
+    return "–" if found.empty else f"{float(found['value'].iloc[0]):{sign}z.3f}"
+
+
+def published(explorer: Explorer, model: str) -> Mapping[str, Any]:
+    """The paper's figures; none for a build whose model has left the catalog."""
+    try:
+        return explorer.published(model)
+    except UnknownModel:
+        return {}
+
+
+def metric_table(metrics: pd.DataFrame, published: Mapping[str, Any]) -> Markup:
+    """Each measured number with its range over seeds, its denominator and its definition.
+
+    Args:
+        metrics: `name, value, low, high, n, seeds, definition`.
+        published: name -> the paper's figure, for a column of its own.
+    """
+    rows = []
+    for row in metrics.to_dict("records"):
+        digits = DECIMALS.get(row["name"], 3)
+        low, value, high = (html.number(float(row[name]), digits) for name in ("low", "value", "high"))
+        rows.append(
+            [
+                Markup("<code>{}</code>").format(row["name"]),
+                Markup("<b>{}</b>").format(value),
+                "" if row["seeds"] <= 1 else f"{low} to {high}",
+                f"{int(row['n']):,}",
+                int(row["seeds"]),
+                _published(published.get(row["name"])),
+                Markup('<span class="faint">{}</span>').format(row["definition"]),
+            ]
+        )
+    others = [(k, v) for k, v in published.items() if k not in set(metrics["name"])]
+    note = Markup("")
+    if others:
+        note = Markup('<p class="faint">Also in the paper, on its own model: {}.</p>').format(
+            "; ".join(f"{k} {_published(v)}" for k, v in others)
+        )
+    columns = ["Measure", "Value", "Range over seeds", "n", "Seeds", "Paper (other model)", "What is counted"]
+    return html.table(columns, rows, right=(1, 2, 3, 4, 5), caption="measures") + note
+
+
+def _published(value: Any) -> str:
+    if value is None:
+        return ""
+    return html.number(float(value)) if isinstance(value, (int, float)) else str(value)
+
+
+def fact_table(facts: Mapping[str, Any]) -> Markup:
+    """The build's own account of itself, the long values last and shortened."""
+    order = (
+        "finished",
+        "seconds",
+        "items",
+        "positions",
+        "activations",
+        "seed",
+        "capabilities",
+        "dataset",
+        "checkpoint_hash",
+        "code_version",
+        "schema_version",
+        "checks",
+    )
+    names = [n for n in order if n in facts]
+    rows = [[n.replace("_", " "), _fact(facts[n])] for n in names]
+    return html.table(["Fact", "Value"], rows, caption="facts of the build")
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {_fact(v)}" for k, v in list(value.items())[:24])
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value[:24])
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 and text.isalnum() else text[:200]  # the beginning of a hash will do
+
+
+def ways(model: str) -> Markup:
+    """Where to go with a model."""
+    pages = {"codebooks": "Codebooks", "search": "Search", "lens": "Lens"}
+    links = [html.link(html.address(page, model=model), title, "act") for page, title in pages.items()]
+    return Markup('<div class="actions" style="margin-top:.6rem">{}</div>').format(Markup("").join(links))
+
+
+def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:
+    """What is being built: one line a model with a bar."""
+    if not entries:
+        return Markup("")
+    rows = []
+    for entry in entries:
+        part = entry.get("share")
+        state = str(entry.get("state", ""))
+        rows.append(
+            [
+                entry["model"],
+                Markup('<span class="{}">{}</span>').format("bad" if state == "failed" else "faint", state),
+                html.bar(float(part)) if isinstance(part, (int, float)) else "",
+                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", "")))),
+            ]
+        )
+    return html.section("Being built", "usable as soon as it is done; nothing else waits for it") + html.table(
+        ["Model", "", "Progress", "Last word"], rows, caption="builds under way"
+    )
+
+
+def place_in_queue(entries: Sequence[Mapping[str, Any]], names: Collection[str]) -> str:
+    """Where the first of some models stands among the builds that are still to be done; empty where none is."""
+    ahead = [entry for entry in entries if entry.get("state") not in ("done", "failed")]
+    for number, entry in enumerate(ahead):
+        if entry["model"] in names:
+            if not number:
+                return f"{entry['model']} is next, its state: {entry['state']}. The Overview shows how far it is."
+            before = "1 build" if number == 1 else f"{number} builds"
+            return f"{entry['model']} is to be built after {before} more. The Overview shows how far they are."
+    return ""
+
+
+COMPARED = {  # measure -> heading; those the paper prints get its figure beside them
+    "lm_loss": "Loss, nats",
+    "lm_loss_above_base": "above base",
+    "lm_accuracy": "LM accuracy",
+    "transition_accuracy": "Valid transitions",
+    "state_code_precision": "State codes: precision",
+    "state_code_recall": "recall",
+    "neuron_precision": "best neuron",
+    "jsd_all_mlp_normalized": "Divergence, MLP codes forced",
+    "jsd_wrong_state_normalized": "control",
+    "dead_code_fraction": "Dead codes",
+    "utilization": "Codes used",
+    "utilization_of_ceiling": "of the ceiling",
+    "utilization_at_5": "at 5 tokens a code",
+    "tokens_counted": "Tokens counted",
+    "perplexity": "Perplexity",
+    "psnr": "PSNR, dB",
+    "ssim": "SSIM",
+    "feature_distance": "Feature distance",
+}
+DECIMALS = {"tokens_counted": 0, "perplexity": 1, "psnr": 2}  # of a measure; three of all others
+PRINTED = ("lm_loss", "lm_accuracy", "transition_accuracy", "utilization")
+
+
+def comparison_table(record: Mapping[str, Any]) -> Markup:
+    """One row a trained model, or several seeds of one, the paper's own figures in columns of their own.
+
+    Args:
+        record: what `reproduce` wrote.
+    """
+    measured = {name for row in record["rows"] for name in row["metrics"]}
+    shown = {name: heading for name, heading in COMPARED.items() if name in measured}
+    rows = []
+    for seeds in _by_title(record["rows"]):
+        first = seeds[0]
+        more = f", {len(seeds)} training seeds" if len(seeds) > 1 else ""
+        cells: list[Any] = [
+            Markup("{}<br><span class='faint'>{}{}</span>").format(first["model"], first["title"], more)
+        ]
+        for name in shown:
+            metrics = [row["metrics"][name] for row in seeds if name in row["metrics"]]
+            cells.append(_with_range(name, metrics) if metrics else "")
+            if name in PRINTED:
+                printed = first["paper"].get(name)
+                shown_there = "" if printed is None else _fixed(name, printed)
+                cells.append(Markup('<span class="paper">{}</span>').format(shown_there))
+        rows.append(cells)
+    columns = ["Model"]
+    for name, heading in shown.items():
+        columns += [heading, "paper"] if name in PRINTED else [heading]
+    return html.table(columns, rows, right=tuple(range(1, len(columns))), caption=f"comparison {record['table']}")
+
+
+def _by_title(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The seeds of one kind of model together, in the order of the first ones."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault(str(row["title"]), []).append(row)
+    return list(kinds.values())
+
+
+def _fixed(name: str, value: Any) -> str:
+    """A measure with its own number of decimals, the same in all rows of a column; what is no number as it stands."""
+    return f"{value:z,.{DECIMALS.get(name, 3)}f}" if isinstance(value, int | float) else str(value)
+
+
+def _with_range(name: str, metrics: Sequence[Mapping[str, Any]]) -> Markup:
+    """The mean over training seeds; what it ranges over is said where it is pointed at."""
+    value = sum(float(metric["value"]) for metric in metrics) / len(metrics)
+    first = metrics[0]
+    trained = f"{len(metrics)} training seeds, " if len(metrics) > 1 else ""
+    return Markup('<b title="{} to {} over {}{} evaluation seeds, n = {:,}. {}">{}</b>').format(
+        _fixed(name, min(float(metric["low"]) for metric in metrics)),
+        _fixed(name, max(float(metric["high"]) for metric in metrics)),
+        trained,
+        first["seeds"],
+        int(first["n"]),
+        first["definition"],
+        _fixed(name, value),
+    )
+
+
+def comparison_note(record: Mapping[str, Any]) -> str:
+    """Where a comparison's figures come from, in one line."""
+    minutes = sum(float(row["training"].get("seconds", 0)) for row in record["rows"]) / 60
+    missing = len(record.get("missing", ()))
+    return (
+        f"trained here in {minutes:.0f} min, measured with {record['evaluation_seeds']} evaluation seeds, finished "
+        f"{str(record['finished'])[:10]}; the paper's are of other, larger models: see each model's card"
+        + (f"; {missing} rows are not made yet" if missing else "")
+    )

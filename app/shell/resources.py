@@ -1,0 +1,171 @@
+"""What all sessions share: one explorer, and its answers cached by build.
+
+Pages use `explorer()`, which has the methods of `backend.explorer.Explorer`. Its readings are cached by build id,
+method and arguments, and noted in the run's trace for the foot of the page. What people write is never cached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import streamlit as st
+
+from app.builder import again_file
+from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
+from app.shell import state
+from backend import calls
+from backend.catalog import DEFAULT_DATA_DIR
+from backend.errors import CodescopeError
+from backend.explorer import Explorer
+from backend.types import CodeRef
+
+CACHED = frozenset(
+    (
+        "facts metrics codebooks codes code examples tokens_of labels_of neighbours together alike search "
+        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
+        "beside describe descriptions concepts passage_codes covered_passages next_topic tag_fields all_labels tags_of "
+        "code_places outputs utilization training_curve"
+    ).split()
+)
+OF_ALL = frozenset(("models", "comparisons", "published"))  # of no one build: looked at again every few seconds
+LIVE = frozenset("lens steer stream generate compare arms find_codes effect believe encode decode".split())
+REFRESH_SECONDS = 3
+WARM_UP_SECONDS = 1.5  # after the first page
+
+
+def data_dir() -> Path:
+    """The data directory that the app was started with."""
+    return Path(os.environ.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR)
+
+
+@st.cache_resource(show_spinner=False)
+def _explorer(data_dir: str) -> Explorer:
+    return Explorer(Path(data_dir))
+
+
+def explorer() -> Explorer:
+    """The explorer of the data directory; the same answers as the real one, faster and noted in the trace."""
+    return cast(Explorer, _Cached(_explorer(str(data_dir()))))
+
+
+class _Cached:
+    """Stands in front of an explorer: reads through the cache, passes everything else on."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+
+    def __getattr__(self, name: str) -> Any:
+        target = getattr(self._explorer, name)
+        if name in OF_ALL:
+            return functools.partial(self._answer, name, str(int(time.time() / REFRESH_SECONDS)))
+        if name in CACHED:
+            return functools.partial(self._read, name)
+        return target
+
+    def live(self, model: str) -> Any:
+        """The model itself, with its questions counted in the trace."""
+        found = self._explorer.live(model)
+        keep_for_good(model)
+        return _Counted(found)
+
+    def _read(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else next(iter(kwargs.values()))
+        model = first.model if isinstance(first, CodeRef) else str(first)
+        return self._answer(name, self._explorer.build(model), *args, **kwargs)
+
+    def _answer(self, name: str, build: str, *args: Any, **kwargs: Any) -> Any:
+        started = time.perf_counter()
+        answer, call, made = _read(
+            str(self._explorer.data_dir), build, name, repr((args, kwargs)), self._explorer, args, kwargs
+        )
+        cached = made < started
+        if call is not None:
+            seconds = time.perf_counter() - started if cached else call.seconds
+            state.trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
+        return answer
+
+
+@functools.cache
+def keep_for_good(what: str) -> None:
+    """Once, when `what` has been loaded: leave it out of the garbage collection that Streamlit does after every run.
+
+    Looking through all that is loaded takes a quarter of a second, in which a click would wait.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+class _Counted:
+    """Stands in front of a live model: counts the questions, passes everything on."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+
+    def __getattr__(self, name: str) -> Any:
+        if name in LIVE:
+            state.trace().live += 1
+        return getattr(self._live, name)
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Under `python -m app`: once, soon after the first page, load the first demo's model for the first click on it."""
+    if os.environ.get(PROGRESS_VARIABLE):
+        waiting = threading.Timer(WARM_UP_SECONDS, _load_first, [_explorer(str(data_dir()))])
+        waiting.daemon = True
+        waiting.start()
+
+
+def _load_first(explorer: Explorer) -> None:
+    models = explorer.models()
+    able = models[(models["built"] != "") & (models["demo"] > 0)]
+    able = able[["steer" in found for found in able["capabilities"]]]
+    if len(able):
+        with contextlib.suppress(CodescopeError):  # whoever asks for the model is told what is wrong
+            explorer.live(str(able.sort_values("demo", kind="stable")["model"].iloc[0]))
+    keep_for_good("what every page needs")
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _read(
+    data_dir: str, build: str, name: str, key: str, _explorer: Explorer, _args: tuple[Any, ...], _kwargs: dict[str, Any]
+) -> tuple[Any, calls.Call | None, float]:
+    """The answer, the call as it was recorded, and the clock when it was made; `key` stands for the arguments."""
+    with calls.recording() as made:
+        answer = getattr(_explorer, name)(*_args, **_kwargs)
+    return answer, made[-1] if made else None, time.perf_counter()
+
+
+def builds_under_way() -> list[dict[str, Any]]:
+    """What `python -m app` is building: `{"model", "state", "share", "line"}` each; empty where nothing is.
+
+    `state` is `waiting`, `waiting for another build`, `building`, `done` or `failed`; `share` is from 0 to 1 or None;
+    `line` is its last word, of a failed one the reason.
+    """
+    path = os.environ.get(PROGRESS_VARIABLE)
+    if not path:
+        return []
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    entries = [one for one in found if isinstance(one, dict) and "model" in one] if isinstance(found, list) else []
+    for number, entry in enumerate(entries):
+        if entry.get("state") == "failed" and again_file(Path(path), number).exists():
+            entry.update(state="waiting", share=None, line="")
+    return entries
+
+
+def build_again(model: str) -> None:
+    """Ask `python -m app` to try the failed build of a model once more, when its turn comes."""
+    for number, entry in enumerate(builds_under_way()):
+        if entry["model"] == model and entry.get("state") == "failed":
+            again_file(Path(os.environ[PROGRESS_VARIABLE]), number).touch()

@@ -1,0 +1,118 @@
+"""Several image data sets as one, each with its share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backend.data.images.settings import read_settings
+from backend.errors import CatalogError
+from backend.types import Item
+
+if TYPE_CHECKING:
+    from backend.data.images.datasets import ImageDataset
+
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The data set `mixture`: for each block of `BLOCK` images the seed draws which part each comes from.
+
+    Within a block a part's images are neighbours in the part too, so that each part is asked once a block.
+
+    Attributes:
+        names: the parts' data sets.
+        parts: the parts, all of one size.
+        shares: how much of the mixture each part is; above 0, in any unit.
+    """
+
+    names: tuple[str, ...]
+    parts: tuple[ImageDataset, ...]
+    shares: tuple[float, ...]
+
+    classes = ()
+
+    @classmethod
+    def from_settings(
+        cls, settings: Mapping[str, Any], open_part: Callable[[Mapping[str, Any]], ImageDataset]
+    ) -> Mixture:
+        """Read the `[dataset]` of a catalog file.
+
+        Args:
+            settings: `size`, and `parts`: a list of tables, each the `[dataset]` of a part without its size, with its
+                `share` (1 unless given), e.g. `parts = [{name = "scenes", share = 0.7}, {name = "photos", share = 0.3}]`.
+            open_part: opens one part.
+
+        Raises:
+            CatalogError: no parts, a part that is no table or is itself a mixture, or a share that is no number above 0.
+        """
+        values = read_settings(settings, size=32, parts=[])
+        tables = values["parts"]
+        if not tables or not all(isinstance(part, Mapping) for part in tables):
+            raise CatalogError(
+                'A mixture needs parts, e.g. parts = [{name = "scenes"}, {name = "photos", share = 0.5}].'
+            )
+        shares = [part.get("share", 1) for part in tables]
+        if bad := [share for share in shares if type(share) not in (int, float) or not 0 < share < float("inf")]:
+            raise CatalogError(f"The share {bad[0]!r} of a mixture's part is no number above 0.")
+        names = tuple(str(part.get("name")) for part in tables)
+        if "mixture" in names:
+            raise CatalogError("A mixture's part is itself a mixture. List its parts in place of it.")
+        parts = []
+        for table in tables:
+            part = {key: value for key, value in table.items() if key != "share"}
+            if part.setdefault("size", values["size"]) != values["size"]:
+                raise CatalogError(
+                    f"The part {part.get('name')} has size {part['size']}, its mixture {values['size']}; leave it out."
+                )
+            parts.append(open_part(part))
+        return cls(names, tuple(parts), tuple(map(float, shares)))
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.parts[0].size
+
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """The fields of all parts."""
+        return {field: meaning for part in self.parts for field, meaning in part.fields.items()}
+
+    def count(self, seed: int) -> int | None:
+        """No end as soon as one part has none; else as many as all parts together."""
+        counts = [part.count(seed) for part in self.parts]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
+        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        images = np.empty((max(stop - start, 0), 3, self.size, self.size), dtype=np.float32)
+        for number, first, last, places in self._stretches(start, stop, seed):
+            images[places - start] = self.parts[number].pixels(first, last, seed)
+        return images
+
+    def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
+        """The parts' items with their data set as the tag `source`; fields that a part lacks are empty."""
+        found: dict[int, Item] = {}
+        for number, first, last, places in self._stretches(start, stop, seed):
+            for place, item in zip(places.tolist(), self.parts[number].items(first, last, seed, grid), strict=True):
+                labels = {field: item.labels.get(field) or [""] * item.positions for field in self.fields}
+                tags = {"source": self.names[number], **item.tags}
+                found[place] = replace(item, index=place, labels=labels, tags=tags)
+        return [found[index] for index in range(start, stop)]
+
+    def _stretches(self, start: int, stop: int, seed: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """Images `start` to `stop` as (part, its first and last image, where they stand in the mixture)."""
+        ends = np.cumsum(self.shares)[:-1] / sum(self.shares)
+        for block in range(start // BLOCK * BLOCK, stop, BLOCK):
+            drawn = np.random.default_rng((seed, block)).random(BLOCK)
+            source = np.searchsorted(ends, drawn, side="right")
+            for number in range(len(self.parts)):
+                places = block + np.flatnonzero(source == number)
+                first, last = np.searchsorted(places, (start, stop)).tolist()
+                if first < last:
+                    yield number, block + first, block + last, places[first:last]

@@ -1,0 +1,263 @@
+"""A person's own images: a folder, a file or a Parquet table.
+
+What people have is broken, huge, sideways or no image at all: each file becomes a picture, or a line of report, never
+an error of the whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.data.images.cells import PIXEL_FIELDS, pixel_labels
+from backend.data.images.files import ENDINGS, decode, fit
+from backend.data.images.settings import read_settings, to_float
+from backend.data.images.tables import TABLE_ENDING, table_rows
+from backend.data.seeds import HELD_OUT_SEED
+from backend.errors import BadInput, CatalogError
+from backend.types import Item
+
+MAX_IMAGES = 20_000  # of one data set, kept in memory at its size
+DEFAULT_COLUMNS = ("image", "label")  # of a table: the pictures, and their class where it has one
+
+
+@dataclass(frozen=True)
+class Report:
+    """Something that a person should know about one of their files.
+
+    Attributes:
+        path: the file, as it was found; for tables with the row behind it, `photos.parquet row 3`.
+        what: what is the matter with it.
+        done: what was done: `skipped`, or what was read.
+    """
+
+    path: str
+    what: str
+    done: str
+
+
+@dataclass(frozen=True)
+class OwnPicture:
+    """One picture that was read.
+
+    Attributes:
+        path: where from, as in `Report`.
+        pixels: uint8 `[height, width, 3]`.
+        label: its class where the table or a subfolder's name tells; else empty.
+    """
+
+    path: str
+    pixels: np.ndarray
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One picture before it is decoded."""
+
+    path: str
+    source: bytes | Path
+    label: str = ""
+
+
+# -- finding -------------------------------------------------------------------------------------------------------
+
+
+def _find(paths: Sequence[Path], columns: tuple[str, str]) -> Iterator[_Found | Report]:
+    """Everything below the paths that may be a picture, in the order of their names; reports on what is not."""
+    for path in paths:
+        if path.is_dir():
+            for file in _files_below(path):
+                if isinstance(file, Report):
+                    yield file
+                    continue
+                above = file.relative_to(path).parts[:-1]
+                yield from _find_in_file(file, file.relative_to(path).as_posix(), above[0] if above else "", columns)
+        elif path.is_file():
+            yield from _find_in_file(path, path.name, "", columns)
+        else:
+            yield Report(str(path), "It is no file or folder.", "skipped")
+
+
+def _files_below(folder: Path) -> Iterator[Path | Report]:
+    """Files below a folder; links that lead out of it, and what is hidden, are not followed."""
+    inside = folder.resolve()
+    for place, names, files in os.walk(folder, onerror=None):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in [*names]:
+            if (Path(place) / name).is_symlink():  # os.walk does not enter it
+                yield Report(
+                    (Path(place) / name).relative_to(folder).as_posix(), "It is a link to a folder.", "skipped"
+                )
+        for name in sorted(name for name in files if not name.startswith(".")):
+            file = Path(place) / name
+            shown = file.relative_to(folder).as_posix()
+            if not file.is_file():  # also a link that leads nowhere, or round in a circle
+                yield Report(shown, "It is no ordinary file.", "skipped")
+            elif not file.resolve().is_relative_to(inside):
+                yield Report(shown, "It is a link that leads out of the folder.", "skipped")
+            else:
+                yield file
+
+
+def _find_in_file(file: Path, shown: str, label: str, columns: tuple[str, str]) -> Iterator[_Found | Report]:
+    if file.suffix.lower() != TABLE_ENDING:
+        yield _Found(shown, file, label)
+        return
+    try:
+        for row, data, known in table_rows(file, *columns):
+            place = f"{shown} row {row}"
+            yield Report(place, "It holds no picture.", "skipped") if data is None else _Found(place, data, known)
+    except BadInput as error:
+        yield Report(shown, str(error), "skipped")
+
+
+def _read(found: Iterator[_Found | Report]) -> Iterator[OwnPicture | Report]:
+    """Decode one after another; a file that cannot be read becomes a report."""
+    for one in found:
+        if isinstance(one, Report):
+            yield one
+            continue
+        try:
+            pixels, note = decode(one.source)
+        except BadInput as error:
+            strange = isinstance(one.source, Path) and one.source.suffix.lower() not in ENDINGS
+            yield Report(one.path, "It is no image." if strange else str(error), "skipped")
+            continue
+        if note:
+            yield Report(one.path, note, "read the first one")
+        yield OwnPicture(one.path, pixels, one.label)
+
+
+def read_images(paths: Sequence[Path], limit: int = 1_000) -> tuple[list[OwnPicture], list[Report]]:
+    """Read pictures at their full size; never fails for what is in the files.
+
+    Args:
+        paths: images, Parquet files, and folders, searched through with all below them.
+        limit: how many pictures at most; what lies beyond is reported as one.
+
+    Returns:
+        The pictures, and reports on all files that were skipped or read in part.
+    """
+    pictures: list[OwnPicture] = []
+    reports: list[Report] = []
+    for one in _read(_find(paths, DEFAULT_COLUMNS)):
+        if isinstance(one, Report):
+            reports.append(one)
+        elif len(pictures) < limit:
+            pictures.append(one)
+        else:
+            reports.append(
+                Report(one.path, f"It comes after the first {limit:,} pictures.", "skipped, with all behind it")
+            )
+            break
+    return pictures, reports
+
+
+# -- the data set --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OwnImages:
+    """The data set `folder`: a person's images, each scaled to one size, in the order of their names.
+
+    Attributes:
+        path: a folder, an image or a Parquet file.
+        size: pixels a side.
+        whole: show all of a picture between white borders; else its middle square.
+        held_out: the share that only seeds from `HELD_OUT_SEED` on show; 0: every seed shows all.
+        image_column, label_column: of Parquet files: `{bytes, path}` or bytes, and the class, which may be missing.
+    """
+
+    path: Path
+    size: int = 64
+    whole: bool = False
+    held_out: float = 0.0
+    image_column: str = DEFAULT_COLUMNS[0]
+    label_column: str = DEFAULT_COLUMNS[1]
+
+    fields = PIXEL_FIELDS
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> OwnImages:
+        """Read the `[dataset]` of a catalog file: the attributes; a relative `path` starts from the folder."""
+        values = read_settings(
+            settings,
+            path="",
+            size=cls.size,
+            whole=cls.whole,
+            held_out=cls.held_out,
+            image_column=cls.image_column,
+            label_column=cls.label_column,
+        )
+        if not values["path"]:
+            raise CatalogError("The images of a folder need a path: to a folder, an image or a Parquet file.")
+        if not 0 <= values["held_out"] < 1:
+            raise CatalogError(f"The share held_out = {values['held_out']} is out of range; give 0 to below 1.")
+        return cls(**{**values, "path": folder / values["path"]})
+
+    @cached_property
+    def _read(self) -> tuple[np.ndarray, list[dict[str, str]], list[Report]]:
+        """uint8 `[n, 3, size, size]` of all images, their tags, and reports."""
+        pixels: list[np.ndarray] = []
+        tags: list[dict[str, str]] = []
+        reports: list[Report] = []
+        for one in _read(_find([self.path], (self.image_column, self.label_column))):
+            if isinstance(one, Report):
+                reports.append(one)
+            elif len(pixels) < MAX_IMAGES:
+                pixels.append(fit(one.pixels, self.size, self.whole).transpose(2, 0, 1))
+                tags.append({"file": one.path, **({"class": one.label} if one.label else {})})
+            else:
+                text = f"It comes after the first {MAX_IMAGES:,} pictures."
+                reports.append(Report(one.path, text, "skipped, with all behind it"))
+                break
+        if not pixels:
+            said = " ".join(f"{report.path}: {report.what}" for report in reports[:3])
+            raise BadInput(f"No image could be read from {self.path}. {said or 'The folder is empty.'}")
+        return np.stack(pixels), tags, reports
+
+    @property
+    def reports(self) -> list[Report]:
+        """What a person should know about files that were skipped or read in part."""
+        return self._read[2]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of its images, by name."""
+        return tuple(sorted({tags["class"] for tags in self._read[1] if "class" in tags}))
+
+    def count(self, seed: int) -> int:
+        """How many images this seed shows."""
+        return len(self._rows(seed))
+
+    def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
+        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        return to_float(self._read[0][self._shown(start, stop, seed)])
+
+    def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
+        """The images, tagged with their file and their class."""
+        rows = self._shown(start, stop, seed)
+        pixels, tags = self._read[0][rows], self._read[1]
+        labels, images = pixel_labels(pixels, grid), to_float(pixels)
+        return [Item(start + i, grid, images[i], labels=labels[i], tags=tags[row]) for i, row in enumerate(rows)]
+
+    def _shown(self, start: int, stop: int, seed: int) -> np.ndarray:
+        """int64 `[n]`: which images; after the last it begins again."""
+        rows = self._rows(seed)
+        return rows[np.arange(start, max(stop, start)) % len(rows)]
+
+    def _rows(self, seed: int) -> np.ndarray:
+        """int64: the images that this seed shows; at least one."""
+        total = len(self._read[0])
+        kept = min(round(total * self.held_out), total - 1)
+        order = np.random.default_rng(0).permutation(total)
+        if not kept:
+            return np.arange(total)
+        return np.sort(order[-kept:] if seed >= HELD_OUT_SEED else order[:-kept])

@@ -1,0 +1,95 @@
+"""From a recipe to a model of the catalog: train a tokenizer, keep its checkpoint, say what it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from backend import catalog
+from backend.families.image_tokenizer.model import save_tokenizer
+from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, train_tokenizer
+from backend.families.transformer.checkpoint import trained_as
+from backend.families.transformer.training.codebooks import Run
+from backend.nn.tables import METHODS
+from backend.types import ModelSpec
+
+POOLS = "training/pools"  # in the data directory: pictures drawn to train on
+
+
+def tokenizer_name(recipe: TokenizerRecipe) -> str:
+    """E.g. `scenes-fvq-4096`."""
+    levels = f"x{recipe.levels}" if recipe.method == "rvq" else ""
+    return f"{recipe.dataset['name']}-{recipe.method}-{recipe.codes}{levels}"
+
+
+def tokenizer_spec(name: str, recipe: TokenizerRecipe, published: Mapping[str, Any], demo: int = 0) -> ModelSpec:
+    """The catalog entry; its title says that the model was trained here, on little."""
+    size = recipe.dataset.get("size", 32)
+    levels = f"{recipe.levels} tables of " if recipe.method == "rvq" else ""
+    title = (
+        f"{METHODS[recipe.method][0]}, {levels}{recipe.codes:,} codes: a small tokenizer of {recipe.dataset['name']} "
+        f"({size} pixels) trained here"
+    )
+    return ModelSpec(
+        name, "image_tokenizer", "image", title, recipe.dataset, f"checkpoints/{name}", published=published, demo=demo
+    )
+
+
+def make_tokenizer_model(
+    spec: ModelSpec, recipe: TokenizerRecipe, run: Run, data_dir: Path, *, half: bool = False, again: bool = False
+) -> dict[str, Any]:
+    """Train a tokenizer into the catalog unless it is there with these very settings.
+
+    Args:
+        spec: its catalog entry.
+        recipe: how to train it.
+        run: seed, device, progress; state and log are put into the run's folder, and a stopped run goes on with `resume`.
+        data_dir: where everything goes.
+        half: keep the networks in half precision.
+        again: train even if it is there.
+
+    Returns:
+        `training` of the model card: settings, seconds, `curve`.
+
+    Raises:
+        UsageError, BadInput, CheckpointError, TrainingError: see `train_tokenizer`.
+    """
+    folder = catalog.inside(data_dir, spec.checkpoint)
+    known = trained_with(spec, recipe, run.seed, data_dir, half=half)
+    if known is not None and not again:
+        catalog.write_spec(spec, data_dir)
+        return known
+    work = catalog.inside(data_dir, Path("training") / spec.name)
+    work.mkdir(parents=True, exist_ok=True)
+    run = replace(run, state=work / "state.pt", log=work / "log.jsonl")
+    began = time.monotonic()
+    trained = train_tokenizer(recipe, run, catalog.inside(data_dir, POOLS))
+    about = _settings(recipe, run.seed, half) | {
+        "steps": recipe.steps,
+        "seconds": round(time.monotonic() - began, 1),
+        "parameters": sum(p.numel() for n, p in trained.model.named_parameters() if not n.startswith("tables.")),
+        "curve": list(trained.curve),
+    }
+    card = {"metrics": {}, "training": about}
+    save_tokenizer(trained.model, folder, card, method=trained.method, producer=trained.producer, half=half)
+    catalog.write_spec(spec, data_dir)
+    shutil.rmtree(work, ignore_errors=True)
+    return about
+
+
+def trained_with(
+    spec: ModelSpec, recipe: TokenizerRecipe, seed: int, data_dir: Path, *, half: bool
+) -> dict[str, Any] | None:
+    """`training` of the card of a model that was trained with these very settings; None: there is none."""
+    return trained_as(catalog.inside(data_dir, spec.checkpoint), _settings(recipe, seed, half))
+
+
+def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:
+    """What makes the outcome what it is, as the card keeps it."""
+    found: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.to_json(), "seed": seed, "half": half}))
+    return found

@@ -1,0 +1,289 @@
+"""The training loop that every codebook transformer shares: language-model loss, codebook loss, one step after another.
+
+1. `Recipe.rate` warms the learning rate up, holds it and lets it fall (linearly) to a tenth.
+2. Each step asks for a batch of token ids made on the device, adds up the losses, clips the gradient, steps AdamW
+   (codebooks and vectors without weight decay).
+3. Now and then codes that nothing chose restart at current activations.
+4. Every `save_every` steps everything needed to go on is written; a killed run started again with `resume` goes on there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
+from torch import Tensor, nn
+
+from backend.errors import CheckpointError, TrainingError
+from backend.families.transformer.training.batches import Batch
+from backend.nn.insertion.bottleneck import CodebookLayer
+from backend.nn.insertion.model import CodebookTransformer
+from backend.nn.kmeans import data_codes, kmeans_codes, refine
+from backend.train.states import read_state, write_state
+from backend.types import Progress
+
+ACTIVATIONS_A_CODE = 8  # that starting values are fitted to, at least
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        steps: optimizer steps.
+        batch: sequences a step, on each device.
+        lr: peak learning rate of the model.
+        codebook_lr: of the code tables, as a multiple of `lr`.
+        weight_decay: of matrices.
+        warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
+        autoencoding, commitment: weights of the codebook losses.
+        straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and with no commitment,
+            what feeds codebooks alone (an MLP) stands still and the codes and all else learn around it: that does
+            not diverge where many codes stand together.
+        distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
+        reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
+        save_every: steps between saved states; 0 none.
+    """
+
+    steps: int
+    batch: int = 64
+    lr: float = 1e-3
+    codebook_lr: float = 1.0
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    decay: float = 0.5
+    autoencoding: float = 1.0
+    commitment: float = 0.0
+    straight_through: bool = True
+    distill: bool = False
+    reset_every: int = 0
+    save_every: int = 500
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step, as a share of the peak."""
+        rise, fall = self.warmup * self.steps, self.decay * self.steps
+        up = min(1.0, (step + 1) / rise) if rise >= 1 else 1.0
+        down = min(1.0, (self.steps - step) / fall) if fall >= 1 else 1.0
+        return up * (0.1 + 0.9 * down)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is the same for every training run.
+
+    Attributes:
+        seed: of everything random in it.
+        device: `auto` (a GPU if there is one), `cpu` or `cuda`.
+        state: file for what is needed to go on after a stop.
+        resume: go on from `state` if it is there.
+        progress: called with (what, done, total).
+        log: JSON lines of step, losses and seconds are added to this file.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    state: Path | None = None
+    resume: bool = False
+    progress: Progress | None = None
+    log: Path | None = None
+
+    @property
+    def saved(self) -> Path | None:
+        """The state to go on from; None: the run starts from the beginning."""
+        return self.state if self.resume and self.state is not None and self.state.exists() else None
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where a single process trains; `cuda` where there is no GPU is the CPU."""
+        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def train(
+    model: CodebookTransformer,
+    batch: Batch,
+    recipe: Recipe,
+    seed: int,
+    run: Run,
+    teacher: nn.Module | None = None,
+) -> float:
+    """Train in place; returns the mean language-model loss (nats per token) of the last tenth of the steps.
+
+    Args:
+        model: what to train, codebooks in place.
+        batch: makes token ids on the device of the generator.
+        recipe: how.
+        seed: of the batches.
+        run: device, state, log; started under `accelerate launch` on `auto` it uses all GPUs.
+        teacher: the plain model, for `Recipe.distill`; a gradient from distributions has none of the noise of sampled tokens.
+
+    Raises:
+        CheckpointError: the state belongs to another run.
+        TrainingError: the loss is no number any more.
+    """
+    state, log = run.state, run.log
+    standing = not recipe.straight_through and not recipe.commitment  # there are weights without a gradient
+    idle = DistributedDataParallelKwargs(find_unused_parameters=standing)
+    accelerator = Accelerator(cpu=run.device == "cpu", kwargs_handlers=[idle])
+    for layer in _layers(model):
+        layer.autoencoding, layer.commitment = recipe.autoencoding, recipe.commitment
+        layer.straight_through = recipe.straight_through
+    decayed = [p for n, p in model.named_parameters() if p.ndim > 1 and not n.startswith("codebooks.")]
+    plain = [p for n, p in model.named_parameters() if p.ndim <= 1]
+    tables = [layer.table for layer in _layers(model)]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay, "factor": 1.0},
+        {"params": plain, "weight_decay": 0.0, "factor": 1.0},
+        {"params": tables, "weight_decay": 0.0, "factor": recipe.codebook_lr},
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.lr, betas=(0.9, 0.98))
+    start = 0
+    identity = repr(recipe)
+    if run.saved is not None:
+        start = _restore(run.saved, identity, model, optimizer)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    generator = torch.Generator(accelerator.device)
+    losses = torch.full((recipe.steps,), math.nan, device=accelerator.device)
+    began = time.monotonic()
+    wrapped.train()
+    for step in range(start, recipe.steps):
+        generator.manual_seed((seed * 1_000_003 + step) * 64 + accelerator.process_index)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
+        tokens = batch(recipe.batch, generator)
+        if run.progress and step == start:  # the first batch may have taken a while, with progress of its own
+            run.progress("training", start, recipe.steps)
+        logits = wrapped(input_ids=tokens, use_cache=False).logits
+        goal = tokens[:, 1:].flatten() if teacher is None else _distribution(teacher, tokens)
+        loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), goal)
+        accelerator.backward(loss + model.loss())
+        accelerator.clip_grad_norm_(wrapped.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        # not a list of tensors: those would keep the memory between them from being used again
+        losses[step] = loss.detach()
+        if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 0.9:
+            reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
+        if done % 50 == 0 or done == recipe.steps:
+            mean = float(losses[max(start, done - 50) : done].mean())
+            if not math.isfinite(mean):
+                raise TrainingError(f"The loss is {mean} at step {done}. Start again with a lower learning rate.")
+            if run.progress:
+                run.progress(f"training, loss {mean:.4f}", done, recipe.steps)
+            if log is not None and accelerator.is_main_process:
+                seconds = time.monotonic() - began
+                row = {
+                    "step": done,
+                    "loss": mean,
+                    "codebook_loss": float(model.loss().detach()),
+                    "seconds": round(seconds, 1),
+                }
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+        if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
+            write_state(
+                state, identity, {"step": done, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            )
+    model.eval()
+    return float(losses[max(start, recipe.steps - max(1, recipe.steps // 10)) :].mean())
+
+
+@torch.no_grad()
+def initialize(
+    model: CodebookTransformer,
+    batch: Batch,
+    how: str,
+    *,
+    seed: int = 0,
+    rows: int = 32_768,
+    progress: Progress | None = None,
+) -> None:
+    """Give the code tables starting values.
+
+    Layer after layer, in the order of the forward pass, so that each table is fitted to activations that have come
+    through the codes before it.
+
+    Args:
+        model: whose codebooks are set.
+        batch: makes token ids.
+        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on
+            them; refined where k > 1 codes are chosen by direction).
+        seed: of everything random in it.
+        rows: activations that a table is fitted to; `ACTIVATIONS_A_CODE` for each code where that is more.
+        progress: called with (what, done, total).
+    """
+    if how not in ("random", "data", "kmeans"):
+        raise ValueError(f"Unknown initialisation {how!r}; known: random, data, kmeans.")
+    if how == "random":
+        return
+    model.eval()
+    draws = torch.Generator().manual_seed(seed)
+    for done, name in enumerate(list(model.codebooks)):
+        layer = model.layer(name)
+        seen: list[Tensor] = []
+        generator = torch.Generator(model.model.device).manual_seed(seed + 1)
+        with model.collecting(name, seen.append):
+            wanted = max(rows, ACTIVATIONS_A_CODE * layer.config.codes)
+            while sum(part.shape[1] for part in seen) < wanted:
+                model(input_ids=batch(64, generator), use_cache=False)
+        sample = torch.cat(seen, dim=1)[:, :wanted]
+        make = kmeans_codes if how == "kmeans" else data_codes
+        config, sample = layer.config, sample.float()
+        table = make(sample, config.codes, draws)
+        if (
+            config.k > 1 and how == "kmeans" and config.similarity != "euclidean"
+        ):  # by distance, codes that move away die
+            table = refine(sample, table, config.k, config.similarity, config.combine, draws)
+        layer.table.copy_(table)
+        if progress:
+            progress(f"codes of {name} from {how}", done + 1, len(model.codebooks))
+
+
+@torch.no_grad()
+def reset_dead_codes(
+    model: CodebookTransformer, tokens: Tensor, seed: int, accelerator: Accelerator | None = None
+) -> int:
+    """Restart codes that were not chosen since the last call at activations of these tokens; returns how many."""
+    generator = torch.Generator().manual_seed(seed)
+    total = 0
+    training = model.training
+    model.eval()
+    for name in model.codebooks:
+        layer = model.layer(name)
+        if accelerator is not None and accelerator.num_processes > 1:
+            layer.usage.copy_(accelerator.reduce(layer.usage, "sum"))
+        seen: list[Tensor] = []
+        with model.collecting(name, seen.append):
+            model(input_ids=tokens, use_cache=False)
+        total += layer.reset_dead_rows(seen[0], generator=generator)
+        if accelerator is not None and accelerator.num_processes > 1:
+            layer.table.copy_(broadcast(layer.table.data))
+    model.train(training)
+    return total
+
+
+@torch.no_grad()
+def _distribution(teacher: nn.Module, tokens: Tensor) -> Tensor:
+    """Next-token probabilities of every position but the last, float `[rows * (length - 1), vocabulary]`."""
+    return teacher(input_ids=tokens, use_cache=False).logits[:, :-1].flatten(0, 1).float().softmax(-1)
+
+
+def _layers(model: CodebookTransformer) -> list[CodebookLayer]:
+    return [model.layer(name) for name in model.codebooks]
+
+
+def _restore(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Take over a saved state; returns the steps done."""
+    content = read_state(path, identity)
+    try:
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        return int(content["step"])
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}). Delete it to start again.") from error

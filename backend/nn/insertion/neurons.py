@@ -1,0 +1,60 @@
+"""Neurons held near a value while a model runs: the rival of steering with codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend.edits.codes import HeldNeuron
+from backend.nn.insertion.anatomy import decoder_layers
+from backend.nn.insertion.model import CodebookTransformer
+
+
+@contextmanager
+def holding(model: CodebookTransformer, neurons: Sequence[HeldNeuron], prompt_length: int | None) -> Iterator[None]:
+    """Hold some neurons inside the `with`, which must lie inside the caller's own session of the model.
+
+    Args:
+        model: the model.
+        neurons: of sites `L<layer>.mlp` and `L<layer>.attn`; codebooks that sit there have already done their work.
+        prompt_length: for `where`.
+    """
+    layers = decoder_layers(model.model)
+    handles = []
+    for site in dict.fromkeys(neuron.site for neuron in neurons):
+        own = [neuron for neuron in neurons if neuron.site == site]
+        layer, kind = site[1:].split(".")
+        parts = layers[int(layer)]
+
+        def before(_module: Any, args: tuple[Any, ...], own: list[HeldNeuron] = own) -> tuple[Any, ...]:
+            return (_moved(model, args[0], own, prompt_length), *args[1:])
+
+        def after(_module: Any, _args: Any, output: Any, own: list[HeldNeuron] = own) -> Any:
+            if isinstance(output, tuple):
+                return (_moved(model, output[0], own, prompt_length), *output[1:])
+            return _moved(model, output, own, prompt_length)
+
+        handles.append(
+            parts.out_projection.register_forward_pre_hook(before)
+            if kind == "attn"
+            else parts.mlp.register_forward_hook(after)
+        )
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _moved(model: CodebookTransformer, x: Tensor, neurons: Sequence[HeldNeuron], prompt_length: int | None) -> Tensor:
+    """Activations `[..., width]` with the neurons moved towards their values."""
+    rows = x.flatten(0, -2).clone()  # [row, width]
+    for neuron in neurons:
+        here = model.rows(neuron.where, prompt_length)
+        column = rows[:, neuron.number]
+        rows[:, neuron.number] = torch.where(here, column + neuron.strength * (neuron.value - column), column)
+    return rows.reshape(x.shape)

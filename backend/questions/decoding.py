@@ -1,0 +1,106 @@
+"""What one code looks like when it is decoded, and how much of that its neighbours decide.
+
+1. Alone: a token map of one cell. Everywhere: a token map filled with the code.
+2. At its own places: pictures of the build in which the code fires, decoded from their tokens.
+3. Elsewhere: the code put into other pictures of the build, at cells drawn at random.
+4. The spread of the decoded cell (variance of a pixel, mean over pixels) among 2 or 3, divided by that among all cells of
+   the pictures under 2: 0 means that the code alone decides what is drawn, 1 that it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.analysis.patches import all_cells, crop_cell, spread
+from backend.data.images.png import to_bytes
+from backend.explorer import Explorer
+from backend.types import CodeRef
+
+Decode = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class DecodedCode:
+    """One code, decoded.
+
+    Attributes:
+        alone: uint8 `[height, width, 3]`, one cell.
+        everywhere: uint8 `[height, width, 3]`, a whole picture.
+        own, elsewhere: uint8 `[height, width, 4]` each, the decoded cell among its neighbours.
+        around: cells on each side of it there.
+        own_spread, elsewhere_spread: see step 4 of the module; NaN where there is nothing to compare.
+        cells: how many cells the denominator is taken over.
+    """
+
+    alone: np.ndarray
+    everywhere: np.ndarray
+    own: Sequence[np.ndarray]
+    elsewhere: Sequence[np.ndarray]
+    around: int
+    own_spread: float
+    elsewhere_spread: float
+    cells: int
+
+
+def decode_code(
+    explorer: Explorer, ref: CodeRef, decode: Decode, n: int = 12, seed: int = 0, around: int = 1
+) -> DecodedCode:
+    """Decode one code.
+
+    Args:
+        explorer: whose builds give the pictures.
+        ref: the code.
+        decode: token maps of all codebooks, site -> int `[n, H, W]`, to pictures float32 `[n, 3, height, width]`.
+        n: how many places of each kind.
+        seed: of the places.
+        around: cells around each that are shown.
+    """
+    sites = list(explorer.codebooks(ref.model)["site"])
+    places = explorer.patches(ref, "random", n=n, seed=seed, around=0)
+    own = {site: [explorer.token_map(ref.model, p.item, site)[..., 0] for p in places] for site in sites}
+    shape = own[ref.site][0].shape if places else (8, 8)
+    same = [i for i, tokens in enumerate(own[ref.site]) if tokens.shape == shape]
+    maps = {site: np.stack([own[site][i] for i in same]) for site in sites} if same else {}
+    at = [(places[i].row, places[i].column) for i in same]
+
+    rng = np.random.default_rng((seed, ref.code))
+    items = int(explorer.facts(ref.model)["items"])
+    others = [int(item) for item in rng.integers(items, size=n)]
+    foreign = {site: [explorer.token_map(ref.model, item, site)[..., 0] for item in others] for site in sites}
+    kept = [i for i, tokens in enumerate(foreign[ref.site]) if tokens.shape == shape]
+    changed = {site: np.stack([foreign[site][i] for i in kept]) for site in sites} if kept else {}
+    into = [(int(rng.integers(shape[0])), int(rng.integers(shape[1]))) for _ in kept]
+    for row, (y, x) in enumerate(into):
+        changed[ref.site][row, y, x] = ref.code
+
+    def drawn(tokens: Mapping[str, np.ndarray]) -> np.ndarray:
+        return to_bytes(decode(tokens)) if tokens else np.zeros((0, 1, 1, 3), np.uint8)
+
+    def filled(rows: int, columns: int) -> np.ndarray:
+        return drawn({s: np.full((1, rows, columns), ref.code if s == ref.site else -1) for s in sites})[0]
+
+    alone, shown, put = filled(1, 1), drawn(maps), drawn(changed)
+    cell = alone.shape[0], alone.shape[1]
+
+    def cells(pictures: np.ndarray, where: Sequence[tuple[int, int]], around: int) -> list[np.ndarray]:
+        return [crop_cell(picture, place, cell, around) for picture, place in zip(pictures, where, strict=True)]
+
+    everything = all_cells(shown, shape) if len(shown) else shown
+    total = spread(everything)
+    own_spread, elsewhere_spread = (
+        spread(np.stack(cells(pictures, where, 0))[..., :3]) / total if len(where) > 1 and total > 0 else float("nan")
+        for pictures, where in ((shown, at), (put, into))
+    )
+    return DecodedCode(
+        alone=alone,
+        everywhere=filled(*shape),
+        own=cells(shown, at, around),
+        elsewhere=cells(put, into, around),
+        around=around,
+        own_spread=own_spread,
+        elsewhere_spread=elsewhere_spread,
+        cells=len(everything),
+    )

@@ -1,0 +1,151 @@
+"""The pictures of a build: what a code was chosen for, cell by cell, and where in the pictures it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from backend.analysis.patches import crop_cell
+from backend.answers.stored import How, Patch
+from backend.data.images.png import decode_png
+from backend.errors import BadInput, Unsupported
+from backend.questions import places as windows
+from backend.store.reader import Reader
+from backend.types import CodeRef
+
+MAX_AROUND = 16
+
+
+def picture(reader: Reader, item: int) -> np.ndarray:
+    """See `backend.explorer.Explorer.picture`."""
+    windows.extent(reader, item)
+    return pictures(reader, [item])[item]
+
+
+def pictures(reader: Reader, items: Sequence[int]) -> dict[int, np.ndarray]:
+    """Item -> its picture, uint8 `[height, width, 3]`; raises `Unsupported` where the items are no pictures."""
+    _check(reader)
+    found = reader.arrays(
+        "SELECT item, png FROM pictures WHERE item IN (SELECT unnest(?::INTEGER[]))", [sorted({int(i) for i in items})]
+    )
+    return {int(item): decode_png(bytes(png)) for item, png in zip(found["item"], found["png"], strict=True)}
+
+
+def shapes(reader: Reader) -> np.ndarray:
+    """Rows and columns of every item's grid: int64 `[item, 2]`, in order of position."""
+    return reader.cache.get((reader.path, "shapes"), partial(_shapes, reader))
+
+
+def token_map(reader: Reader, item: int, site: str) -> np.ndarray:
+    """See `backend.explorer.Explorer.token_map`."""
+    _check(reader)
+    one = reader.site(site)
+    first, positions = windows.extent(reader, item)
+    found = reader.arrays(
+        "SELECT pos, slot, code FROM grid WHERE pos >= ? AND pos < ? AND site_id = ?",
+        [first, first + positions, one.site_id],
+    )
+    codes = np.full((positions, one.info.slots), -1, np.int32)
+    codes[found["pos"] - first, found["slot"]] = found["code"]
+    rows, columns = shapes(reader)[reader.items.index_of(np.array([first]))[0]]
+    return codes.reshape(rows, columns, one.info.slots)
+
+
+def patches(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, around: int, half: int | None) -> list[Patch]:
+    """See `backend.explorer.Explorer.patches`."""
+    _check(reader)
+    best = windows.chosen_places(reader, ref, how=how, n=n, seed=seed, half=half)
+    return _cut(reader, best.assign(site=ref.site, code=ref.code), around)
+
+
+def patches_at(reader: Reader, site: str, positions: Sequence[int], around: int) -> list[Patch]:
+    """See `backend.explorer.Explorer.patches_at`."""
+    _check(reader)
+    one = reader.site(site)
+    wanted = [int(pos) for pos in positions]
+    found = reader.table(
+        "SELECT pos, slot, code, score, margin FROM grid JOIN (SELECT unnest(?::BIGINT[]) AS pos) USING (pos) "
+        "WHERE site_id = ? AND slot = 0",
+        [wanted, one.site_id],
+    ).set_index("pos", drop=False)
+    return _cut(reader, found.loc[[pos for pos in wanted if pos in found.index]].assign(site=site), around)
+
+
+def typical_patches(reader: Reader, site: str, codes: Sequence[int], around: int) -> dict[int, Patch]:
+    """See `backend.explorer.Explorer.typical_patches`."""
+    _check(reader)
+    one = reader.site(site)
+    found = reader.table(
+        "SELECT code, arg_max(pos, score) AS pos, arg_max(slot, score) AS slot, max(score) AS score, "
+        "arg_max(margin, score) AS margin FROM postings JOIN (SELECT DISTINCT unnest(?::INTEGER[]) AS code) "
+        "USING (code) WHERE site_id = ? GROUP BY code",
+        [[int(code) for code in codes], one.site_id],
+    )
+    return {patch.ref.code: patch for patch in _cut(reader, found.assign(site=site), around)}
+
+
+def _cut(reader: Reader, places: pd.DataFrame, around: int) -> list[Patch]:
+    """The patches at `pos`, in the order given; columns `pos, site, code, slot, score, margin`."""
+    if not 0 <= around <= MAX_AROUND:
+        raise BadInput(f"{around} cells around a patch are out of range. Give 0 to {MAX_AROUND}.")
+    if places.empty:
+        return []
+    pos = places["pos"].to_numpy(np.int64)
+    row = reader.items.index_of(pos)
+    items, place = reader.items.item[row], pos - reader.items.first_pos[row]
+    shown = pictures(reader, items.tolist())
+    grids = shapes(reader)[row].tolist()
+    labels = windows.labels_at(reader, np.unique(pos))
+    found = []
+    where = zip(places.to_dict("records"), items.tolist(), place.tolist(), grids, strict=True)
+    for one, item, at, (rows, columns) in where:
+        height, width = shown[item].shape[0] // rows, shown[item].shape[1] // columns
+        y, x = divmod(at, columns)
+        crop = crop_cell(shown[item], (y, x), (height, width), around)
+        inner = crop[around * height : (around + 1) * height, around * width : (around + 1) * width, :3]
+        found.append(
+            Patch(
+                ref=CodeRef(reader.model, str(one["site"]), int(one["code"])),
+                item=item,
+                pos=int(one["pos"]),
+                place=at,
+                row=y,
+                column=x,
+                pixels=inner.copy(),
+                crop=crop,
+                around=around,
+                score=float(one["score"]),
+                margin=float(one["margin"]),
+                slot=int(one["slot"]),
+                labels=labels.get(int(one["pos"]), {}),
+            )
+        )
+    return found
+
+
+def code_places(reader: Reader, ref: CodeRef) -> np.ndarray:
+    """See `backend.explorer.Explorer.code_places`."""
+    _check(reader)
+    site = reader.site_of(ref)
+    grids = shapes(reader)
+    height, width = grids.max(axis=0)
+    pos = reader.arrays("SELECT pos FROM postings WHERE site_id = ? AND code = ?", [site.site_id, ref.code])["pos"]
+    row = reader.items.index_of(pos)
+    y, x = np.divmod(pos - reader.items.first_pos[row], grids[row, 1])
+    counts = np.zeros((height, width), np.int64)
+    np.add.at(counts, (y * height // grids[row, 0], x * width // grids[row, 1]), 1)
+    return counts
+
+
+def _shapes(reader: Reader) -> tuple[np.ndarray, int]:
+    found = reader.arrays("SELECT shape[1] AS h, shape[2] AS w FROM items ORDER BY first_pos")
+    made = np.stack([found["h"], found["w"]], axis=1).astype(np.int64)
+    return made, made.nbytes
+
+
+def _check(reader: Reader) -> None:
+    if reader.facts.get("kind") != "image":
+        raise Unsupported(f"The items of {reader.model!r} are no pictures. Ask a model of images.")

@@ -1,0 +1,229 @@
+"""Which codes fire on a pattern? Exact precision and recall of every code, with controls.
+
+1. The positions that match: a pattern (`patterns`), labels and tags, or both.
+2. hits[code] = matching positions at which the code fires, for all codes of all codebooks at once (one look-up of the
+   matching rows in the position-major code blocks, one histogram).
+3. precision = hits / positions where the code fires; recall = hits / matching positions; Wilson 95 % intervals.
+4. The same on half 1 of the items; and the best code chosen on half 0 alone, measured on half 1. With `held_out` all
+   codes are chosen and put in order on half 0 alone, and every figure of theirs is of half 1.
+5. Controls: a random code of the same codebook that fires about as often, and the best single neuron that reaches the
+   code's recall by a threshold.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from backend.analysis.intervals import wilson
+from backend.answers.stored import HeldOut, Order, SearchResult
+from backend.calls import count_rows
+from backend.errors import BadInput
+from backend.questions import tags
+from backend.questions.neurons import best_neurons
+from backend.questions.patterns import MAX_PATTERN, Matches, compile_pattern, matching_positions
+from backend.store import corpus
+from backend.store.reader import Reader
+from backend.types import CodeRef
+
+__all__ = ["MAX_PATTERN", "labelled_positions", "positions_of", "search"]
+_ORDERS = ("f1", "precision", "recall", "hits")
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What was counted over some of the positions: per code its hits and activations, and the matching positions."""
+
+    hits: np.ndarray
+    count: np.ndarray
+    matches: int
+
+    def __sub__(self, other: _Tally) -> _Tally:
+        return _Tally(self.hits - other.hits, self.count - other.count, self.matches - other.matches)
+
+
+def search(
+    reader: Reader,
+    pattern: str,
+    *,
+    sites: Sequence[str] | None,
+    min_support: int,
+    limit: int,
+    field: str | None,
+    value: str | None,
+    also: Sequence[tuple[str, str]],
+    order: Order,
+    baselines: int,
+    seed: int,
+    held_out: bool,
+) -> SearchResult:
+    """See `backend.explorer.Explorer.search`."""
+    started = time.perf_counter()
+    if order not in _ORDERS:
+        raise BadInput(f"{str(order)[:40]!r} is no order. Give one of {', '.join(_ORDERS)}.")
+    chosen = reader.chosen(sites)
+    matches = positions_of(reader, pattern, field, value, also)
+    positions = matches.positions
+    layout = corpus.columns(reader)
+    hits, hits_1 = corpus.count_codes(reader, positions)
+    count_rows(len(positions) * len(layout.offset))
+    whole = _Tally(hits, corpus.totals(reader, None), len(positions))
+    half_1 = _Tally(hits_1, corpus.totals(reader, 1), int((corpus.halves(reader, positions) == 1).sum()))
+    half_0 = whole - half_1
+    choosing, measuring = (half_0, half_1) if held_out else (whole, whole)
+
+    allowed = np.zeros(layout.total, bool)
+    for site in chosen:
+        begin = layout.code_offset[site.site_id]
+        allowed[begin : begin + site.info.num_codes] = True
+
+    def ranked(tally: _Tally) -> np.ndarray:
+        return _sorted(np.flatnonzero(allowed & (tally.hits >= max(1, min_support))), tally, order)
+
+    candidates = ranked(choosing)
+    best, first = candidates[: max(0, limit)], ranked(half_0)[:1]
+    begins = np.array([layout.code_offset[s.site_id] for s in reader.sites.values()], np.int64)
+    names = list(reader.sites)
+
+    def ref(number: int) -> CodeRef:
+        site = int(np.searchsorted(begins, number, side="right")) - 1
+        return CodeRef(reader.model, names[site], int(number - begins[site]))
+
+    codes = _measures(best, measuring)
+    codes.insert(0, "ref", [ref(number) for number in best])
+    codes.insert(1, "site", [one.site for one in codes["ref"]])
+    codes.insert(2, "code", [one.code for one in codes["ref"]])
+    for side, (low, high) in {
+        "precision": wilson(measuring.hits[best], measuring.count[best]),
+        "recall": wilson(measuring.hits[best], np.full(len(best), measuring.matches)),
+    }.items():
+        codes[f"{side}_low"], codes[f"{side}_high"] = low, high
+    other = _measures(best, half_1)
+    for name in ("precision", "recall", "hits", "count"):
+        codes[f"held_out_{name}"] = other[name]
+    _add_controls(codes, reader, begins, pattern, whole.count, measuring, seed)
+    covered = best_neurons(reader, codes, positions, 0 if held_out else baselines)
+    return SearchResult(
+        pattern=pattern,
+        field=field or "",
+        value=value or "",
+        matches=whole.matches,
+        matches_held_out=half_1.matches,
+        unplaced=matches.unplaced,
+        positions=reader.positions,
+        candidates=len(candidates),
+        codes=codes,
+        held_out=_best_held_out(ref(first[0]), first, half_0, half_1) if len(first) else None,
+        neuron_positions=covered,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def positions_of(
+    reader: Reader, pattern: str, field: str | None, value: str | None, also: Sequence[tuple[str, str]] = ()
+) -> Matches:
+    """The positions that match a pattern ('' where a label is given), and have a label and all those of `also`.
+
+    Raises:
+        BadPattern: the pattern cannot be used.
+        BadInput: an unknown field, or one of `field` and `value` without the other.
+    """
+    if (field is None) != (value is None):
+        raise BadInput("A label needs both a field and a value. Give both or none.")
+    labels = [*([(field, value)] if field is not None and value is not None else []), *also]
+    matches = matching_positions(reader, compile_pattern(pattern)) if pattern or not labels else None
+    positions = None if matches is None else matches.positions
+    for one in labels:
+        labelled = labelled_positions(reader, *one)
+        positions = labelled if positions is None else np.intersect1d(positions, labelled, assume_unique=True)
+    assert positions is not None
+    return Matches(positions, 0 if matches is None else matches.unplaced)
+
+
+def labelled_positions(reader: Reader, field: str, value: str) -> np.ndarray:
+    """Positions whose label `field` is `value`, ascending: int64; for `item:FIELD` those of the items with that tag."""
+    if field.startswith(tags.PREFIX):
+        return tags.tagged_positions(reader, field.removeprefix(tags.PREFIX), value)
+    sql = "SELECT pos FROM labels WHERE field_id = ? AND value = ?"
+    return np.unique(reader.arrays(sql, [reader.field(field), value])["pos"])
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray | int) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(part, np.float64) / whole
+
+
+def _measures(which: np.ndarray, tally: _Tally) -> pd.DataFrame:
+    h, c = tally.hits[which], tally.count[which]
+    f1 = _ratio(2 * h, c + tally.matches)  # = 2 p r / (p + r)
+    return pd.DataFrame(
+        {"precision": _ratio(h, c), "recall": _ratio(h, tally.matches), "f1": f1, "hits": h, "count": c}
+    )
+
+
+def _sorted(which: np.ndarray, tally: _Tally, order: str) -> np.ndarray:
+    """Codes by `order`, best first; ties by F1, then hits, then by codebook and code."""
+    table = _measures(which, tally)
+    return which[np.lexsort((which, -table["hits"], -table["f1"], -table[order]))]
+
+
+def _best_held_out(ref: CodeRef, first: np.ndarray, half_0: _Tally, half_1: _Tally) -> HeldOut:
+    chosen, tested = _measures(first, half_0).iloc[0], _measures(first, half_1).iloc[0]
+    return HeldOut(
+        ref=ref,
+        precision=float(chosen["precision"]),
+        recall=float(chosen["recall"]),
+        f1=float(chosen["f1"]),
+        held_out_precision=float(tested["precision"]),
+        held_out_recall=float(tested["recall"]),
+        held_out_f1=float(tested["f1"]),
+        held_out_hits=int(tested["hits"]),
+        held_out_count=int(tested["count"]),
+        held_out_matches=half_1.matches,
+    )
+
+
+def _by_count(count: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+    """The live codes of a codebook by ascending count, and each one's place among them; and the bytes that takes."""
+    order = np.argsort(count, kind="stable")
+    live = order[count[order] > 0]
+    rank = np.full(len(count), -1)
+    rank[live] = np.arange(len(live))
+    return (live, rank), live.nbytes + rank.nbytes
+
+
+def _add_controls(
+    codes: pd.DataFrame,
+    reader: Reader,
+    begins: np.ndarray,
+    pattern: str,
+    count: np.ndarray,
+    measuring: _Tally,
+    seed: int,
+) -> None:
+    """Add, for every row, a random live code of the same codebook out of the 20 whose `count` is nearest."""
+    controls: list[int] = []
+    begin_of = dict(zip(reader.sites, begins.tolist(), strict=True))
+    for ref in codes["ref"]:
+        site, begin = reader.sites[ref.site], begin_of[ref.site]
+        of_site = count[begin : begin + site.info.num_codes]
+        live, rank_of = reader.cache.get((reader.path, "by count", site.site_id), partial(_by_count, of_site))
+        rank = int(rank_of[ref.code])
+        near = np.delete(live[max(0, rank - 10) : rank + 11], min(rank, 10))
+        draw = zlib.crc32(f"{seed} {ref} {pattern}".encode("utf-8", "replace"))
+        controls.append(begin + int(near[draw % len(near)]) if len(near) else -1)
+    number = np.array(controls, np.int64)
+    there = number >= 0
+    safe = np.where(there, number, 0)
+    codes["control"] = [
+        f"{ref.model}/{ref.site}/{n - begin_of[ref.site]}" if n >= 0 else ""
+        for ref, n in zip(codes["ref"], controls, strict=True)
+    ]
+    codes["control_precision"] = np.where(there, _ratio(measuring.hits[safe], measuring.count[safe]), np.nan)
+    codes["control_recall"] = np.where(there, _ratio(measuring.hits[safe], measuring.matches), np.nan)
