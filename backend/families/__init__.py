@@ -1,21 +1,35 @@
-"""Families of models. `FAMILIES` maps a catalog file's `family` to what loads one; nothing registers itself."""
+"""Families of models. `FAMILIES` maps a catalog file's `family` to its package, imported when it is first used.
+
+The package's `__init__` holds `FAMILY`, a `FamilyKind`, and imports nothing heavy. Nothing registers itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from backend.catalog import checkpoint_folder
+from backend import catalog
 from backend.errors import CatalogError
-from backend.families.image_tokenizer.model import open_image_tokenizer
-from backend.families.transformer.model import open_transformer
+from backend.families.kind import FamilyKind
 from backend.types import ModelSpec
 
-FAMILIES: dict[str, Callable[[ModelSpec, Path, str], Any]] = {
-    "transformer": open_transformer,
-    "image_tokenizer": open_image_tokenizer,
+FAMILIES: dict[str, str] = {
+    "transformer": "backend.families.transformer",
+    "image_tokenizer": "backend.families.image_tokenizer",
 }
+
+
+def kind_of(family: str) -> FamilyKind:
+    """Return what is known of a family from the outside.
+
+    Raises:
+        CatalogError: unknown family.
+    """
+    if family not in FAMILIES:
+        raise CatalogError(f"There is no family {family[:60]!r}. Known: {', '.join(FAMILIES)}.")
+    kind: FamilyKind = import_module(FAMILIES[family]).FAMILY
+    return kind
 
 
 def open_family(spec: ModelSpec, data_dir: Path, device: str = "cpu") -> Any:
@@ -33,6 +47,8 @@ def open_family(spec: ModelSpec, data_dir: Path, device: str = "cpu") -> Any:
         CatalogError: unknown family.
         CheckpointError: the weights are missing or unusable.
     """
-    if spec.family not in FAMILIES:
-        raise CatalogError(f"{spec.name!r} is of an unknown family {spec.family!r}. Known: {', '.join(FAMILIES)}.")
-    return FAMILIES[spec.family](spec, checkpoint_folder(spec, data_dir), device)
+
+    def other(name: str) -> Any:
+        return open_family(catalog.find(name, data_dir), data_dir, device)
+
+    return kind_of(spec.family).door("open")(spec, catalog.checkpoint_folder(spec, data_dir), device, other)

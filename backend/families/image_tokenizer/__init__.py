@@ -1,0 +1,10 @@
+"""Image tokenizers: pictures to grids of code ids and back, however their table is produced."""
+
+from backend.families.kind import FamilyKind
+
+_HERE = "backend.families.image_tokenizer"
+FAMILY = FamilyKind(
+    item="image",
+    files=("config.json", "model.safetensors"),
+    doors={"open": f"{_HERE}.model:open_image_tokenizer"},
+)

@@ -12,7 +12,7 @@ card.json             {"metrics": {...}, "training": {...}}: what was measured a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +295,9 @@ def _batches(pictures: Sequence[np.ndarray], pixels: int) -> Iterator[Sequence[n
             start = stop
 
 
-def open_image_tokenizer(spec: ModelSpec, folder: Path, device: str = "cpu") -> ImageTokenizerFamily:
+def open_image_tokenizer(
+    spec: ModelSpec, folder: Path, device: str = "cpu", other: Callable[[str], Any] | None = None
+) -> ImageTokenizerFamily:
     """Load an image tokenizer from its checkpoint folder.
 
     Raises:

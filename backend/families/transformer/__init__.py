@@ -1,0 +1,10 @@
+"""Codebook transformers: any causal language model with codebooks put in, on text or on finite-state machines."""
+
+from backend.families.kind import FamilyKind
+
+_HERE = "backend.families.transformer"
+FAMILY = FamilyKind(
+    item="text",
+    files=("config.json", "codebooks.json", "model.safetensors"),
+    doors={"open": f"{_HERE}.model:open_transformer"},
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -206,7 +206,9 @@ def _batches(items: Sequence[Item], positions: int) -> Iterator[Sequence[Item]]:
         yield items[start:]
 
 
-def open_transformer(spec: ModelSpec, folder: Path, device: str = "cpu") -> TransformerFamily:
+def open_transformer(
+    spec: ModelSpec, folder: Path, device: str = "cpu", other: Callable[[str], Any] | None = None
+) -> TransformerFamily:
     """Load a codebook transformer from its checkpoint folder."""
     model = load_checkpoint(folder)
     model.to(device)
