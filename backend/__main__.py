@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from backend.cli import Bar, Command, clean, everywhere, examples, plain
+from backend.cli import Bar, Command, clean, everywhere, parser_arguments, plain
 from backend.commands import COMMANDS
 from backend.errors import CodescopeError, UsageError
 from backend.files import is_disk_full, is_out_of_memory
@@ -99,17 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
-        sub = commands.add_parser(
-            command.name,
-            help=command.summary,
-            description="\n\n".join(
-                filter(None, (f"{command.summary[0].upper()}{command.summary[1:]}.", command.about))
-            ),
-            epilog=examples(command.examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[everywhere(False)],
-            allow_abbrev=False,
-        )
+        sub = commands.add_parser(command.name, help=command.summary, **parser_arguments(command))
         command.options(sub)
         sub.set_defaults(command=command)
     return parser

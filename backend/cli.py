@@ -207,6 +207,18 @@ def everywhere(default: bool) -> argparse.ArgumentParser:
     return parser
 
 
+def parser_arguments(command: Command) -> dict[str, Any]:
+    """What a command's parser is made with: description, examples, and the options that every command has."""
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    return {
+        "description": "\n\n".join(filter(None, (summary, command.about))),
+        "epilog": examples(command.examples),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "parents": [everywhere(False)],
+        "allow_abbrev": False,
+    }
+
+
 def examples(lines: Sequence[str]) -> str:
     """Command lines as they are typed, for the end of a `--help`."""
     return "examples:\n" + "\n".join(f"  python -m backend {line}" for line in lines)

@@ -1,7 +1,7 @@
 """The commands of `python -m backend`, one file per kind of question. `COMMANDS` is all there are."""
 
 from backend.cli import Command
-from backend.commands import asking, comparing, encoding, finding, importing, looking, making, training
+from backend.commands import asking, comparing, documenting, encoding, finding, importing, looking, making, training
 
 COMMANDS: tuple[Command, ...] = (
     looking.MODELS,
@@ -17,4 +17,5 @@ COMMANDS: tuple[Command, ...] = (
     comparing.COMPARE,
     making.BENCH,
     looking.DOCTOR,
+    documenting.DOCS,
 )
