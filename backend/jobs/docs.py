@@ -12,9 +12,9 @@ A page of `app/docs/` says in a comment what a table holds; what stands below it
 
 1. The comment is TOML. `record` names a record, `cards` a list of models whose cards are read, `benchmarks` the record of
    `bench`; `transpose = true` puts the models into the columns.
-2. A cell is a template. `{name:format}` is a measure; `{paper.name:format}` the paper's own figure; `{max name.*:format}`
-   and `{min name.*:format}` go over all measures of such names; `{training.key:format}` reads how it was trained. A format is Python's, or `%N`:
-   per cent with N decimals. What is missing is a dash.
+2. A cell is a template. `{name:format}` is a measure, `{n.name:format}` how many cases it is over, `{paper.name:format}` the
+   paper's own figure, `{training.key:format}` how it was trained; `{max name.*:format}` and `{min name.*:format}` go over
+   all measures of such names. A format is Python's, or `%N`: per cent with N decimals. What is missing is a dash.
 3. Where several rows of a record bear one title (training seeds), a cell is the range over them.
 4. `<!-- commands -->` is followed by the help of every command, `<!-- questions -->` by every public method of the explorer.
 """
