@@ -25,6 +25,7 @@ PAGES = {  # page -> (title, the question it answers); a page whose file is not 
     "image_tokens": ("Image tokens", "Which code lies where in a picture, and what does changing it change?"),
     "compare": ("Compare", "What do several image tokenizers make of the same pictures?"),
     "lists": ("Lists", "What have people called the codes, and which do they keep together?"),
+    "help": ("Help", "What do the figures mean, how is it used, and what was measured?"),
 }
 
 st.set_page_config(page_title="Codescope", layout="wide", initial_sidebar_state="collapsed")

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Wrong usage leaves by `SystemExit(2)`, `--help` by `SystemExit(0)`."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are files here; nothing is looked for elsewhere
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its advice is for who trained the model
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     options.data_dir = Path(options.data_dir).expanduser().resolve()
     command: Command = options.command
     bar = Bar(options.progress or sys.stderr.isatty())
@@ -88,7 +88,8 @@ def _failed(bar: Bar, message: str, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Make the parser of `python -m backend` with every command."""
     parser = argparse.ArgumentParser(
         prog="python -m backend",
         description="Train, import, build, measure, search and steer models with discrete codes.",
