@@ -75,8 +75,9 @@ class TagRules:
 
     @property
     def groups(self) -> list[str]:
-        """The tags that paths give."""
-        return list(self.names.compiled.groupindex) if self.names else []
+        """The tags that paths give, as they stand in the pattern."""
+        index = self.names.compiled.groupindex if self.names else {}
+        return sorted(index, key=index.__getitem__)
 
     def of_path(self, path: str) -> dict[str, str] | None:
         """Return the tags of all that is in a file; None where the pattern is not found in its path.
@@ -87,7 +88,7 @@ class TagRules:
         match = self.names.compiled.search(path) if self.names else None
         if match is None:
             return None if self.names else {}
-        return {name: _cut(value) for name, value in match.groupdict().items() if value}
+        return {name: _cut(match[name]) for name in self.groups if match[name]}
 
     def of_row(self, row: Mapping[str, Any], place: str) -> dict[str, str]:
         """Return the tags of a row of a table or a line of JSON.
