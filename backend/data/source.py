@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -95,7 +95,7 @@ class Option:
         flags: how it is written, e.g. `--states`.
         about: one line of help, which says the default.
         metavar: what stands for the value in the help.
-        least: the smallest whole number that it may be; None: it is a text.
+        least: the smallest whole number that it may be, 0 or 1; None: it is a text.
         choices: the texts that it may be; empty: any.
         required: whether it must be given.
         several: whether it may be several texts with commas between them: a list.
@@ -105,7 +105,7 @@ class Option:
     flags: tuple[str, ...]
     about: str
     metavar: str | None = None
-    least: int | None = None
+    least: Literal[0, 1] | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
     several: bool = False
