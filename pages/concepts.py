@@ -8,7 +8,7 @@ from app.shell import resources, state, widgets
 
 explorer = resources.explorer()
 model = state.model(explorer.models())
-fields = list(explorer.label_fields(model)["field"])
+fields = list(dict.fromkeys(explorer.all_labels(model)["field"]))
 labels = explorer.people.newest_labels(model)
 widgets.draw(html.page_title("Concepts", "Which code stands for each concept?"))
 if not fields:
@@ -18,11 +18,12 @@ if not fields:
 
 first, second, third, fourth, fifth = st.columns([1.4, 1.4, 1.2, 1.6, 1.6], vertical_alignment="bottom")
 field = state.choice("field", ["", *fields], "")
+every = "all tags" if all(name.startswith("item:") for name in fields) else "all labels"
 order = state.choice("order", list(concepts.ORDERS), "f1")
 support = state.integer("support", 20, 1, 10**6)
 neurons = state.flag("neurons")
 with first:
-    st.selectbox("Labels", ["", *fields], format_func=lambda f: f or "all fields", **state.bound("field", field))
+    st.selectbox("Labels", ["", *fields], format_func=lambda f: f or every, **state.bound("field", field))
 with second:
     st.selectbox(
         "Sorted by", list(concepts.ORDERS), format_func=concepts.ORDERS.__getitem__, **state.bound("order", order, "f1")

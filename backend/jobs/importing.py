@@ -21,10 +21,11 @@ import torch
 from transformers import PretrainedConfig
 
 from backend import catalog
-from backend.data import LENGTH, open_corpus
+from backend.data.datasets import open_corpus
 from backend.data.images.own_images import OwnImages
 from backend.data.machines import DIGITS, Machine
 from backend.data.texts.bpe import TOKENIZER, TextTokenizer, load_tokenizer
+from backend.data.texts.settings import LENGTH
 from backend.errors import BadInput, CatalogError, CheckpointError
 from backend.families.image_tokenizer.formats import diffusers, fvq, llamagen, taming, vqgan_lc
 from backend.families.image_tokenizer.formats.image_weights import ImportedTokenizer

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
-from backend.data import open_dataset
+from backend.data.datasets import open_dataset
 from backend.data.machines import Machine
 from backend.data.texts.bpe import TOKENIZER
 from backend.errors import UsageError

@@ -40,7 +40,8 @@ class ConceptQuestions(ABC):
 
         Args:
             model: the model.
-            field: only the values of this field; None: of all.
+            field: only the values of this field, `item:FIELD` for a tag; None: of all labels, of a build without any of
+                all tags.
             min_support: a value needs at least this many positions on each half.
             neurons: look up the best neuron too, which takes long in a large build.
 

@@ -1,4 +1,4 @@
-"""Every label value of a build with the code that stands for it best: chosen on half 0, measured on half 1.
+"""Every label value of a build, or every tag of its items, with its best code: chosen on half 0, measured on half 1.
 
 1. For each value of each field (enough positions on both halves): how often every code of every codebook fires there,
    in one look-up of the position-major code blocks.
@@ -15,6 +15,7 @@ import pandas as pd
 from backend.analysis.intervals import wilson
 from backend.calls import count_rows
 from backend.errors import BadInput
+from backend.questions import tags
 from backend.questions.descriptions import twin
 from backend.questions.neurons import best_neurons
 from backend.store import corpus, numbered
@@ -28,14 +29,17 @@ def concepts(reader: Reader, field: str | None, min_support: int, neurons: bool)
     """See `backend.explorer.Explorer.concepts`."""
     if min_support < 1:
         raise BadInput(f"A support of {min_support} is out of range. Give 1 or more positions on each half.")
-    fields = list(reader.fields) if field is None else [field]
+    # a tag is true of all positions of an item: beside labels it would only lower the mean of what a code stands for
+    every = list(reader.fields) or list(dict.fromkeys(tags.PREFIX + name for name, _ in tags.tags(reader)))
+    fields = every if field is None else [field]
     parts = [_of_field(reader, name, min_support, neurons) for name in fields]
     kept = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=COLUMNS)
 
 
 def _of_field(reader: Reader, field: str, min_support: int, neurons: bool) -> pd.DataFrame:
-    labels = numbered.labels(reader, field)
+    is_tag = field.startswith(tags.PREFIX)
+    labels = tags.numbered_tags(reader, field.removeprefix(tags.PREFIX)) if is_tag else numbered.labels(reader, field)
     order, begins = labels.positions()
     layout = corpus.columns(reader)
     held_out = corpus.totals(reader, 1)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from backend.errors import BadInput
+from backend.store.numbered import Numbered, numbered
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
@@ -35,6 +36,21 @@ def tag_fields(reader: Reader) -> pd.DataFrame:
     rows = [(field, value, len(items)) for (field, value), items in tags(reader).items()]
     table = pd.DataFrame(rows, columns=["field", "value", "items"]).astype({"items": np.int64})
     return table.sort_values(["field", "items", "value"], ascending=[True, False, True], ignore_index=True)
+
+
+def numbered_tags(reader: Reader, field: str) -> Numbered:
+    """A tag of every position's item, as `numbered.labels` gives a label.
+
+    Raises:
+        BadInput: no item has a tag of that field.
+    """
+    _check(reader, field)
+    values = {value: rows for (name, value), rows in tags(reader).items() if name == field}
+    of_item = np.full(len(reader.items.item), -1, np.int32)
+    for number, rows in enumerate(values.values()):
+        of_item[rows] = number
+    sizes = np.diff(np.append(reader.items.first_pos, reader.positions))
+    return numbered(reader, tuple(values), np.repeat(of_item, sizes))
 
 
 def all_labels(reader: Reader, n: int) -> pd.DataFrame:
@@ -64,13 +80,17 @@ def tagged_positions(reader: Reader, field: str, value: str) -> np.ndarray:
     Raises:
         BadInput: no item has a tag of that field.
     """
-    fields = sorted({name for name, _ in tags(reader)})
-    if field not in fields:
-        raise BadInput(f"No item has a tag {field[:80]!r}. The build has: {', '.join(fields) or 'no tags'}.")
+    _check(reader, field)
     rows = tags(reader).get((field, value), np.empty(0, np.int64))
     ends = np.append(reader.items.first_pos[1:], reader.positions)
     runs = [np.arange(reader.items.first_pos[row], ends[row]) for row in rows]
     return np.concatenate([np.empty(0, np.int64), *runs])
+
+
+def _check(reader: Reader, field: str) -> None:
+    fields = sorted({name for name, _ in tags(reader)})
+    if field not in fields:
+        raise BadInput(f"No item has a tag {field[:80]!r}. The build has: {', '.join(fields) or 'no tags'}.")
 
 
 def tags_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
