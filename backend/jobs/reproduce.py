@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
+from backend.catalog.cards import Card, read_card, write_card
 from backend.data import open_dataset
 from backend.data.machines import Machine
 from backend.data.texts.bpe import TOKENIZER
 from backend.errors import UsageError
-from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
+from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.training.batches import batches_of
 from backend.families.transformer.training.codebooks import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
@@ -300,8 +301,8 @@ def reproduce(
         training = _train(row, spec, table, data_dir, seed, device, progress)
         edits: dict[str, list[str]] = {}
         metrics = _measure(spec, data_dir, seeds, device, edits, progress)
-        card = {"metrics": metrics, "training": training} | ({"edits": edits} if edits else {})
-        write_card(data_dir / spec.checkpoint, card)
+        found = {name: tuple(some) for name, some in edits.items()}
+        write_card(data_dir / spec.checkpoint, Card(metrics, training, found))
         made.append(
             {"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training}
         )
@@ -341,7 +342,7 @@ def _train(
         "base": spec.base,
     }
     about = json.loads(json.dumps(about))
-    if (known := trained_as(folder, about)) is not None:
+    if (known := read_card(folder).trained_as(about)) is not None:
         catalog.write_spec(spec, data_dir)
         return known
     work = catalog.inside(data_dir, Path("training") / spec.name)
@@ -364,7 +365,7 @@ def _train(
     about["seconds"] = round(time.monotonic() - began, 1)
     if lines := read_log(log):
         about["log"] = lines
-    save_checkpoint(model, folder, {"metrics": {}, "training": about}, tokenizer)
+    save_checkpoint(model, folder, Card(training=about), tokenizer)
     catalog.write_spec(spec, data_dir)
     shutil.rmtree(work, ignore_errors=True)
     return about
