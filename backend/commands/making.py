@@ -139,19 +139,20 @@ def measured(
         model: its name.
         data_dir: where it is.
         seeds: how many times.
-        items: held-out items per seed; None leaves the choice to `backend.jobs.evaluate`.
+        items: held-out items per seed; None: as many as usual.
         device: `cpu` or `cuda`.
         progress: told how far it is.
         steering: also measure steering.
-        edits: those to measure it with, see `backend.jobs.evaluate`.
+        edits: those to measure it with; those that had to be searched for are put into it.
     """
+    from backend.families.kind import Request
     from backend.jobs.evaluate import evaluate
 
-    count = {} if items is None else {"items": items}
-    metrics = evaluate(
-        model, data_dir, seeds=seeds, device=device, steering=steering, edits=edits, progress=progress, **count
-    )
-    return {name: dataclasses.asdict(metric) for name, metric in metrics.items()}
+    request = Request(seeds, items or Request.items, steering, edits or {}, progress)
+    found = evaluate(model, data_dir, request, device)
+    if edits is not None:
+        edits |= {name: [*some] for name, some in found.edits.items()}
+    return {name: dataclasses.asdict(metric) for name, metric in found.metrics().items()}
 
 
 # -- reproduce -----------------------------------------------------------------------------------------------------

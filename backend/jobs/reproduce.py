@@ -299,12 +299,16 @@ def reproduce(
             demo=0 if fast else row.demo,
         )
         training = _train(row, spec, table, data_dir, seed, device, progress)
-        edits: dict[str, list[str]] = {}
-        metrics = _measure(spec, data_dir, seeds, device, edits, progress)
-        found = {name: tuple(some) for name, some in edits.items()}
-        write_card(data_dir / spec.checkpoint, Card(metrics, training, found))
+        card = _measure(spec, data_dir, seeds, device, training, progress)
+        write_card(data_dir / spec.checkpoint, card)
         made.append(
-            {"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training}
+            {
+                "model": model,
+                "title": row.title,
+                "metrics": card.metrics,
+                "paper": dict(row.paper),
+                "training": training,
+            }
         )
     record = {
         "table": name + suffix,
@@ -372,13 +376,14 @@ def _train(
 
 
 def _measure(
-    spec: ModelSpec, data_dir: Path, seeds: int, device: str, edits: dict[str, list[str]], progress: Progress | None
-) -> dict[str, dict[str, Any]]:
+    spec: ModelSpec, data_dir: Path, seeds: int, device: str, training: Mapping[str, Any], progress: Progress | None
+) -> Card:
+    from backend.families.kind import Request
     from backend.jobs.evaluate import evaluate
 
-    where = measuring_device(device)
-    found = evaluate(spec.name, data_dir, seeds=seeds, device=where, edits=edits, progress=progress)
-    return {name: dataclasses.asdict(metric) for name, metric in found.items()}
+    found = evaluate(spec.name, data_dir, Request(seeds, progress=progress), measuring_device(device))
+    metrics = {name: dataclasses.asdict(metric) for name, metric in found.metrics().items()}
+    return Card(metrics, training, found.edits)
 
 
 def _commit() -> str:

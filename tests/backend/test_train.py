@@ -11,9 +11,9 @@ from backend.catalog import write_spec
 from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.errors import BadInput, CheckpointError, UnknownCode, Unsupported
-from backend.families import open_family
+from backend.families import open_family, open_live
+from backend.families.kind import Request
 from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
-from backend.families.transformer.live import LiveModel
 from backend.families.transformer.machines import make_patches, next_state, sample_walks
 from backend.families.transformer.training.batches import WalkBatches
 from backend.families.transformer.training.codebooks import Recipe, initialize, reset_dead_codes, train
@@ -58,7 +58,7 @@ def spec(data_dir):
 
 @pytest.fixture(scope="module")
 def live(data_dir, spec):
-    return LiveModel(spec, data_dir)
+    return open_live(spec, data_dir)
 
 
 def test_batches_made_on_the_device_are_legal_walks():
@@ -81,7 +81,7 @@ def test_without_the_straight_through_gradient_what_feeds_a_codebook_alone_stand
 
 
 def test_evaluate_measures_the_contracts_names_with_controls(data_dir, spec):
-    found = evaluate("toy", data_dir, seeds=2, items=250)
+    found = evaluate("toy", data_dir, Request(2, 250)).metrics()
     wanted = """lm_loss lm_loss_floor lm_loss_above_base lm_accuracy transition_accuracy first_transition_accuracy
         dead_code_fraction state_code_precision state_code_recall state_code_precision_above_neuron jsd_all_mlp_normalized
         jsd_all_attn_normalized jsd_all_normalized jsd_random_code_normalized jsd_wrong_state_normalized"""
@@ -97,7 +97,7 @@ def test_evaluate_measures_the_contracts_names_with_controls(data_dir, spec):
     assert dead.n == 250 * MACHINE.length
     assert f"the {codes:,} codes" in dead.definition and "the n held-out positions" in dead.definition
     assert found["jsd_all_mlp_normalized"].value < 0.5 < found["jsd_wrong_state_normalized"].value
-    again = evaluate("toy", data_dir, seeds=2, items=250)
+    again = evaluate("toy", data_dir, Request(2, 250)).metrics()
     assert found == again
 
 

@@ -73,7 +73,7 @@ def edits(live):
 
 
 def arm(name, hits=3, n=10, strength=1.0, perplexity=5.0):
-    made = [Generated("a text", (1, 2, 3), 1)] * n
+    made = [Generated((1, 2, 3), 1, lambda _: "a text")] * n
     return Arm(name, [], made, hits, 0.1, 0.6, perplexity, 0.5, (), strength)
 
 

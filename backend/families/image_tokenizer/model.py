@@ -12,7 +12,7 @@ card.json             what was measured and how it was made, see `backend.catalo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from backend.catalog.cards import Card, write_card
 from backend.data.images.datasets import ImageDataset, open_images
 from backend.edits.codes import MOVES, first_generated
 from backend.errors import BadInput, CheckpointError, UnknownCode, UsageError
+from backend.families.kind import Other
 from backend.files import replacing_folder
 from backend.formats.checkpoints import read_json, read_tensors
 from backend.formats.weights import WEIGHTS, load_weights
@@ -296,10 +297,8 @@ def _batches(pictures: Sequence[np.ndarray], pixels: int) -> Iterator[Sequence[n
             start = stop
 
 
-def open_image_tokenizer(
-    spec: ModelSpec, folder: Path, device: str = "cpu", other: Callable[[str], Any] | None = None
-) -> ImageTokenizerFamily:
-    """Load an image tokenizer from its checkpoint folder.
+def open_image_tokenizer(spec: ModelSpec, folder: Path, device: str, other: Other) -> ImageTokenizerFamily:
+    """Open the door `open`: load an image tokenizer from its checkpoint folder.
 
     Raises:
         CheckpointError: something is missing, unreadable, or does not fit the configuration.

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from backend.analysis.usage import utilization_ceiling
+from backend.data.seeds import numbered
 from backend.errors import TrainingError, UsageError
 from backend.families.image_tokenizer.training.picture_features import (
     WIDTH,
@@ -231,7 +232,7 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
             _start(learner, method, extractor, pool, device, run.seed)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * recipe.rate(step)
-        generator.manual_seed(run.seed * 1_000_003 + step)
+        generator.manual_seed(numbered(run.seed, "training batches", step))
         images = pool.batch(recipe.batch, generator).to(device)
         made, code_loss, ids = learner(images, quantize=step >= starts_at)
         error = (made - images).square().mean()

@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
+from backend.data.seeds import numbered
 from backend.errors import CheckpointError, TrainingError
 from backend.families.transformer.training.batches import Batch
 from backend.nn.insertion.bottleneck import CodebookLayer
@@ -122,7 +123,7 @@ def train(
     began = time.monotonic()
     wrapped.train()
     for step in range(start, recipe.steps):
-        generator.manual_seed((seed * 1_000_003 + step) * 64 + accelerator.process_index)
+        generator.manual_seed(numbered(seed, "training batches", step) * 64 + accelerator.process_index)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
         tokens = batch(recipe.batch, generator)
@@ -139,7 +140,7 @@ def train(
         # not a list of tensors: those would keep the memory between them from being used again
         losses[step] = loss.detach()
         if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 0.9:
-            reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
+            reset_dead_codes(model, tokens, numbered(seed, "code restarts", step), accelerator)
         if done % 50 == 0 or done == recipe.steps:
             mean = float(losses[max(start, done - 50) : done].mean())
             if not math.isfinite(mean):
