@@ -381,15 +381,15 @@ class Explorer(ConceptQuestions, ImageQuestions):
         """The model itself, loaded on first use, one per model and process.
 
         Returns:
-            What the door `live` of the model's family opens: `LiveModel` of a text model, `LiveTokenizer` of an image
-            tokenizer.
+            What the door `live` of the model's family gives: of a transformer its `LiveModel`, of an image tokenizer its
+            `LiveTokenizer`.
+
+        Raises:
+            Unsupported: models of its family cannot be looked at live.
         """
         with self._live_lock:
             if model not in self._live:
-                from backend.families.image_tokenizer.live import LiveTokenizer
-                from backend.families.transformer.live import LiveModel
+                from backend.families import open_live
 
-                spec = catalog.find(model, self.data_dir)
-                kinds: dict[str, Any] = {"text": LiveModel, "image": LiveTokenizer}
-                self._live[model] = kinds[spec.kind](spec, self.data_dir)
+                self._live[model] = open_live(catalog.find(model, self.data_dir), self.data_dir)
             return self._live[model]

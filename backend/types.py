@@ -11,15 +11,15 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from backend.edits.codes import Edit
 from backend.errors import BadInput
 
-Kind = Literal["text", "image"]
 Progress = Callable[[str, int, int], None]  # told (what, done, total); a total of 0 is a message and no count
 MAX_SAMPLES = 1_000  # sequences that are generated at once
 
@@ -31,7 +31,7 @@ class ModelSpec:
     Attributes:
         name: the model's name everywhere: URLs, commands, file names. Letters, digits, `.`, `_` and `-`.
         family: key of `backend.families.FAMILIES`.
-        kind: what its items are.
+        kind: what its items are, the `item` of its family: `text`, `image`.
         title: one line for people.
         dataset: settings of the items it is shown on; `dataset["name"]` is a key of `backend.data.datasets.SOURCES`.
         checkpoint: folder of the weights, relative to the data directory.
@@ -43,7 +43,7 @@ class ModelSpec:
 
     name: str
     family: str
-    kind: Kind
+    kind: str
     title: str
     dataset: Mapping[str, Any]
     checkpoint: str
@@ -205,17 +205,27 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Generated:
-    """One generated continuation.
+    """One generated continuation. Its texts are rendered when they are first looked at.
 
     Attributes:
-        text: prompt and continuation.
         tokens: all token ids, prompt included.
         prompt_length: how many of them are the prompt.
+        render: token ids -> their text.
     """
 
-    text: str
     tokens: tuple[int, ...]
     prompt_length: int
+    render: Callable[[Sequence[int]], str] = field(repr=False, compare=False)
+
+    @cached_property
+    def text(self) -> str:
+        """Prompt and continuation."""
+        return self.render(self.tokens)
+
+    @cached_property
+    def new_text(self) -> str:
+        """What follows the prompt."""
+        return self.text[len(self.render(self.tokens[: self.prompt_length])) :]
 
 
 @dataclass(frozen=True)

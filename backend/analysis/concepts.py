@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from backend.data.seeds import stream
 from backend.types import CodebookInfo, CodeGrid
 
 BETA = 0.5  # of the F-measure by which codes are chosen
@@ -65,7 +66,7 @@ def concept_codes(
         half: int `[P]`, 0 or 1.
         seed: of the controls.
     """
-    rng = np.random.default_rng((seed, 23))
+    rng = stream(seed, "concept controls")
     sizes = np.array([info.num_codes for info in infos])
     first = np.concatenate(([0], np.cumsum(sizes)))
     numbered = np.concatenate(

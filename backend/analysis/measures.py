@@ -10,12 +10,17 @@ from backend.types import Metric
 
 
 class Measures:
-    """Values of one metric per seed, gathered into `Metric`s."""
+    """Values of one metric per seed, gathered into `Metric`s.
+
+    Attributes:
+        edits: `FIELD=VALUE` -> the edits that steering was measured with, as commands write them.
+    """
 
     def __init__(self) -> None:
         """Start with nothing measured."""
         self._values: dict[str, list[float]] = defaultdict(list)
         self._about: dict[str, tuple[int, str]] = {}
+        self.edits: dict[str, tuple[str, ...]] = {}
 
     def add(self, name: str, value: float, n: int, definition: str) -> None:
         """Add the value of one seed."""

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(__file__).resolve().parent
 DEFAULT_DATA_DIR = ROOT / "data_cache"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+_KIND = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
 
 
 def check_name(name: str) -> str:
@@ -66,8 +67,8 @@ def read_spec(path: Path) -> ModelSpec:
             expected = int
         if not isinstance(data[name], expected):
             raise CatalogError(f"{path}: {name!r} must be {expected}, not {type(data[name])}.")
-    if data["kind"] not in ("text", "image"):
-        raise CatalogError(f"{path}: kind must be 'text' or 'image', not {data['kind']!r}.")
+    if not _KIND.fullmatch(data["kind"]):  # whether it is that of the family is seen where families are known
+        raise CatalogError(f"{path}: kind must be a word in small letters, such as text, not {data['kind'][:40]!r}.")
     if not isinstance(data["dataset"].get("name"), str):
         raise CatalogError(f"{path}: [dataset] needs a 'name'.")
     try:

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,10 @@ import pandas as pd
 from backend import catalog
 from backend.analysis.likeness import psnr, ssim
 from backend.analysis.usage import utilization_ceiling
-from backend.errors import BadInput, Unsupported
-from backend.types import Progress
-
-if TYPE_CHECKING:
-    from backend.explorer import Explorer
-    from backend.families.image_tokenizer.live import LiveTokenizer
+from backend.answers.live import TokenMap
+from backend.errors import BadInput
+from backend.families.kind import unsupported
+from backend.types import CodebookInfo, ModelSpec, Progress
 
 RUNS = 5  # timed passes over all pictures
 DEFINITIONS = {
@@ -79,19 +78,61 @@ class Compared:
         return {**row, **self.figures}
 
 
-def image_tokenizer(explorer: Explorer, model: str) -> LiveTokenizer:
-    """A live image tokenizer.
+class Tokenizer(Protocol):
+    """A live model of any family that turns pictures into tokens and back."""
+
+    spec: ModelSpec
+    capabilities: frozenset[str]
+
+    @property
+    def cell(self) -> int:
+        """Pixels along one side of a code's cell."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Pixels a side of the pictures of its data set."""
+        ...
+
+    def codebooks(self) -> Sequence[CodebookInfo]:
+        """All codebooks."""
+        ...
+
+    def encode(self, pixels: np.ndarray) -> Mapping[str, TokenMap]:
+        """Tokens of pictures float32 `[n, 3, height, width]` in [-1, 1], by site."""
+        ...
+
+    def decode(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Pictures float32 `[n, 3, height, width]` in [-1, 1] from tokens int `[n, H, W]`, by site."""
+        ...
+
+
+class LiveModels(Protocol):
+    """Who has the live models of a data directory: the explorer."""
+
+    data_dir: Path
+
+    def live(self, model: str) -> Any:
+        """The live model of that name."""
+        ...
+
+
+def image_tokenizer(models: LiveModels, model: str) -> Any:
+    """Return a live `Tokenizer`.
 
     Raises:
-        Unsupported: the model is of another kind.
+        Unsupported: the model is none.
     """
-    if catalog.find(model, explorer.data_dir).kind != "image":
-        raise Unsupported(f"{model} makes no tokens of pictures. Choose an image tokenizer.")
-    found: LiveTokenizer = explorer.live(model)
-    return found
+    lacks = unsupported(model, "turn pictures into tokens and back")
+    if catalog.find(model, models.data_dir).kind != "image":  # said before anything is loaded
+        raise lacks
+    live = models.live(model)
+    if not {"encode", "decode"} <= live.capabilities:
+        raise lacks
+    return live
 
 
-def common_size(tokenizers: Sequence[LiveTokenizer], size: int = 0) -> int:
+def common_size(tokenizers: Sequence[Tokenizer], size: int = 0) -> int:
     """Pixels a side that fit every tokenizer's cells: the largest that is not above `size`.
 
     Args:
@@ -108,9 +149,7 @@ def common_size(tokenizers: Sequence[LiveTokenizer], size: int = 0) -> int:
     return wished - wished % step
 
 
-def compare(
-    tokenizers: Sequence[LiveTokenizer], pixels: np.ndarray, progress: Progress | None = None
-) -> list[Compared]:
+def compare(tokenizers: Sequence[Tokenizer], pixels: np.ndarray, progress: Progress | None = None) -> list[Compared]:
     """Encode and decode the same pictures with every tokenizer.
 
     Args:
@@ -131,7 +170,7 @@ def compare(
     return found
 
 
-def _run(tokenizer: LiveTokenizer, pixels: np.ndarray) -> Compared:
+def _run(tokenizer: Tokenizer, pixels: np.ndarray) -> Compared:
     tokens = {site: found.codes for site, found in tokenizer.encode(pixels).items()}
     decoded = tokenizer.decode(tokens)
     sizes = {info.site: info.num_codes for info in tokenizer.codebooks()}

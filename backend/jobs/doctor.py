@@ -21,15 +21,12 @@ from backend import catalog
 from backend.catalog.cards import read_card
 from backend.catalog.records import read_record, record_files
 from backend.errors import CatalogError, CheckpointError, CodescopeError, StoreError
+from backend.families import kind_of_model
 from backend.store.reader import Library
 from backend.types import ModelSpec, Progress
 
 PYTHON = (3, 11)
 FREE_BYTES = 1 << 30
-FILES = {  # of each family's checkpoints
-    "transformer": ("config.json", "codebooks.json", "model.safetensors"),
-    "image_tokenizer": ("config.json", "model.safetensors"),
-}
 
 
 @dataclass(frozen=True)
@@ -135,20 +132,22 @@ def _models(data_dir: Path) -> Iterator[Check]:
 
 
 def _checkpoint(spec: ModelSpec, data_dir: Path) -> str:
+    files = kind_of_model(spec).files
     folder = catalog.checkpoint_folder(spec, data_dir)
-    if spec.family not in FILES:
-        raise CatalogError(f"{spec.name!r} is of an unknown family {spec.family!r}. Known: {', '.join(FILES)}.")
-    if missing := [name for name in FILES[spec.family] if not (folder / name).is_file()]:
+    if missing := [name for name in files if not (folder / name).is_file()]:
         raise CheckpointError(f"{folder} has no {', '.join(missing)}. Train or import {spec.name!r} again.")
-    try:
-        with safe_open(folder / "model.safetensors", framework="np") as file:  # checks its length, reads no weights
-            tensors = len(list(file.keys()))
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder / 'model.safetensors'} is not whole ({error}). Copy it again, or make {spec.name!r} again."
-        ) from error
+    tensors = size = 0
+    for weights in (folder / name for name in files if name.endswith(".safetensors")):
+        try:
+            with safe_open(weights, framework="np") as file:  # checks its length, reads no weights
+                tensors += len(list(file.keys()))
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{weights} is not whole ({error}). Copy it again, or make {spec.name!r} again."
+            ) from error
+        size += weights.stat().st_size
     read_card(folder)
-    return f"{tensors} tensors, {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB"
+    return f"{tensors} tensors, {size / 1e6:.1f} MB"
 
 
 def _stores(data_dir: Path) -> Iterator[Check]:

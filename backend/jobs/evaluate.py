@@ -1,192 +1,33 @@
 """Measuring a model again from its checkpoint: every number with its definition, its n and its spread over seeds.
 
-`evaluate` chooses what to measure by the model's capabilities. Nothing is read from a record.
+What is measured is the business of the model's family, behind its door `measure`. Nothing is read from a record.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from backend import catalog
 from backend.analysis.measures import Measures
-from backend.data.datasets import source_of
-from backend.data.seeds import HELD_OUT_SEED
-from backend.errors import Unsupported
-from backend.families import open_family
-from backend.families.image_tokenizer.measure import measure_images
-from backend.families.transformer.live import LiveModel
-from backend.families.transformer.machines import machine_of
-from backend.families.transformer.measure_concepts import measure_concepts, text_floor
-from backend.families.transformer.measure_machines import measure_state_codes, measure_transitions
-from backend.families.transformer.measure_steering import SteeringMeasures
-from backend.families.transformer.model import TransformerFamily
-from backend.types import CodeGrid, Encoded, Item, Metric, Progress
-
-LOGITS = 1 << 25  # of the items that are measured at a time
-GRID_ARRAYS = ("codes", "scores", "runner_up", "runner_up_score")
+from backend.families import Opener, kind_of_model
+from backend.families.kind import Request
 
 
-def evaluate(
-    model: str,
-    data_dir: Path,
-    *,
-    seeds: int = 3,
-    items: int = 256,
-    device: str = "cpu",
-    steering: bool = True,
-    edits: dict[str, list[str]] | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Metric]:
-    """Measure a model of the catalog.
+def evaluate(model: str, data_dir: Path, request: Request | None = None, device: str = "cpu") -> Measures:
+    """Measure a model of the catalog. It and each model that it is compared with are loaded once.
 
     Args:
         model: its name.
         data_dir: where its checkpoint is.
-        seeds: how many times, on other held-out items, samples and patches each time.
-        items: held-out items, samples and patches per seed.
+        request: what is measured; everything, with three seeds, by default.
         device: `cpu` or `cuda`.
-        steering: also count how often it works to steer a text model to what its data set names.
-        edits: `FIELD=VALUE` -> edits as commands write them, found before; those that are not in it are found, ten minutes
-            each, and put into it.
-        progress: called with (what, done, total).
 
     Raises:
-        Unsupported: there is nothing to measure for such a model yet.
+        UnknownModel: there is none of that name.
+        Unsupported: models of its family cannot be measured.
+        CheckpointError: its weights cannot be used.
     """
-    spec = catalog.find(model, data_dir)
-    family = open_family(spec, data_dir, device)
-    base = (
-        open_family(catalog.find(spec.base, data_dir), data_dir, device) if spec.base and spec.base != model else None
-    )
-    measures = Measures()
-    if "decode" in family.capabilities:
-        for seed in range(seeds):
-            if progress:
-                progress(f"evaluating {model}, seed {seed}", seed, seeds)
-            measure_images(family, measures, seed, items)
-        return measures.metrics()
-    if "logits" not in family.capabilities:
-        raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
-    trials = None
-    if steering and "steer" in family.capabilities and source_of(spec.dataset).trial is not None:
-        trials = SteeringMeasures(LiveModel(spec, data_dir, device), seeds, edits, progress)
-        if edits is not None:
-            edits |= {f"{told.field}={told.value}": [*map(str, found)] for told, found in trials.edits.items()}
-    for seed in range(seeds):
-        if progress:
-            progress(f"evaluating {model}, seed {seed}", seed, seeds)
-        measure(family, base, measures, seed, items)
-        if trials is not None:
-            trials.measure(measures, seed, progress)
-    if progress:
-        progress(f"evaluating {model}", seeds, seeds)
-    return measures.metrics()
-
-
-def measure(family: TransformerFamily, base: TransformerFamily | None, into: Measures, seed: int, count: int) -> None:
-    """Everything that can be measured of one model with one seed."""
-    items = family.items(0, count, HELD_OUT_SEED + seed)
-    states = "states" in family.capabilities
-    coded = bool(family.codebooks())
-    floor = machine_of(family).loss_floor if states else text_floor(family, items, HELD_OUT_SEED + seed)
-    grids, neurons = _language(family, base, items, into, floor, with_neurons=coded)
-    _usage(family, grids, into)
-    if states:
-        measure_transitions(family, into, seed, count)
-    if states and coded:
-        measure_state_codes(family, items, grids, neurons, into, seed, count)
-    elif coded and items[0].text:
-        measure_concepts(family, items, grids, neurons, into, seed)
-
-
-def _language(
-    family: TransformerFamily,
-    base: TransformerFamily | None,
-    items: Sequence[Item],
-    into: Measures,
-    floor: float | None,
-    with_neurons: bool,
-) -> tuple[dict[str, CodeGrid], dict[str, np.ndarray]]:
-    """Loss and accuracy on held-out items; returns the codes and neurons seen on the way."""
-    encoded: list[Encoded] = []
-    losses, base_losses, right = [], [], []
-    for part in _parts(items, family.vocabulary):
-        found = family.encode(part, logits=True, neurons=with_neurons)
-        loss, hit = _loss(found.logits, part)
-        losses.append(loss)
-        right.append(hit)
-        encoded.append(dataclasses.replace(found, logits=None))
-        if base is not None:
-            base_losses.append(_loss(base.encode(part, logits=True).logits, part)[0])
-    loss = np.concatenate(losses)
-    n = len(loss)
-    into.add("lm_loss", loss.mean(), n, "cross-entropy in nats per predicted token, held-out items")
-    into.add(
-        "lm_accuracy",
-        np.concatenate(right).mean(),
-        n,
-        "share of held-out tokens that are the model's most likely one",
-    )
-    if floor is not None:
-        exact = (
-            "exact" if "states" in family.capabilities else "of the generator's choices: an upper bound of the text's"
-        )
-        into.add("lm_loss_floor", floor, n, f"entropy of the generating process in nats per predicted token, {exact}")
-    if base is not None:
-        into.add(
-            "lm_loss_above_base",
-            loss.mean() - np.concatenate(base_losses).mean(),
-            n,
-            f"lm_loss minus that of {base.spec.name} on the same tokens",
-        )
-    grids = {
-        site: CodeGrid(site, *(np.concatenate([getattr(e.grids[site], name) for e in encoded]) for name in GRID_ARRAYS))
-        for site in encoded[0].grids
-    }
-    return grids, {name: np.concatenate([e.neurons[name] for e in encoded]) for name in encoded[0].neurons}
-
-
-def _parts(items: Sequence[Item], vocabulary: int) -> Iterator[Sequence[Item]]:
-    """Runs of items whose logits fit into memory."""
-    start = positions = 0
-    for stop, item in enumerate(items):
-        positions += item.positions
-        if stop > start and positions * vocabulary > LOGITS:
-            yield items[start:stop]
-            start, positions = stop, item.positions
-    yield items[start:]
-
-
-def _loss(logits: np.ndarray | None, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
-    """Cross-entropy of every token but each item's first, float64, and whether it was the most likely one."""
-    assert logits is not None
-    losses, right = [], []
-    start = 0
-    for item in items:
-        rows = logits[start : start + item.positions - 1].astype(np.float64)
-        rows -= rows.max(-1, keepdims=True)
-        target = item.payload[1:]
-        losses.append(np.log(np.exp(rows).sum(-1)) - rows[np.arange(len(target)), target])
-        right.append(rows.argmax(-1) == target)
-        start += item.positions
-    return np.concatenate(losses), np.concatenate(right)
-
-
-def _usage(family: TransformerFamily, grids: dict[str, CodeGrid], into: Measures) -> None:
-    """Dead codes of every codebook and of all together; n counts positions, as it does where images' codes are counted."""
-    dead = total = positions = 0
-    for info in family.codebooks():
-        codes = grids[info.site].codes
-        unused = info.num_codes - len(np.unique(codes[codes >= 0]))
-        positions = len(codes)
-        definition = f"share of the {info.num_codes:,} codes of {info.site} that none of the n held-out positions chose"
-        into.add(f"dead_code_fraction.{info.site}", unused / info.num_codes, positions, definition)
-        dead += unused
-        total += info.num_codes
-    if total:
-        definition = f"share of the {total:,} codes of all codebooks that none of the n held-out positions chose"
-        into.add("dead_code_fraction", dead / total, positions, definition)
+    measure = kind_of_model(catalog.find(model, data_dir)).door("measure", model)
+    other, into = Opener(data_dir, device), Measures()
+    measure(other(model), other, request or Request(), into)
+    return into

@@ -21,6 +21,7 @@ import torch
 from transformers import PretrainedConfig
 
 from backend import catalog
+from backend.catalog.cards import Card
 from backend.data.datasets import open_corpus
 from backend.data.images.own_images import OwnImages
 from backend.data.machines import DIGITS, Machine
@@ -30,10 +31,12 @@ from backend.errors import BadInput, CatalogError, CheckpointError
 from backend.families.image_tokenizer.formats import diffusers, fvq, llamagen, taming, vqgan_lc
 from backend.families.image_tokenizer.formats.image_weights import ImportedTokenizer
 from backend.families.image_tokenizer.model import save_tokenizer
-from backend.families.transformer.checkpoint import build_model, load_weights, save_checkpoint, tokenizer_in
+from backend.families.transformer.checkpoint import build_model, save_checkpoint, tokenizer_in
 from backend.families.transformer.formats import codebook_features, huggingface
+from backend.families.transformer.formats.imported import Imported
 from backend.formats import hub
-from backend.formats.checkpoints import Imported, check_finite
+from backend.formats.checkpoints import check_finite
+from backend.formats.weights import load_weights
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig
 from backend.types import ModelSpec
 
@@ -139,7 +142,7 @@ def _save_transformer(
         check_finite(name, tensor, source)
     load_weights(model, read.weights, source)
     tokenizer: dict[str, bytes] = next(filter(None, map(tokenizer_in, folders)), {})
-    save_checkpoint(model, target, {"metrics": {}, "training": training}, tokenizer)
+    save_checkpoint(model, target, Card(training=training), tokenizer)
     sites = tuple(info.site for info in model.infos())
     return sites, f"{read.config.model_type} with{f' {len(sites)}' if sites else 'out'} codebooks"
 
@@ -147,7 +150,7 @@ def _save_transformer(
 def _save_tokenizer(read: ImportedTokenizer, target: Path, training: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     """Write the checkpoint folder; returns the codebooks' sites and a title."""
     model = tokenizer_of(read)
-    save_tokenizer(model, target, {"metrics": {}, "training": training})
+    save_tokenizer(model, target, Card(training=training))
     size, (codes, dim) = read.settings.downsampling, read.table.shape
     return tuple(model.sites), f"Image tokenizer with {codes} codes of {dim} values, one for {size} x {size} pixels"
 

@@ -18,18 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
+from backend.catalog.cards import Card, read_card, write_card
 from backend.data.datasets import open_dataset
 from backend.data.machines import Machine
 from backend.data.texts.bpe import TOKENIZER
 from backend.errors import UsageError
-from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
+from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.training.batches import batches_of
-from backend.families.transformer.training.codebooks import Recipe, Run
+from backend.families.transformer.training.codebooks import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.families.transformer.training.tokenizing import make_tokenizer
 from backend.files import write_atomically
 from backend.nn.insertion.placement import Placement
+from backend.train.runs import Run, measuring_device
 from backend.train.states import read_log
 from backend.types import ModelSpec, Progress
 
@@ -297,12 +299,16 @@ def reproduce(
             demo=0 if fast else row.demo,
         )
         training = _train(row, spec, table, data_dir, seed, device, progress)
-        edits: dict[str, list[str]] = {}
-        metrics = _measure(spec, data_dir, seeds, device, edits, progress)
-        card = {"metrics": metrics, "training": training} | ({"edits": edits} if edits else {})
+        card = _measure(spec, data_dir, seeds, device, training, progress)
         write_card(data_dir / spec.checkpoint, card)
         made.append(
-            {"model": model, "title": row.title, "metrics": metrics, "paper": dict(row.paper), "training": training}
+            {
+                "model": model,
+                "title": row.title,
+                "metrics": card.metrics,
+                "paper": dict(row.paper),
+                "training": training,
+            }
         )
     record = {
         "table": name + suffix,
@@ -340,7 +346,7 @@ def _train(
         "base": spec.base,
     }
     about = json.loads(json.dumps(about))
-    if (known := trained_as(folder, about)) is not None:
+    if (known := read_card(folder).trained_as(about)) is not None:
         catalog.write_spec(spec, data_dir)
         return known
     work = catalog.inside(data_dir, Path("training") / spec.name)
@@ -363,20 +369,21 @@ def _train(
     about["seconds"] = round(time.monotonic() - began, 1)
     if lines := read_log(log):
         about["log"] = lines
-    save_checkpoint(model, folder, {"metrics": {}, "training": about}, tokenizer)
+    save_checkpoint(model, folder, Card(training=about), tokenizer)
     catalog.write_spec(spec, data_dir)
     shutil.rmtree(work, ignore_errors=True)
     return about
 
 
 def _measure(
-    spec: ModelSpec, data_dir: Path, seeds: int, device: str, edits: dict[str, list[str]], progress: Progress | None
-) -> dict[str, dict[str, Any]]:
+    spec: ModelSpec, data_dir: Path, seeds: int, device: str, training: Mapping[str, Any], progress: Progress | None
+) -> Card:
+    from backend.families.kind import Request
     from backend.jobs.evaluate import evaluate
 
-    where = "cpu" if device == "auto" else device
-    found = evaluate(spec.name, data_dir, seeds=seeds, device=where, edits=edits, progress=progress)
-    return {name: dataclasses.asdict(metric) for name, metric in found.items()}
+    found = evaluate(spec.name, data_dir, Request(seeds, progress=progress), measuring_device(device))
+    metrics = {name: dataclasses.asdict(metric) for name, metric in found.metrics().items()}
+    return Card(metrics, training, found.edits)
 
 
 def _commit() -> str:

@@ -14,7 +14,8 @@ from backend.analysis.site_codes import SiteCodes
 from backend.data.datasets import source_of
 from backend.edits.codes import HeldNeuron
 from backend.errors import BadInput, Unsupported
-from backend.families.transformer.conditions import Goal, best_neurons, sample, true_positions
+from backend.families import open_live
+from backend.families.transformer.conditions import Goal, best_neurons, true_positions
 from backend.families.transformer.finding import Candidate, choosing_prompts, find_edits
 from backend.families.transformer.live import LiveModel
 from backend.types import Edit, Item, ModelSpec, Sampling
@@ -29,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def live(data: Path) -> LiveModel:
-    return LiveModel(make(data, "gpt2"), data)
+    return open_live(make(data, "gpt2"), data)
 
 
 # ---- what is true, and which codes say so
@@ -100,7 +101,7 @@ def test_a_goal_that_nobody_can_judge_says_what_can_be_judged() -> None:
 
 @pytest.mark.parametrize("backbone", ["gpt2", "gpt_neox", "llama"])
 def test_prompts_of_several_lengths_in_one_batch_write_what_they_write_alone(backbone: str, data: Path) -> None:
-    live = LiveModel(make(data, backbone), data)
+    live = open_live(make(data, backbone), data)
     prompts = ("01", "01 22 10", "12 0")
     edits = [
         Edit("L0.mlp", 3, where=(-1,)),
@@ -109,7 +110,7 @@ def test_prompts_of_several_lengths_in_one_batch_write_what_they_write_alone(bac
         Edit("L1.mlp", 2, "ban"),
     ]
     for used in ((), edits):
-        together = sample(live, prompts, 5, 9, 0, used, temperature=0)
+        together = live.write(prompts, Sampling(5, 9, temperature=0), used)
         alone = [live.generate(p, Sampling(1, 9, temperature=0), edits=used)[0] for p in prompts]
         assert together == [alone[0], alone[0], alone[1], alone[1], alone[2]]
 
@@ -185,7 +186,7 @@ def test_candidates_are_climbed_among_and_the_best_tried_is_taken(
     best = found.tried.loc[found.tried["worth"].idxmax()]
     assert tuple(map(str, found.edits)) == best["edits"]
     prompts = choosing_prompts(live, 40, 0)
-    made = sample(live, prompts, 6, 6, 0, found.edits)
+    made = live.write(prompts, Sampling(6, 6), found.edits)
     new = [g.text[len(live.family.dataset.render(g.tokens[: g.prompt_length])[0]) :] for g in made]
     assert best["success"] == pytest.approx(np.mean(["1" in text for text in new]))
     assert f"{len(found.tried)} so far" in said[-1][0] and found.prompts == prompts
@@ -205,7 +206,7 @@ def test_prompts_of_a_data_set_without_its_own_can_be_read_back(live: LiveModel)
 
 
 def test_a_model_without_codebooks_has_no_codes_to_find(live: LiveModel, data: Path) -> None:
-    base = LiveModel(ModelSpec("b", "transformer", "text", "x", MACHINE.settings, "checkpoints/gpt2-base"), data)
+    base = open_live(ModelSpec("b", "transformer", "text", "x", MACHINE.settings, "checkpoints/gpt2-base"), data)
     with pytest.raises(Unsupported, match="no codebooks"):
         find_edits(base, Goal("1", ("state", "01")))
 

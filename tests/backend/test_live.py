@@ -10,8 +10,10 @@ import pytest
 import torch
 from transformers import GPT2Config
 
+from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.errors import BadInput
+from backend.families import open_live
 from backend.families.transformer.checkpoint import build_model, save_checkpoint
 from backend.families.transformer.live import LiveModel
 from backend.nn.insertion.placement import Placement
@@ -26,8 +28,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> LiveModel:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=MACHINE.vocabulary, n_positions=33, n_embd=32, n_layer=2, n_head=2)
     model = build_model(config, (Placement("attn", codes=24), Placement("mlp", codes=32)))
-    save_checkpoint(model, data_dir / "checkpoints" / "toy", {})
-    return LiveModel(ModelSpec("toy", "transformer", "text", "x", MACHINE.settings, "checkpoints/toy"), data_dir)
+    save_checkpoint(model, data_dir / "checkpoints" / "toy", Card())
+    return open_live(ModelSpec("toy", "transformer", "text", "x", MACHINE.settings, "checkpoints/toy"), data_dir)
 
 
 def test_questions_asked_at_the_same_time_have_the_answers_of_questions_asked_alone(live: LiveModel) -> None:

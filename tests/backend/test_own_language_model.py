@@ -23,6 +23,7 @@ from backend.data.texts.own_text import OwnText
 from backend.errors import BadInput
 from backend.explorer import Explorer
 from backend.families import open_family
+from backend.families.kind import Request
 from backend.jobs.evaluate import evaluate
 
 TEXT = "\n\n".join(
@@ -90,7 +91,7 @@ def test_own_text_and_model_are_imported_trained_built_and_searched(
     for item in items:  # spans are exact for any Unicode
         assert item.spans is not None
         assert "".join(item.text[start:stop] for start, stop in item.spans) == item.text
-    metrics = evaluate("own-codes", tmp_path, seeds=1, items=12)
+    metrics = evaluate("own-codes", tmp_path, Request(1, 12)).metrics()
     assert {"lm_loss", "lm_loss_above_base", "dead_code_fraction", "concept_precision"} <= metrics.keys()
     assert metrics["lm_loss"].value == pytest.approx(_reference_loss(tmp_path, family), abs=1e-4)
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from backend.edits.codes import first_generated
+from backend.families import open_live
 from backend.families.transformer.live import LiveModel
 from backend.families.transformer.practice import SMALLER, WEIGHT, Practice
 from backend.families.transformer.strengths import CAP, MOST
 from backend.nn.insertion.model import CodebookTransformer
-from backend.types import Edit
+from backend.types import Edit, Sampling
 from tests.backend.toy_machines import make
 
 PROMPTS = ("01 22", "00")
@@ -21,17 +22,15 @@ SITE = "L1.mlp"  # nothing discrete comes after it
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> LiveModel:
     data = tmp_path_factory.mktemp("practice")
-    live = LiveModel(make(data, "gpt_neox"), data)
+    live = open_live(make(data, "gpt_neox"), data)
     with torch.no_grad():
         live.family.model.model.get_output_embeddings().weight.mul_(4)  # predictions that differ from each other
     return live
 
 
-def practice(live: LiveModel, edits: tuple[Edit, ...], **options: int) -> Practice:
-    settings = {"samples": 30, "new_tokens": 8, "seed": 0} | options
-    return Practice(
-        live, lambda text: text.count("0") + text.count("1") > 1, edits, PROMPTS, temperature=0.7, **settings
-    )
+def practice(live: LiveModel, edits: tuple[Edit, ...]) -> Practice:
+    sampling = Sampling(30, 8, temperature=0.7)
+    return Practice(live, lambda text: text.count("0") + text.count("1") > 1, edits, PROMPTS, sampling)
 
 
 def surrogate(
@@ -105,13 +104,13 @@ def test_where_all_samples_succeed_already_strengths_become_smaller(
     for name in ("WEIGHT", "LIGHTEST", "PULL"):
         monkeypatch.setattr(f"backend.families.transformer.practice.{name}", 0.0)  # of fluency
     start = (Edit(SITE, 3, "add", 0.1, "generated"),)
-    done = Practice(live, lambda text: True, start, PROMPTS, samples=8, new_tokens=6, temperature=0.0)
+    done = Practice(live, lambda text: True, start, PROMPTS, Sampling(8, 6, temperature=0.0))
     (edit,) = done.run(3)
     assert (edit.site, edit.code) == (SITE, 3) and 0 < edit.strength < 0.1 * (1 - SMALLER) ** 3
 
 
 def test_a_model_on_whose_samples_nothing_succeeds_comes_to_no_harm(live: LiveModel) -> None:
     start = (Edit(SITE, 3, "add", 0.02, "generated"),)
-    none = Practice(live, lambda text: False, start, PROMPTS, samples=8, new_tokens=6, temperature=1.0)
+    none = Practice(live, lambda text: False, start, PROMPTS, Sampling(8, 6))
     none.run(5)
     assert none.success == [0.0] * 5 and all(v.isfinite().all() for v in none.added.values.values())

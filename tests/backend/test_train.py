@@ -8,19 +8,21 @@ import pytest
 import torch
 
 from backend.catalog import write_spec
+from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.errors import BadInput, CheckpointError, UnknownCode, Unsupported
-from backend.families import open_family
+from backend.families import open_family, open_live
+from backend.families.kind import Request
 from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
-from backend.families.transformer.live import LiveModel
 from backend.families.transformer.machines import make_patches, next_state, sample_walks
 from backend.families.transformer.training.batches import WalkBatches
-from backend.families.transformer.training.codebooks import Recipe, Run, initialize, reset_dead_codes, train
+from backend.families.transformer.training.codebooks import Recipe, initialize, reset_dead_codes, train
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.jobs.evaluate import evaluate
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.insertion.placement import Placement
+from backend.train.runs import Run
 from backend.train.states import LOG_LINES, read_log
 from backend.types import CodeRef, Edit, ModelSpec, Sampling
 
@@ -37,11 +39,11 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     torch.set_num_threads(1)
     base = train_base(CONFIG, WalkBatches(MACHINE), BASE, ON_CPU)
-    save_checkpoint(base, folder / "checkpoints" / "toy-base", {})
+    save_checkpoint(base, folder / "checkpoints" / "toy-base", Card())
     places = (Placement("attn", codes=24), Placement("mlp", codes=96))
     recipe = Recipe(steps=120, batch=32, lr=5e-4, commitment=0.25, distill=True, save_every=0)
     coded = train_codebooks(folder / "checkpoints" / "toy-base", WalkBatches(MACHINE), places, recipe, "kmeans", ON_CPU)
-    save_checkpoint(coded, folder / "checkpoints" / "toy", {})
+    save_checkpoint(coded, folder / "checkpoints" / "toy", Card())
     for name, under in (("toy-base", ""), ("toy", "toy-base")):
         write_spec(
             ModelSpec(name, "transformer", "text", name, MACHINE.settings, f"checkpoints/{name}", base=under), folder
@@ -56,7 +58,7 @@ def spec(data_dir):
 
 @pytest.fixture(scope="module")
 def live(data_dir, spec):
-    return LiveModel(spec, data_dir)
+    return open_live(spec, data_dir)
 
 
 def test_batches_made_on_the_device_are_legal_walks():
@@ -79,7 +81,7 @@ def test_without_the_straight_through_gradient_what_feeds_a_codebook_alone_stand
 
 
 def test_evaluate_measures_the_contracts_names_with_controls(data_dir, spec):
-    found = evaluate("toy", data_dir, seeds=2, items=250)
+    found = evaluate("toy", data_dir, Request(2, 250)).metrics()
     wanted = """lm_loss lm_loss_floor lm_loss_above_base lm_accuracy transition_accuracy first_transition_accuracy
         dead_code_fraction state_code_precision state_code_recall state_code_precision_above_neuron jsd_all_mlp_normalized
         jsd_all_attn_normalized jsd_all_normalized jsd_random_code_normalized jsd_wrong_state_normalized"""
@@ -95,7 +97,7 @@ def test_evaluate_measures_the_contracts_names_with_controls(data_dir, spec):
     assert dead.n == 250 * MACHINE.length
     assert f"the {codes:,} codes" in dead.definition and "the n held-out positions" in dead.definition
     assert found["jsd_all_mlp_normalized"].value < 0.5 < found["jsd_wrong_state_normalized"].value
-    again = evaluate("toy", data_dir, seeds=2, items=250)
+    again = evaluate("toy", data_dir, Request(2, 250)).metrics()
     assert found == again
 
 
@@ -287,7 +289,7 @@ def test_prompts_that_cannot_be_read_say_why(live, text, error):
 
 
 def test_a_model_of_something_else_has_no_states(tmp_path):
-    save_checkpoint(build_model(CONFIG, ()), tmp_path / "checkpoints" / "x", {})
+    save_checkpoint(build_model(CONFIG, ()), tmp_path / "checkpoints" / "x", Card())
     spec = ModelSpec("x", "transformer", "text", "x", {"name": "tokens", "vocabulary": 4, "length": 9}, "checkpoints/x")
     family = open_family(spec, tmp_path)
     assert "states" not in family.capabilities

@@ -29,10 +29,10 @@ def bench_generation(samples: int, *, rounds: int = 9, tokens: int = 100) -> lis
     import torch
 
     from backend.catalog import DEFAULT_DATA_DIR, find
-    from backend.families.transformer.live import LiveModel
+    from backend.families import open_live
 
     torch.set_num_threads(1)
-    live = LiveModel(find(MODEL, DEFAULT_DATA_DIR), DEFAULT_DATA_DIR)
+    live = open_live(find(MODEL, DEFAULT_DATA_DIR), DEFAULT_DATA_DIR)
     kinds: dict[str, tuple[Edit, ...]] = {"": ()} | EDITS
     speeds: dict[str, list[float]] = {kind: [] for kind in kinds}
     for turn in range(rounds + 1):

@@ -6,5 +6,9 @@ _HERE = "backend.families.image_tokenizer"
 FAMILY = FamilyKind(
     item="image",
     files=("config.json", "model.safetensors"),
-    doors={"open": f"{_HERE}.model:open_image_tokenizer"},
+    doors={
+        "open": f"{_HERE}.model:open_image_tokenizer",
+        "live": f"{_HERE}.live:open_live",
+        "measure": f"{_HERE}.measure:measure",
+    },
 )

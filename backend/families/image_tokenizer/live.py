@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,11 +10,11 @@ from backend.answers.live import TokenMap
 from backend.data.images.files import fit
 from backend.data.images.settings import SIZES, to_float
 from backend.data.seeds import HELD_OUT_SEED
-from backend.errors import BadInput, Unsupported
-from backend.families import open_family
+from backend.errors import BadInput
 from backend.families.image_tokenizer.model import BATCH_PIXELS, ImageTokenizerFamily
+from backend.families.kind import Other
 from backend.nn.turns import Turns
-from backend.types import CodebookInfo, Item, ModelSpec
+from backend.types import CodebookInfo, Item
 
 MAX_SIDE = 512  # pixels of a picture that is encoded live
 
@@ -23,18 +22,10 @@ MAX_SIDE = 512  # pixels of a picture that is encoded live
 class LiveTokenizer:
     """One trained image tokenizer: pictures to token maps and back. Safe to share between threads."""
 
-    def __init__(self, spec: ModelSpec, data_dir: Path, device: str = "cpu") -> None:
-        """Load the model.
-
-        Raises:
-            Unsupported: it makes no tokens of pictures.
-            CheckpointError: its weights cannot be used.
-        """
-        self.spec = spec
-        family = open_family(spec, data_dir, device)
-        if not isinstance(family, ImageTokenizerFamily):
-            raise Unsupported(f"{spec.name} makes no tokens of pictures. Choose an image tokenizer.")
-        self.family = family
+    def __init__(self, family: ImageTokenizerFamily) -> None:
+        """Take over an opened model."""
+        self.spec, self.family = family.spec, family
+        self.capabilities = family.capabilities
         self._turns = Turns()
         self._tables: dict[str, np.ndarray] = {}
 
@@ -138,6 +129,11 @@ class LiveTokenizer:
             with self._turns.taken():
                 parts.append(self.family.decode({site: ids[start : start + step] for site, ids in tokens.items()}))
         return np.clip(np.concatenate(parts), -1, 1)
+
+
+def open_live(family: ImageTokenizerFamily, other: Other) -> LiveTokenizer:
+    """Open the door `live`; an image tokenizer needs no other model."""
+    return LiveTokenizer(family)
 
 
 def _at_once(pixels: int) -> int:

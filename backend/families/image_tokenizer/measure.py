@@ -21,6 +21,7 @@ from backend.analysis.usage import utilization_ceiling
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import ImageDataset
 from backend.families.image_tokenizer.model import ImageTokenizerFamily, load_producer
+from backend.families.kind import Other, Request
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.picture_distance import feature_distance
@@ -29,6 +30,14 @@ TOKENS_A_CODE = 32
 # tokens a code after which utilization is noted on the way
 SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 BATCH = 256  # pictures
+
+
+def measure(family: ImageTokenizerFamily, other: Other, request: Request, into: Measures) -> None:
+    """Open the door `measure`: everything that can be measured of one tokenizer, seed by seed."""
+    for seed in range(request.seeds):
+        request.tell(f"evaluating {family.spec.name}, seed {seed}", seed, request.seeds)
+        measure_images(family, into, seed, request.items)
+    request.tell(f"evaluating {family.spec.name}", request.seeds, request.seeds)
 
 
 def measure_images(

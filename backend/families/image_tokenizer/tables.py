@@ -17,6 +17,7 @@ from typing import Any
 
 from backend import catalog
 from backend.analysis.measures import Measures
+from backend.catalog.cards import Card, read_card, write_card
 from backend.errors import UsageError
 from backend.families import open_family
 from backend.families.image_tokenizer.measure import TOKENS_A_CODE, is_measured, measure_images
@@ -27,8 +28,7 @@ from backend.families.image_tokenizer.training.tokenizer_models import (
     trained_with,
 )
 from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, quick
-from backend.families.transformer.checkpoint import read_card, write_card
-from backend.families.transformer.training.codebooks import Run
+from backend.train.runs import Run, measuring_device
 from backend.types import ModelSpec, Progress
 
 SCENES = {"name": "scenes", "size": 32}
@@ -219,7 +219,7 @@ def _finished(row: ImageRow, data_dir: Path, seeds: int) -> dict[str, Any] | Non
     training = trained_with(row.spec, row.recipe, row.seed, data_dir, half=True)
     if training is None:
         return None
-    metrics = read_card(catalog.inside(data_dir, row.spec.checkpoint)).get("metrics", {})
+    metrics = read_card(catalog.inside(data_dir, row.spec.checkpoint)).metrics
     if not is_measured(metrics, seeds, row.tokens_a_code):
         return None
     catalog.write_spec(row.spec, data_dir)
@@ -232,14 +232,14 @@ def _make(row: ImageRow, data_dir: Path, seeds: int, device: str, progress: Prog
     shown = None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
     run = Run(row.seed, device, resume=True, progress=shown)
     training = make_tokenizer_model(spec, row.recipe, run, data_dir, half=True)
-    family = open_family(spec, data_dir, "cpu" if device == "auto" else device)
+    family = open_family(spec, data_dir, measuring_device(device))
     measures = Measures()
     for number in range(seeds):
         if shown:
             shown("measuring", number, seeds)
         measure_images(family, measures, number, REBUILT, row.tokens_a_code)
     metrics = {key: dataclasses.asdict(metric) for key, metric in measures.metrics().items()}
-    write_card(catalog.inside(data_dir, spec.checkpoint), {"metrics": metrics, "training": training})
+    write_card(catalog.inside(data_dir, spec.checkpoint), Card(metrics, training))
     return _about(row, metrics, training)
 
 

@@ -6,5 +6,9 @@ _HERE = "backend.families.transformer"
 FAMILY = FamilyKind(
     item="text",
     files=("config.json", "codebooks.json", "model.safetensors"),
-    doors={"open": f"{_HERE}.model:open_transformer"},
+    doors={
+        "open": f"{_HERE}.model:open_transformer",
+        "live": f"{_HERE}.live:open_live",
+        "measure": f"{_HERE}.measure:measure",
+    },
 )

@@ -18,6 +18,7 @@ import torch
 from backend.analysis.states import StateCodes, jensen_shannon
 from backend.answers.live import Belief
 from backend.data.machines import Machine
+from backend.data.seeds import stream
 from backend.edits.codes import STRONGEST, Action, Edit
 from backend.errors import BadInput, UnknownCode
 from backend.families.transformer.machines import codes_by_state, machine_of, next_state, next_token
@@ -152,7 +153,7 @@ def believe(
     at = wish.at % len(states)
     actual, wanted = int(states[at]), state_number(machine, wish.target)
     position = (at + 1) * machine.digits
-    rng = np.random.default_rng((seed, 19))
+    rng = stream(seed, "walks of a belief")
     truly = np.repeat(tokens[None], TRUE_WALKS, 0)
     for row in truly:
         row[1 : position + 1] = machine.written[machine.walk_to(wanted, at + 1, rng)].reshape(-1)

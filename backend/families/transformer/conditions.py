@@ -17,10 +17,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from backend.analysis.intervals import wilson
 from backend.analysis.patterns import compile_pattern
@@ -30,11 +28,8 @@ from backend.data.source import DataSource
 from backend.edits.codes import MOVES, HeldNeuron, Where, first_generated
 from backend.errors import BadInput
 from backend.families.transformer.measure_concepts import matching
-from backend.nn.sampling import Sampler
+from backend.families.transformer.text_model import TextModel
 from backend.types import Edit, Generated, Item, Progress, Sampling
-
-if TYPE_CHECKING:
-    from backend.families.transformer.live import LiveModel
 
 ITEMS = 200  # that the best neurons are found on
 Topic = tuple[str, str]  # field and value
@@ -148,7 +143,7 @@ class Plan:
         return replace(self.sampling, samples=self.dose_samples) if name.startswith("dose") else self.sampling
 
 
-def arms(live: LiveModel, plan: Plan, done: Sequence[Arm] = (), progress: Progress | None = None) -> Iterator[Arm]:
+def arms(live: TextModel, plan: Plan, done: Sequence[Arm] = (), progress: Progress | None = None) -> Iterator[Arm]:
     """The conditions of the module, one after the other; the neurons only where there is a goal and it is true somewhere.
 
     Args:
@@ -183,7 +178,7 @@ def arms(live: LiveModel, plan: Plan, done: Sequence[Arm] = (), progress: Progre
             seconds = time.perf_counter() - began
             hits, low, high = None, float("nan"), float("nan")
             if succeeds is not None:
-                hits = sum(succeeds(new_text(live, one)) for one in made)
+                hits = sum(succeeds(sample.new_text) for sample in made)
                 bounds = wilson(np.array([hits]), np.array([len(made)]))
                 low, high = float(bounds[0][0]), float(bounds[1][0])
             yield Arm(name, used, made, hits, low, high, live.perplexity(made), seconds, neurons, strength)
@@ -206,7 +201,7 @@ def comparison(found: Sequence[Arm], judged: bool, warnings: Sequence[str] = ())
     )
 
 
-def best_neurons(live: LiveModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
+def best_neurons(live: TextModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
     """The neurons of the control, see the module; none where the goal is true nowhere."""
     count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", *MOVES)})
     where = _together([edit.where for edit in edits])
@@ -230,52 +225,3 @@ def _together(places: Sequence[Where]) -> Where:
         return places[0]
     new = [first_generated(where) for where in places]
     return max(zip(new, places, strict=True))[1] if new and None not in new else "all"
-
-
-def sample(
-    live: LiveModel,
-    prompts: Sequence[str],
-    samples: int,
-    new_tokens: int,
-    seed: int,
-    edits: Sequence[Edit],
-    temperature: float = 1.0,
-) -> list[Generated]:
-    """Samples in equal parts from every prompt, the first prompts one more where it does not come out even, in one batch.
-
-    Args:
-        live: the model.
-        prompts: shorter ones are padded on the left.
-        samples: over all prompts together.
-        new_tokens: of each, fewer where the context ends.
-        seed: of the noise.
-        edits: in force.
-        temperature: 0 takes the most likely token.
-    """
-    model, device = live.family.model, live.family.device
-    given = [ids for i, ids in enumerate(map(live.parse, prompts)) for _ in range(len(range(i, samples, len(prompts))))]
-    lengths = np.array([len(ids) for ids in given])
-    width = int(lengths.max())
-    real = np.arange(width) >= width - lengths[:, None]
-    padded = np.zeros(real.shape, dtype=np.int64)
-    padded[real] = np.concatenate(given)
-    sampler = Sampler(
-        model.model,
-        torch.from_numpy(padded).to(device),
-        temperature=temperature,
-        seed=seed,
-        mask=None if real.all() else torch.from_numpy(real.astype(np.int64)).to(device),
-    )
-    ends = torch.from_numpy(lengths)[:, None].to(device)
-    for _ in range(min(new_tokens, live.context - width)):
-        with model.session(edits, prompt_length=ends):
-            sampler.step()
-    rows = [row[width - length :] for row, length in zip(sampler.tokens.tolist(), lengths, strict=True)]
-    render = live.family.dataset.render
-    return [Generated(render(row)[0], tuple(row), int(length)) for row, length in zip(rows, lengths, strict=True)]
-
-
-def new_text(live: LiveModel, generated: Generated) -> str:
-    """What a sample adds to its prompt."""
-    prompt = live.family.dataset.render(generated.tokens[: generated.prompt_length])[0]
-    return generated.text[len(prompt) :]

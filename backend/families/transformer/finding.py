@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,13 +28,11 @@ from backend.data.datasets import source_of
 from backend.data.judging import FLUENT, LOSS, PRACTICE, TRIES
 from backend.edits.codes import Where
 from backend.errors import BadInput, Unsupported
-from backend.families.transformer.conditions import Goal, new_text, sample
+from backend.families.transformer.conditions import Goal
 from backend.families.transformer.descent import ONCE, Descent, Texts, texts_of, texts_of_beginnings
 from backend.families.transformer.practice import Practice
-from backend.types import CodeGrid, Edit, Generated, Item, Progress
-
-if TYPE_CHECKING:
-    from backend.families.transformer.live import LiveModel
+from backend.families.transformer.text_model import TextModel
+from backend.types import CodeGrid, Edit, Generated, Item, Progress, Sampling
 
 ALONE, TOGETHER = 3, (2, 3, 5, 8)  # codebooks that are tried alone, and how many together, before climbing begins
 # weight of the other tokens in the descent -> rounds, in turn until fluency is lost
@@ -118,7 +116,7 @@ class Candidate:
                 yield replace(self, where=where)
 
 
-def choosing_prompts(live: LiveModel, after: int, seed: int) -> tuple[str, ...]:
+def choosing_prompts(live: TextModel, after: int, seed: int) -> tuple[str, ...]:
     """Prompts for finding codes: the data set's own ones, else how the items begin that come after the first ones.
 
     Args:
@@ -152,7 +150,7 @@ class Finder:
 
     def __init__(
         self,
-        live: LiveModel,
+        live: TextModel,
         *,
         prompts: Sequence[str] = (),
         items: int = ITEMS,
@@ -187,27 +185,31 @@ class Finder:
         trial = source_of(live.spec.dataset).trial
         self.live = live
         self._given, self._items = tuple(prompts), items
-        self._samples, self._practice, self._seed, self._progress = samples, practice, seed, progress
-        own = (trial.new_tokens, trial.temperature) if trial else (NEW_TOKENS, 1.0)
-        self._new_tokens = own[0] if new_tokens is None else new_tokens
-        self._temperature = own[1] if temperature is None else temperature
+        self._practice, self._progress = practice, progress
+        usual_tokens, usual_temperature = (trial.new_tokens, trial.temperature) if trial else (NEW_TOKENS, 1.0)
+        self._sampling = Sampling(
+            samples,
+            usual_tokens if new_tokens is None else new_tokens,
+            usual_temperature if temperature is None else temperature,
+            seed=seed,
+        )
         self._infos = live.family.codebooks()
         self._slots = {info.site: info.slots for info in self._infos}
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """What the candidates' samples go on from."""
-        return self._given or choosing_prompts(self.live, self._items, self._seed)
+        return self._given or choosing_prompts(self.live, self._items, self._sampling.seed)
 
     @cached_property
     def _shown(self) -> Sequence[Item]:
-        return self.live.family.items(0, self._items, self._seed)
+        return self.live.family.items(0, self._items, self._sampling.seed)
 
     @cached_property
     def _for_texts(self) -> Sequence[Item]:
         """What the descent's texts are taken from: not the items that prompts may be taken from."""
         first = self._items + PROMPTS
-        return [*self._shown, *self.live.family.items(first, max(first, TEXT_ITEMS), self._seed)]
+        return [*self._shown, *self.live.family.items(first, max(first, TEXT_ITEMS), self._sampling.seed)]
 
     @cached_property
     def _grids(self) -> Mapping[str, CodeGrid]:
@@ -221,7 +223,7 @@ class Finder:
         return self.live.perplexity(self._sample(()))
 
     def _sample(self, edits: Sequence[Edit]) -> list[Generated]:
-        return sample(self.live, self.prompts, self._samples, self._new_tokens, self._seed, edits, self._temperature)
+        return self.live.write(self.prompts, self._sampling, edits)
 
     def find(self, goal: Goal) -> Found:
         """Find the edits that bring something about; see the module.
@@ -237,7 +239,7 @@ class Finder:
         now = goal.truth(source, self._shown)
         rankings = {"now": rank_sites(self._grids, self._infos, now)}
         if whole_items := _of_whole_items(self._shown, now):
-            places: list[Where] = [f"generated:{-(-self._new_tokens // 2)}", "all"]
+            places: list[Where] = [f"generated:{-(-self._sampling.max_new_tokens // 2)}", "all"]
         else:
             places = ["all", ONCE]
             if (before := _before(self._shown, now)).any():
@@ -286,9 +288,9 @@ class Finder:
             tried=pd.DataFrame(rows),
             prompts=self.prompts,
             items=len(self._shown),
-            samples=self._samples,
-            new_tokens=self._new_tokens,
-            temperature=self._temperature,
+            samples=self._sampling.samples,
+            new_tokens=self._sampling.max_new_tokens,
+            temperature=self._sampling.temperature,
         )
 
     def _starts(self, truth: str, ranking: Sequence[SiteCodes], places: Sequence[Where]) -> list[Candidate]:
@@ -300,7 +302,7 @@ class Finder:
 
     def _descended(self, texts: Texts) -> Iterator[tuple[Edit, ...]]:
         """Edits that a descent finds."""
-        descent = Descent(self.live.family.model, texts, self._seed)
+        descent = Descent(self.live.family.model, texts, self._sampling.seed)
 
         def progress() -> None:
             if self._progress:
@@ -313,16 +315,8 @@ class Finder:
 
     def _practised(self, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> tuple[Edit, ...]:
         """Edits after practice."""
-        practice = Practice(
-            self.live,
-            succeeds,
-            edits,
-            self.prompts,
-            samples=self._samples,
-            new_tokens=self._new_tokens,
-            temperature=self._temperature,
-            seed=self._seed + 1,
-        )
+        sampling = replace(self._sampling, seed=self._sampling.seed + 1)
+        practice = Practice(self.live, succeeds, edits, self.prompts, sampling)
 
         def progress(step: int, success: float) -> None:
             if self._progress:
@@ -332,7 +326,7 @@ class Finder:
 
     def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
         made = self._sample(edits)
-        share = float(np.mean([succeeds(new_text(self.live, one)) for one in made]))
+        share = float(np.mean([succeeds(sample.new_text) for sample in made]))
         ratio = self.live.perplexity(made) / self._usual
         lost = 0.0 if np.isnan(ratio) else LOSS * max(0.0, ratio - FLUENT)
         sites = len({edit.site for edit in edits})
@@ -340,7 +334,7 @@ class Finder:
         return Tried(sites, where, truth, share, ratio, share - lost, edits)
 
 
-def find_edits(live: LiveModel, goal: Goal, **options: Any) -> Found:
+def find_edits(live: TextModel, goal: Goal, **options: Any) -> Found:
     """The edits for one behaviour; the options are those of `Finder`."""
     return Finder(live, **options).find(goal)
 

@@ -13,6 +13,7 @@ import torch
 
 from backend.analysis.states import StateCodes, state_codes
 from backend.data.machines import Machine
+from backend.data.seeds import numbered, stream
 from backend.errors import Unsupported
 from backend.families.transformer.model import TransformerFamily
 from backend.nn.sampling import Sampler
@@ -36,7 +37,7 @@ def sample_walks(family: TransformerFamily, count: int, seed: int, batch: int = 
     made = []
     for start in range(0, count, batch):
         prompt = torch.full((min(batch, count - start), 1), machine.bos, device=family.device)
-        sampler = Sampler(family.model.model, prompt, seed=seed * 100_003 + start)
+        sampler = Sampler(family.model.model, prompt, seed=numbered(seed, "sampled walks", start))
         for _ in range(machine.length - 1):
             sampler.step()
         made.append(sampler.tokens)
@@ -67,7 +68,7 @@ def make_patches(machine: Machine, count: int, seed: int) -> Patches:
         count: pairs.
         seed: of everything.
     """
-    rng = np.random.default_rng((seed, 77))
+    rng = stream(seed, "pairs of walks")
     length = min(machine.walk_length // 2 + 1, (machine.length - 1) // machine.digits)
     walks_a = machine.walk(rng, count)[:, :length]
     walks_b = machine.walk(rng, count)[:, :length]

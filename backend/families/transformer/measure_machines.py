@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.analysis.measures import Measures
 from backend.analysis.states import StateCodes, jensen_shannon, neuron_precision, purity, wrong_code_precision
-from backend.data.seeds import HELD_OUT_SEED
+from backend.data.seeds import HELD_OUT_SEED, stream
 from backend.families.transformer.machines import (
     codes_by_state,
     machine_of,
@@ -79,7 +79,7 @@ def measure_state_codes(
     into.add(
         "state_code_single_recall", result.single_recall.mean(), tested, f"most frequent code of a state alone; {where}"
     )
-    rng = np.random.default_rng((seed, 5))
+    rng = stream(seed, "wrong state codes")
     part = half == 1
     random, shuffled = (
         wrong_code_precision(grids[best.site].codes[part], truth[part], result.main[:, 0], kind, rng)
@@ -125,7 +125,7 @@ def _beliefs(
     unpatched = jensen_shannon(before, target).mean()
     main = {site: result.main for site, result in found.items()}
     live = {i.site: np.unique(grids[i.site].codes[grids[i.site].codes >= 0]) for i in infos}
-    rng = np.random.default_rng((seed, 11))
+    rng = stream(seed, "forced states")
     shuffle = rng.permutation(machine.states)
 
     def report(name: str, forced: dict[str, np.ndarray], what: str) -> None:

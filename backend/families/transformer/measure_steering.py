@@ -15,12 +15,14 @@ import numpy as np
 from backend.analysis.measures import Measures
 from backend.data.datasets import source_of
 from backend.data.judging import Behaviour
-from backend.families.transformer.conditions import Goal, new_text, sample
+from backend.data.seeds import numbered
+from backend.families.transformer.conditions import Goal
 from backend.families.transformer.finding import Finder
-from backend.families.transformer.live import LiveModel
-from backend.types import Edit, Progress
+from backend.families.transformer.text_model import TextModel
+from backend.types import Edit, Progress, Sampling
 
 SAMPLES = 200  # of every arm, over all seeds together
+FIRST_SEED = 7_000  # of the samples: far from those that codes are chosen on
 
 
 class SteeringMeasures:
@@ -28,7 +30,7 @@ class SteeringMeasures:
 
     def __init__(
         self,
-        live: LiveModel,
+        live: TextModel,
         seeds: int,
         known: Mapping[str, Sequence[str]] | None = None,
         progress: Progress | None = None,
@@ -66,11 +68,16 @@ class SteeringMeasures:
 
         def write(edits: tuple[Edit, ...], number: int) -> tuple[list[str], float, float]:
             began = time.perf_counter()
-            number = 7_000 + 100 * seed + number
-            made = sample(live, trial.testing, self.samples, trial.new_tokens, number, edits, trial.temperature)
+            sampling = Sampling(
+                self.samples,
+                trial.new_tokens,
+                trial.temperature,
+                seed=FIRST_SEED + numbered(seed, "behaviours", number),
+            )
+            made = live.write(trial.testing, sampling, edits)
             spent = time.perf_counter() - began
             tokens = sum(len(g.tokens) - g.prompt_length for g in made)
-            return [new_text(live, g) for g in made], live.perplexity(made), tokens / spent
+            return [g.new_text for g in made], live.perplexity(made), tokens / spent
 
         plain, usual, speed = write((), 99)
         rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -78,7 +85,7 @@ class SteeringMeasures:
         for number, behaviour in enumerate(trial.behaviours):
             succeeds, edits = self.tests[behaviour], self.edits[behaviour]
             steered, perplexity, steered_speed = write(edits, number)
-            random, _, _ = write(tuple(live.random_edits(edits, seed * 100 + number)), number)
+            random, _, _ = write(tuple(live.random_edits(edits, numbered(seed, "behaviours", number))), number)
             row = rates[behaviour.field]
             for name, texts in (("unsteered", plain), ("steered", steered), ("random_code", random)):
                 row[name].append(float(np.mean([succeeds(text) for text in texts])))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from backend.data.datasets import open_text, source_of
 from backend.data.source import TextDataset
 from backend.errors import BadInput
+from backend.families.kind import Other
 from backend.families.transformer.checkpoint import load_checkpoint
 from backend.nn.insertion.anatomy import decoder_layers
 from backend.nn.insertion.model import CodebookTransformer
@@ -205,10 +206,12 @@ def _batches(items: Sequence[Item], positions: int) -> Iterator[Sequence[Item]]:
         yield items[start:]
 
 
-def open_transformer(
-    spec: ModelSpec, folder: Path, device: str = "cpu", other: Callable[[str], Any] | None = None
-) -> TransformerFamily:
-    """Load a codebook transformer from its checkpoint folder."""
+def open_transformer(spec: ModelSpec, folder: Path, device: str, other: Other) -> TransformerFamily:
+    """Open the door `open`: load a codebook transformer from its checkpoint folder.
+
+    Raises:
+        CheckpointError: something is missing, unreadable, or does not fit the configuration.
+    """
     model = load_checkpoint(folder)
     model.to(device)
     return TransformerFamily(spec, model, open_text(spec.dataset, folder))

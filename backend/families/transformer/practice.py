@@ -17,18 +17,15 @@ Besides the tokens that the edits act at, codes may be added weakly at all new o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.families.transformer.conditions import new_text, sample
 from backend.families.transformer.strengths import Strengths
-from backend.types import Edit
-
-if TYPE_CHECKING:
-    from backend.families.transformer.live import LiveModel
+from backend.families.transformer.text_model import TextModel
+from backend.types import Edit, Sampling
 
 RATE = 0.02  # of Adam, in units of `Strengths`
 PRICE = 0.05  # what every step takes from each strength, as a share of the rate
@@ -54,15 +51,11 @@ class Practice:
 
     def __init__(
         self,
-        live: LiveModel,
+        live: TextModel,
         succeeds: Callable[[str], bool],
         edits: Sequence[Edit],
         prompts: Sequence[str],
-        *,
-        samples: int,
-        new_tokens: int,
-        temperature: float,
-        seed: int = 0,
+        sampling: Sampling,
     ) -> None:
         """Write samples without edits, to know what is usual. Needs two bytes x samples x tokens x vocabulary.
 
@@ -71,17 +64,13 @@ class Practice:
             succeeds: of the new text of a sample.
             edits: to begin with; all add.
             prompts: what samples go on from.
-            samples: of each step, over all prompts together.
-            new_tokens: of each sample.
-            temperature: of each sample; 0 is taken for 1.
-            seed: of the samples.
+            sampling: of each step, over all prompts together; a temperature of 0 is taken for 1.
         """
         self._live, self._model, self._succeeds = live, live.family.model, succeeds
-        self._prompts, self._samples, self._new_tokens = tuple(prompts), samples, new_tokens
-        self._temperature, self._seed = temperature or 1.0, seed
+        self._prompts, self._sampling = tuple(prompts), replace(sampling, temperature=sampling.temperature or 1.0)
         self._weight = WEIGHT
         self.success: list[float] = []
-        tokens, _, new, _ = self._write((), seed)
+        tokens, _, new, _ = self._write((), sampling.seed)
         self._usual = float(self._nats(self._plain(tokens), tokens, new).exp().mean())
         places = [*dict.fromkeys(edit.where for edit in edits), "generated"]
         some = tokens[:: -(-len(tokens) // BATCH)]  # of every prompt: they come one after the other
@@ -103,7 +92,7 @@ class Practice:
         square = {name: torch.zeros_like(values) for name, values in added.values.items()}
         promise = {name: torch.zeros_like(values) for name, values in added.values.items()}
         for step in range(steps):
-            slopes, success, ratio = self._step(self._seed + 1 + step)
+            slopes, success, ratio = self._step(self._sampling.seed + 1 + step)
             self.success.append(success)
             if progress:
                 progress(step + 1, success)
@@ -147,7 +136,7 @@ class Practice:
 
             def loss(some: Tensor = some) -> Tensor:
                 logits = self._model(tokens[some], use_cache=False).logits[:, :-1].float()
-                written = (logits / self._temperature).log_softmax(-1)
+                written = (logits / self._sampling.temperature).log_softmax(-1)
                 likely = written.gather(-1, tokens[some, 1:, None])[..., 0]
                 unlikely = -(written.exp() * plain[some].float()).sum(-1)
                 each = -better[some] * (likely * new[some]).sum(1) + self._weight * _mean(unlikely, new[some])
@@ -159,12 +148,12 @@ class Practice:
 
     def _write(self, edits: Sequence[Edit], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which of all tokens but the first are new, success."""
-        made = sample(self._live, self._prompts, self._samples, self._new_tokens, seed, edits, self._temperature)
+        made = self._live.write(self._prompts, replace(self._sampling, seed=seed), edits)
         tokens = nn.utils.rnn.pad_sequence([torch.tensor(one.tokens) for one in made], batch_first=True)
         prompts = torch.tensor([[one.prompt_length] for one in made])
         ends = torch.tensor([[len(one.tokens)] for one in made])
         place = torch.arange(1, tokens.shape[1])
-        good = torch.tensor([float(self._succeeds(new_text(self._live, one))) for one in made])
+        good = torch.tensor([float(self._succeeds(one.new_text)) for one in made])
         device = self._live.family.device
         new = (place >= prompts) & (place < ends)
         return tokens.to(device), prompts.to(device), new.to(device), good.to(device)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from backend.analysis.usage import utilization_ceiling
+from backend.data.seeds import numbered
 from backend.errors import TrainingError, UsageError
 from backend.families.image_tokenizer.training.picture_features import (
     WIDTH,
@@ -32,11 +33,11 @@ from backend.families.image_tokenizer.training.picture_features import (
     train_features,
 )
 from backend.families.image_tokenizer.training.pools import POOL, Pool, open_pool
-from backend.families.transformer.training.codebooks import Run
 from backend.nn.image_net import Encoder, NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
 from backend.nn.nearest import nearly_nearest, spread_over_equals
 from backend.nn.tables import METHODS, SHARE_BEFORE_START, CodeTable, fsq_levels, make_table
+from backend.train.runs import Run
 from backend.train.states import read_state, write_state
 
 WINDOW = 4  # training tokens a code that the utilization of the curve is counted over
@@ -231,7 +232,7 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
             _start(learner, method, extractor, pool, device, run.seed)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * recipe.rate(step)
-        generator.manual_seed(run.seed * 1_000_003 + step)
+        generator.manual_seed(numbered(run.seed, "training batches", step))
         images = pool.batch(recipe.batch, generator).to(device)
         made, code_loss, ids = learner(images, quantize=step >= starts_at)
         error = (made - images).square().mean()

@@ -20,11 +20,13 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
+from backend.data.seeds import numbered
 from backend.errors import CheckpointError, TrainingError
 from backend.families.transformer.training.batches import Batch
 from backend.nn.insertion.bottleneck import CodebookLayer
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.kmeans import data_codes, kmeans_codes, refine
+from backend.train.runs import Run
 from backend.train.states import read_state, write_state
 from backend.types import Progress
 
@@ -71,37 +73,6 @@ class Recipe:
         up = min(1.0, (step + 1) / rise) if rise >= 1 else 1.0
         down = min(1.0, (self.steps - step) / fall) if fall >= 1 else 1.0
         return up * (0.1 + 0.9 * down)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is the same for every training run.
-
-    Attributes:
-        seed: of everything random in it.
-        device: `auto` (a GPU if there is one), `cpu` or `cuda`.
-        state: file for what is needed to go on after a stop.
-        resume: go on from `state` if it is there.
-        progress: called with (what, done, total).
-        log: JSON lines of step, losses and seconds are added to this file.
-    """
-
-    seed: int = 0
-    device: str = "auto"
-    state: Path | None = None
-    resume: bool = False
-    progress: Progress | None = None
-    log: Path | None = None
-
-    @property
-    def saved(self) -> Path | None:
-        """The state to go on from; None: the run starts from the beginning."""
-        return self.state if self.resume and self.state is not None and self.state.exists() else None
-
-    @property
-    def torch_device(self) -> torch.device:
-        """Where a single process trains; `cuda` where there is no GPU is the CPU."""
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def train(
@@ -152,7 +123,7 @@ def train(
     began = time.monotonic()
     wrapped.train()
     for step in range(start, recipe.steps):
-        generator.manual_seed((seed * 1_000_003 + step) * 64 + accelerator.process_index)
+        generator.manual_seed(numbered(seed, "training batches", step) * 64 + accelerator.process_index)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
         tokens = batch(recipe.batch, generator)
@@ -169,7 +140,7 @@ def train(
         # not a list of tensors: those would keep the memory between them from being used again
         losses[step] = loss.detach()
         if recipe.reset_every and done % recipe.reset_every == 0 and done < recipe.steps * 0.9:
-            reset_dead_codes(model, tokens, seed * 7919 + step, accelerator)
+            reset_dead_codes(model, tokens, numbered(seed, "code restarts", step), accelerator)
         if done % 50 == 0 or done == recipe.steps:
             mean = float(losses[max(start, done - 50) : done].mean())
             if not math.isfinite(mean):
