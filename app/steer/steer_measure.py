@@ -17,11 +17,10 @@ from app.draw.charts import BLUE
 from app.draw.tables import records
 from app.shell import state, widgets
 from app.shell.timing import Pace
-from app.steer import steering
+from app.steer import judged, steering
 from app.steer.steer_panels import question
 from app.steer.steering import Kept
 from backend.answers.live import Arm
-from backend.data.datasets import source_of
 from backend.data.machines import Machine
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit, Sampling
@@ -74,7 +73,7 @@ def controls(dataset: str, settings: Sampling, machine: Machine | None) -> Asked
         "How often does it succeed?",
         "the same prompt and seeds; as controls, random codes in the edits' place and the best neurons held",
     )
-    judges = ["", *(f"{field}={value}" for field, values in source_of(dataset).judged.items() for value in values)]
+    judges = ["", *(f"{field}={value}" for field, values in judged.values(dataset).items() for value in values)]
     wide = [1.8, 2.6, 1, 1.3, 1, 1] if len(judges) > 1 else [3, 1, 1.3, 1, 1]
     columns = iter(st.columns(wide, vertical_alignment="bottom", gap="small"))
     judge = ""

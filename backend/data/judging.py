@@ -12,6 +12,12 @@ FLUENT = 1.4  # ratio of perplexities, steered to unsteered, up to which steerin
 LOSS = 1.0  # share of successes that a ratio of one more is worth
 TRIES = 64  # samples of each candidate of a search
 PRACTICE = 40  # steps of practice, each of as many samples
+Place = tuple[int, int]  # start and stop in a text
+
+
+def nowhere(text: str, field: str, value: str) -> list[Place]:
+    """Return no place: the judge cannot say where it sees what it sees."""
+    return []
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,12 @@ class Judge:
     Attributes:
         values: field -> the values that it can find.
         read: text -> field -> the values that hold for it.
+        places: text, field and value -> the places of the text that speak for the value, in order.
     """
 
     values: Mapping[str, tuple[str, ...]]
     read: Callable[[str], Mapping[str, frozenset[str]]]
+    places: Callable[[str, str, str], list[Place]] = nowhere
 
     def __call__(self, text: str) -> Mapping[str, frozenset[str]]:
         """Field -> the values that hold for a text."""

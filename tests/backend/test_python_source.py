@@ -14,7 +14,7 @@ import pytest
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.texts.corpus import Document, Mark
 from backend.data.texts.python_source import FIELDS, LEAST, MOST, USUAL, PythonSource, file_truth
-from backend.data.texts.python_source_judging import BEHAVIOURS, behaviours
+from backend.data.texts.python_source_judging import BEHAVIOURS, behaviour_places, behaviours
 from backend.errors import BadInput
 
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -254,3 +254,17 @@ def test_behaviours_agree_with_tokenize_and_ast_over_the_library():
 )
 def test_code_that_is_cut_off_or_wrong_is_judged_all_the_same(code: str, expected: dict[str, int]):
     assert {name: count for name, count in behaviours(code).items() if count} == expected
+
+
+def test_what_is_judged_is_found_where_it_stands():
+    code = '"""Doc."""\nimport os  # why\nclass A:\n    "x".join(y)\n    return 1\n'
+    pieces = sorted((start, name, code[start:stop]) for name, (start, stop) in behaviour_places(code))
+    assert [(name, piece) for _, name, piece in pieces] == [
+        ("docstring", '"""Doc."""'),
+        ("import", "import"),
+        ("comment", "# why"),
+        ("class", "class"),
+        ("string", '"x"'),
+        ("return", "return"),
+        ("number", "1"),
+    ]

@@ -21,6 +21,7 @@ from backend.data.stories.stories import (
     pronouns_in,
     topic_of,
     topics_in,
+    words_for,
 )
 from backend.data.stories.topics import TOPICS as TOPIC_WORDS
 from backend.data.stories.words import BOYS, GIRLS
@@ -202,3 +203,15 @@ def test_quotes_are_marked_exactly():
     document = next(d for d in stories(50) if '"' in d.text)
     marked = [document.text[m.start : m.stop] for m in document.marks if m.field == "quote"]
     assert marked == re.findall(r'"([^"]*)"', document.text)
+
+
+def test_the_words_that_speak_for_a_value_stand_where_the_judges_count_them():
+    for document in stories(30):
+        for field, counts in (("topic", topics_in(document.text)), ("emotion", emotions_in(document.text))):
+            for value, count in counts.items():
+                assert len(words_for(document.text, field, value)) == count
+        assert len(words_for(document.text, "gender", "female")) == pronouns_in(document.text)["she"]
+    text = "The DRAGON's cave was dark, so she sat down."
+    assert [text[a:b] for a, b in words_for(text, "topic", "dragon")] == ["DRAGON", "cave"]
+    assert [text[a:b] for a, b in words_for(text, "gender", "female")] == ["she"]
+    assert words_for(text, "weather", "dragon") == []

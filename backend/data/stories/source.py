@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backend.data.judging import Behaviour, Judge, Trial
 from backend.data.source import DataSource, Settings
-from backend.data.stories.stories import TOPICS, Stories, emotions_in, pronouns_in, topic_of
+from backend.data.stories.stories import TOPICS, Stories, emotions_in, pronouns_in, topic_of, words_for
 from backend.data.stories.words import FEELINGS
 from backend.data.texts.corpus import EndlessCorpus
 from backend.data.texts.settings import LENGTH_OPTION, check_settings, items_of, with_length
@@ -52,7 +52,7 @@ def _most(counts: Mapping[str, int]) -> frozenset[str]:
     return frozenset(names if best and len(names) == 1 else [])
 
 
-JUDGE = Judge({"topic": TOPICS, "gender": GENDERS, "emotion": tuple(FEELINGS)}, _read)
+JUDGE = Judge({"topic": TOPICS, "gender": GENDERS, "emotion": tuple(FEELINGS)}, _read, words_for)
 _TRIED = {"topic": TOPICS[:TRIED_TOPICS], "gender": GENDERS, "emotion": ("happy", "sad")}
 TRIAL = Trial(
     choosing=(

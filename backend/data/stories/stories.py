@@ -69,6 +69,7 @@ LENGTHS = {"short": 118, "medium": 145, "long": 175}  # words after which the mi
 NEUTRAL_OPENINGS = 0.7
 
 _WORD = re.compile(r"[a-z]+")
+_ANY_WORD = re.compile(r"[A-Za-z]+")  # the same in a text as it stands, so that its places count in that text
 _TOPIC_OF = {word: name for name, topic in _TOPICS.items() for word in topic.lexicon}
 _EMOTION_OF = {
     word: emotion for emotion, groups in EMOTIONS.items() for words in groups.values() for word in words.split()
@@ -314,6 +315,15 @@ def _tally(text: str, meaning: dict[str, str], names: Iterable[str]) -> dict[str
         if word in meaning:
             counts[meaning[word]] += 1
     return counts
+
+
+def words_for(text: str, field: str, value: str) -> list[tuple[int, int]]:
+    """Return where the words stand that speak for a value of `topic`, `gender` or `emotion`: start and stop, in order.
+
+    These are the words that `topics_in`, `pronouns_in` and `emotions_in` count. Another field has none.
+    """
+    meaning = {"topic": _TOPIC_OF, "gender": GENDER, "emotion": _EMOTION_OF}.get(field, {})
+    return [word.span() for word in _ANY_WORD.finditer(text) if meaning.get(word[0].lower()) == value]
 
 
 def topics_in(text: str) -> dict[str, int]:

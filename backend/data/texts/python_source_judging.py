@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from backend.data.judging import Behaviour, Judge, Trial
+from backend.data.judging import Behaviour, Judge, Place, Trial
 
 BEHAVIOURS = {
     "comment": "comments",
@@ -53,48 +53,60 @@ _PIECES = re.compile(
 
 
 def behaviours(text: str) -> dict[str, int]:
-    """How often each of `BEHAVIOURS` occurs in code that may be cut off or wrong anywhere; never fails.
+    """Count how often each of `BEHAVIOURS` occurs in code that may be cut off or wrong anywhere; never fails.
 
     A string without an end goes on to the end of its line, with three quotes to the end of the text. Lines within brackets
     are one statement; `async` counts for what follows it.
     """
     found = dict.fromkeys(BEHAVIOURS, 0)
-    depth, begins, lone_string = 0, True, False
+    for name, _ in behaviour_places(text):
+        found[name] += 1
+    return found
+
+
+def behaviour_places(text: str) -> list[tuple[str, tuple[int, int]]]:
+    """Return each of `BEHAVIOURS` that `behaviours` counts, with its start and stop: of a statement its first word."""
+    found: list[tuple[str, tuple[int, int]]] = []
+    depth, begins = 0, True
+    lone: tuple[int, int] | None = None  # a string that began a statement: a docstring unless something follows it
     for match in _PIECES.finditer(text):
-        kind, piece = match.lastgroup, match[0]
+        kind, piece, place = match.lastgroup, match[0], match.span()
         if kind == "space":
             continue
         if kind == "comment":
-            found["comment"] += 1
+            found.append(("comment", place))
         elif kind == "line" or (piece == ";" and not depth):
             if not depth:
-                found["docstring" if lone_string else "string"] += lone_string
-                begins, lone_string = True, False
+                found += [("docstring", lone)] if lone else []
+                begins, lone = True, None
         elif kind == "string":
             if begins and not depth:
-                lone_string = True
+                lone = place
             else:
-                found["string"] += 1
+                found.append(("string", place))
             begins = False
         else:
-            if lone_string and not depth:  # something follows it: no statement of its own
-                found["string"] += 1
-                lone_string = False
+            if lone and not depth:
+                found.append(("string", lone))
+                lone = None
             if kind == "number":
-                found["number"] += 1
+                found.append(("number", place))
             if begins and piece in _STATEMENTS:
-                found[_STATEMENTS[piece]] += 1
+                found.append((_STATEMENTS[piece], place))
             depth = max(0, depth + (piece in "([{") - (piece in ")]}"))
             begins = begins and piece == "async"
-    found["docstring"] += lone_string
-    return found
+    return found + ([("docstring", lone)] if lone else [])
 
 
 def _read(text: str) -> Mapping[str, frozenset[str]]:
     return {"syntax": frozenset(name for name, count in behaviours(text).items() if count)}
 
 
-JUDGE = Judge({"syntax": tuple(BEHAVIOURS)}, _read)  # `syntax` is everything that occurs
+def _places(text: str, field: str, value: str) -> list[Place]:
+    return sorted(place for name, place in behaviour_places(text) if (field, name) == ("syntax", value))
+
+
+JUDGE = Judge({"syntax": tuple(BEHAVIOURS)}, _read, _places)  # `syntax` is everything that occurs
 _TRUTHS = {  # behaviour -> the label that its codes are found by
     "comment": ("syntax", "comment"),
     "docstring": ("syntax", "docstring"),
