@@ -269,7 +269,7 @@ class Machine:
 
 def _resolve(given: Settings) -> Settings:
     try:
-        return {key: value for key, value in Machine(**given).settings.items() if key != "name"}
+        return {key: value for key, value in Machine.from_settings(given).settings.items() if key != "name"}
     except CatalogError as error:
         raise BadInput(str(error)) from error
 

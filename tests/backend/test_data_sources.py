@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ import torch
 
 from backend.build.precompute import build
 from backend.catalog import write_spec
-from backend.commands.data_options import add_data_options, given_settings
 from backend.data.datasets import SOURCES, open_corpus, open_dataset, open_images, open_text, source_of, sources
 from backend.data.texts.corpus import TextItems
 from backend.errors import BadInput, CatalogError
@@ -95,31 +93,6 @@ def test_what_a_person_gives_becomes_the_whole_dataset(tmp_path: Path) -> None:
 def test_a_data_set_writes_the_settings_it_is_made_from(name: str) -> None:
     data = open_dataset({"tokens": {"name": name, "vocabulary": 7}, "scenes": {"name": name, "size": 16}}[name], Path())
     assert data.settings["name"] == name and open_dataset(data.settings, Path()) == data
-
-
-def test_options_on_the_command_line_are_the_settings_that_were_given(capsys: pytest.CaptureFixture[str]) -> None:
-    for source in sources():
-        parser = argparse.ArgumentParser(prog=source.name)
-        add_data_options(parser, source.options)
-        required = [word for option in source.options if option.required for word in (option.flags[0], "x")]
-        assert given_settings(source.options, parser.parse_args(required)) == ({"path": "x"} if required else {})
-        assert all(option.flags[0] in parser.format_help() for option in source.options)
-    parser = argparse.ArgumentParser(prog="machine")
-    options = source_of("tokfsm").options
-    add_data_options(parser, options)
-    given = given_settings(options, parser.parse_args(["--states", "7", "--base-digits", "3", "--machine-seed", "0"]))
-    assert given == {"states": 7, "base": 3, "seed": 0}
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--states", "0"])
-    assert "out of range" in capsys.readouterr().err
-    parser = argparse.ArgumentParser(prog="text")
-    options = source_of("text").options
-    add_data_options(parser, options)
-    for written, tags in (("year, author", ["year", "author"]), ("", []), ("a", ["a"])):
-        given = given_settings(options, parser.parse_args(["--text", "x", "--tags", written, "--split", "lines"]))
-        assert given == {"path": "x", "split": "lines", "tags": tags}
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--text", "x", "--split", "words"])
 
 
 # -- the toy ---------------------------------------------------------------------------------------------------------

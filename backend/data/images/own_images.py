@@ -195,19 +195,22 @@ class OwnImages:
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> OwnImages:
         """Read the `[dataset]` of a catalog file: the attributes, `tags`, `tags_from`; `path` may start from the folder."""
         values = read_settings(
-            {key: value for key, value in settings.items() if key not in SETTINGS},
+            settings,
             path="",
             size=cls.size,
             whole=cls.whole,
             held_out=cls.held_out,
             image_column=cls.image_column,
             label_column=cls.label_column,
+            tags=[],
+            tags_from="",
         )
         if not values["path"]:
             raise CatalogError("The images of a folder need a path: to a folder, an image or a Parquet file.")
         if not 0 <= values["held_out"] < 1:
             raise CatalogError(f"The share held_out = {values['held_out']} is out of range; give 0 to below 1.")
-        return cls(**{**values, "path": folder / values["path"]}, rules=TagRules.from_settings(settings))
+        attributes = {key: value for key, value in values.items() if key not in SETTINGS}
+        return cls(**{**attributes, "path": folder / values["path"]}, rules=TagRules.from_settings(settings))
 
     @cached_property
     def _read(self) -> tuple[np.ndarray, list[dict[str, str]], list[Report]]:
@@ -221,8 +224,8 @@ class OwnImages:
                 reports.append(one)
             elif len(pixels) < MAX_IMAGES:
                 pixels.append(fit(one.pixels, self.size, self.whole).transpose(2, 0, 1))
-                own = {"file": one.path, **({"class": one.label} if one.label else {})}
-                tags.append(merged(own, one.tags))
+                place = {"file": one.path, **({"class": one.label} if one.label else {})}
+                tags.append(merged(place, one.tags))
             else:
                 text = f"It comes after the first {MAX_IMAGES:,} pictures."
                 reports.append(Report(one.path, text, "skipped, with all behind it"))

@@ -89,14 +89,14 @@ def text_files(path: Path) -> list[tuple[Path, str]]:
         BadInput: it is neither.
     """
     if path.is_dir():
-        found = sorted(
+        candidates = sorted(
             Path(place, name)
             for place, folders, names in os.walk(path)
             for name in names
             if name.removesuffix(".gz").endswith(ENDINGS) and not name.startswith(".")
             if not any(part.startswith(".") for part in Path(place).relative_to(path).parts)
         )
-        files = [file for file in found if file.is_file() and not file.is_symlink()]
+        files = [file for file in candidates if file.is_file() and not file.is_symlink()]
     elif path.is_file():
         files = [path]
     else:

@@ -111,11 +111,11 @@ class OwnText(FiniteCorpus):
             yield open_text_file(file, name, cutting)
 
     def _document(self, number: int) -> Document:
-        source, start, stop, line = self._places[4 * number : 4 * number + 4]
-        found = self._sources[source]
-        place = f"{found.name}:{line}"
-        text, fields = found.row(start, stop, place)
-        of_name = self._tags_of_source[source] if self._tags_of_source else {}
+        index, start, stop, line = self._places[4 * number : 4 * number + 4]
+        source = self._sources[index]
+        place = f"{source.name}:{line}"
+        text, fields = source.row(start, stop, place)
+        of_name = self._tags_of_source[index] if self._tags_of_source else {}
         return Document(text, tags=merged({"source": place}, {**self._rules.of_row(fields, place), **of_name}))
 
     @property
