@@ -16,6 +16,8 @@ from transformers import (
 from backend.catalog.cards import Card
 from backend.errors import CheckpointError, UnknownCode, Unsupported
 from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
+from backend.nn.insertion.anatomy import decoder_layers
+from backend.nn.insertion.hooks import attach
 from backend.nn.insertion.placement import PLACES, Placement
 from backend.nn.sampling import Sampler
 from backend.types import Edit
@@ -181,6 +183,59 @@ def test_edits_that_name_nothing_are_refused_before_anything_runs():
     for wrong in (Edit("L9.mlp", 0), Edit("L0.mlp", 20), Edit("L0.mlp", -1, "ban"), Edit("L0.mlp", 0, slot=1)):
         with pytest.raises(UnknownCode), model.session([wrong]):
             raise AssertionError("the session opened")
+
+
+def test_edits_that_were_made_ready_do_the_same_again_and_again_and_are_not_looked_at_twice(ids, monkeypatch):
+    model = make("gpt2")
+    edits = [
+        Edit("L0.mlp", 3, where=(2, -1)),
+        Edit("L1.attn.h1", 5, "blend", 0.7),
+        Edit("L0.mlp", 4, "add", 0.5, "generated"),
+        Edit("L0.mlp", 5, "add", 0.2, "generated"),
+    ]
+    ready = model.ready(edits)
+    with model.session(edits, prompt_length=6):
+        expected = model(ids).logits
+    monkeypatch.setattr("backend.nn.insertion.edits._check", lambda *_: pytest.fail("the edits were checked again"))
+    for _ in range(2):
+        with model.session(ready, prompt_length=6):
+            assert torch.equal(model(ids).logits, expected)
+    assert model.ready(ready) is ready
+    with pytest.raises(AssertionError, match="another model"):
+        make("gpt2").ready(ready)
+
+
+def test_only_one_mode_is_in_force_and_the_plain_one_comes_back(ids):
+    model = make("gpt2")
+    plain = model(ids).logits
+    seen = []
+    for mode in (model.session([Edit("L0.mlp", 3)]), model.disabled(), model.collecting("L0:mlp", seen.append)):
+        with mode:
+            assert not torch.equal(model(ids).logits, plain)
+            with pytest.raises(RuntimeError, match="do not nest"), model.disabled():
+                raise AssertionError("it nested")
+        assert torch.equal(model(ids).logits, plain)
+    (rows,) = seen
+    assert rows.shape == (1, 20, 32)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_hook_at_a_place_that_changes_nothing_changes_nothing_and_one_that_does_is_heard(place, ids):
+    model = make("gpt2").model
+    plain, (first, *_) = model(ids).logits, decoder_layers(model)
+    shapes = []
+
+    def look(value):
+        shapes.append(tuple(value.shape))
+        return value
+
+    handles = attach(first, place, look)
+    assert torch.equal(model(ids).logits, plain) and shapes[0][:2] == (2, 10)
+    handles += attach(first, place, torch.zeros_like)
+    assert not torch.equal(model(ids).logits, plain)
+    for handle in handles:
+        handle.remove()
+    assert torch.equal(model(ids).logits, plain) and len(shapes) == 2
 
 
 def test_positions_count_from_the_first_token_that_is_not_padding(ids):

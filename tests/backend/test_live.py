@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from transformers import GPT2Config
 
 from backend.catalog.cards import Card
 from backend.data.machines import Machine
-from backend.errors import BadInput
+from backend.errors import BadInput, UnknownCode
 from backend.families import open_live
 from backend.families.transformer.checkpoint import build_model, save_checkpoint
 from backend.families.transformer.live import LiveModel
+from backend.nn.insertion import edits as ready_edits
 from backend.nn.insertion.placement import Placement
-from backend.types import CodeRef, ModelSpec, Sampling
+from backend.types import CodeRef, Edit, ModelSpec, Sampling
 
 MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
 
@@ -68,6 +70,38 @@ def test_samples_end_with_the_context_and_it_is_said(live: LiveModel) -> None:
     assert [len(made.tokens) for made in found.steered.generated] == [33, 33]
     assert len(found.warnings) == 1 and "Only 4 of 9" in found.warnings[0]
     assert live.compare(walk, [], Sampling(2, 4)).warnings == []
+
+
+def test_text_is_rendered_when_it_is_drawn_and_not_at_every_token(
+    live: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render, calls = Machine.render, []
+
+    def count(machine: Machine, ids: Sequence[int]) -> tuple[str, np.ndarray]:
+        calls.append(tuple(ids))
+        return render(machine, ids)
+
+    monkeypatch.setattr(Machine, "render", count)
+    *_, made = live.stream("00 01", Sampling(3, 12))
+    assert calls == [] and [len(sample.tokens) for sample in made] == [17] * 3
+    assert made[1].text == made[1].text == render(MACHINE, made[1].tokens)[0]
+    assert calls == [made[1].tokens]  # once, and that sample alone
+    assert made[0].text.endswith(made[0].new_text) and made[0].new_text
+    assert made[0] == live.generate("00 01", Sampling(3, 12))[0]
+
+
+def test_edits_are_checked_once_a_question_and_not_once_a_token(
+    live: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, seen = ready_edits._check, []
+    monkeypatch.setattr(ready_edits, "_check", lambda edit, layer: (seen.append(edit), check(edit, layer)))
+    edits = [Edit("L1.mlp", 3, "add", 0.5, "generated"), Edit("L0.attn.h1", 2)]
+    live.generate("00 01", Sampling(2, 12), edits=edits)
+    assert seen == edits
+    live.write(["00 01", "02"], Sampling(2, 12), edits)
+    assert seen == edits * 2
+    with pytest.raises(UnknownCode, match="codes 0 to 31"):
+        next(live.stream("00", Sampling(1, 3), edits=[Edit("L1.mlp", 99)]))
 
 
 @pytest.mark.parametrize(

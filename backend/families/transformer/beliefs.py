@@ -236,8 +236,9 @@ def _continue(
     steps = min(new_states * machine.digits, family.context - len(tokens)) // machine.digits * machine.digits
     rows = torch.from_numpy(np.repeat(tokens[None], samples, 0)).to(family.device)
     sampler = Sampler(family.model.model, rows, seed=seed)
+    ready = family.model.ready(edits)
     for _ in range(steps):
-        with family.model.session(edits, prompt_length=len(tokens)):
+        with family.model.session(ready, prompt_length=len(tokens)):
             sampler.step()
     made = sampler.tokens.cpu().numpy()
     new = np.concatenate((made[:, :1], made[:, len(tokens) :]), axis=1)  # BOS in front, as decode expects

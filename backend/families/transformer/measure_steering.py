@@ -59,8 +59,7 @@ class SteeringMeasures:
         for behaviour, goal in goals.items():
             given = (known or {}).get(f"{behaviour.field}={behaviour.value}", ())
             self.edits[behaviour] = tuple(map(Edit.parse, given)) or finder.find(goal).edits
-            with live.family.model.session(self.edits[behaviour]):
-                pass  # they are there
+            live.family.model.ready(self.edits[behaviour])  # raises where a code is not there
 
     def measure(self, into: Measures, seed: int, progress: Progress | None = None) -> None:
         """One seed of every measure."""

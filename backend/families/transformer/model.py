@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from backend.data.datasets import open_text, source_of
 from backend.data.source import TextDataset
@@ -17,11 +17,14 @@ from backend.errors import BadInput
 from backend.families.kind import Other
 from backend.families.transformer.checkpoint import load_checkpoint
 from backend.nn.insertion.anatomy import decoder_layers
+from backend.nn.insertion.edits import ReadyEdits
+from backend.nn.insertion.hooks import attach
 from backend.nn.insertion.model import CodebookTransformer
+from backend.nn.insertion.placement import Place
 from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec
 
 BATCH_POSITIONS = 8192
-NeuronKind = Literal["attn", "mlp", "mlp_mid"]
+NEURON_PLACES: tuple[Place, ...] = ("attn", "mlp")
 
 
 class TransformerFamily:
@@ -85,8 +88,8 @@ class TransformerFamily:
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
         """Forward passes over the items, in batches; see `Family.encode`."""
-        edits = tuple(edits)
-        parts = [self._encode_batch(batch, edits, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
+        ready = self.model.ready(edits)
+        parts = [self._encode_batch(batch, ready, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
         grids = {}
         for info in self.codebooks():
             pieces = [part.grids[info.site] for part in parts]
@@ -105,7 +108,7 @@ class TransformerFamily:
         )
 
     @torch.no_grad()
-    def _encode_batch(self, items: Sequence[Item], edits: tuple[Edit, ...], logits: bool, neurons: bool) -> Encoded:
+    def _encode_batch(self, items: Sequence[Item], edits: ReadyEdits, logits: bool, neurons: bool) -> Encoded:
         lengths = np.array([item.positions for item in items])
         real = (
             np.arange(lengths.max())[None] < lengths[:, None]
@@ -121,9 +124,8 @@ class TransformerFamily:
             """Rows `[..., row, value]` of the padded batch -> those of the items."""
             return x if whole else x.index_select(-2, kept)
 
-        kinds: tuple[NeuronKind, ...] = ("attn", "mlp") if neurons else ()
         ends = torch.from_numpy(lengths)[:, None].to(self.device)
-        with self.neurons(kinds) as seen, self.model.session(edits, prompt_length=ends, record=True) as session:
+        with self._neurons(neurons) as seen, self.model.session(edits, prompt_length=ends, record=True) as session:
             body = self.model.model if logits else self.model.model.base_model
             if logits:
                 output = self.model.model(tokens, use_cache=False).logits
@@ -151,43 +153,31 @@ class TransformerFamily:
         )
 
     @contextmanager
-    def neurons(self, kinds: Sequence[NeuronKind]) -> Iterator[dict[str, list[Tensor]]]:
+    def _neurons(self, wanted: bool) -> Iterator[dict[str, list[Tensor]]]:
         """Collect activations before any codebook replaces them, inside the `with`.
 
         Args:
-            kinds: `attn`: head outputs before the projection; `mlp`: feed-forward output; `mlp_mid`: its activation.
+            wanted: without, nothing is collected.
 
         Yields:
-            site name (`L0.mlp`) -> list of float32 `[P, width]` on the CPU, one per forward pass.
+            Site name, `L0.attn` (head outputs before the projection) or `L0.mlp` (feed-forward output) -> list of float32
+            `[P, width]` on the CPU, one per forward pass.
         """
         seen: dict[str, list[Tensor]] = {}
         handles = []
-        for index, parts in enumerate(decoder_layers(self.model.model)):
-            for kind in kinds:
+        for index, parts in enumerate(decoder_layers(self.model.model) if wanted else ()):
+            for place in NEURON_PLACES:
 
-                def keep(value: Any, site: str = f"L{index}.{kind}") -> None:
-                    value = value[0] if isinstance(value, tuple) else value
+                def keep(value: Tensor, site: str = f"L{index}.{place}") -> Tensor:
                     seen.setdefault(site, []).append(value.detach().float().flatten(0, -2).cpu())
+                    return value
 
-                if kind == "attn":
-                    handles.append(parts.out_projection.register_forward_pre_hook(_before(keep), prepend=True))
-                else:
-                    module: nn.Module | None = parts.mlp if kind == "mlp" else parts.activation
-                    if module is not None:
-                        handles.append(module.register_forward_hook(_after(keep), prepend=True))
+                handles += attach(parts, place, keep, first=True)
         try:
             yield seen
         finally:
             for handle in handles:
                 handle.remove()
-
-
-def _before(keep: Any) -> Any:
-    return lambda _module, args: keep(args[0])
-
-
-def _after(keep: Any) -> Any:
-    return lambda _module, _args, output: keep(output)
 
 
 def _concatenate(parts: Sequence[Any], empty: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -27,6 +27,7 @@ from backend.types import CodeRef, Edit, Generated, Item, Sampling, Steered
 
 MAX_CHARACTERS = 20_000
 EPSILON = 0.02  # strength at which the linear estimate is taken
+FIRST_ITEMS = 16  # in which a live code fires
 BATCH = 32  # samples whose perplexity is measured at a time: bounds memory
 ONE = Sampling()
 
@@ -121,8 +122,9 @@ class TextModel:
         ids, model = self.parse(prompt), self.family.model
         rows = torch.from_numpy(np.repeat(ids[None], sampling.samples, 0)).to(self.family.device)
         sampler = Sampler(model.model, rows, temperature=sampling.temperature, top_k=sampling.top_k, seed=sampling.seed)
+        ready = model.ready(edits)
         for _ in range(self._steps(len(ids), sampling)):
-            with model.session(edits, prompt_length=len(ids)), holding(model, neurons, len(ids)):
+            with model.session(ready, prompt_length=len(ids)), holding(model, neurons, len(ids)):
                 sampler.step()
             yield [self._generated(row, len(ids)) for row in sampler.tokens.tolist()]
 
@@ -156,8 +158,9 @@ class TextModel:
             mask=None if real.all() else torch.from_numpy(real.astype(np.int64)).to(device),
         )
         ends = torch.from_numpy(lengths)[:, None].to(device)
+        ready = model.ready(edits)
         for _ in range(min(sampling.max_new_tokens, self.context - width)):
-            with model.session(edits, prompt_length=ends):
+            with model.session(ready, prompt_length=ends):
                 sampler.step()
         rows = [row[width - length :] for row, length in zip(sampler.tokens.tolist(), lengths, strict=True)]
         return [self._generated(row, int(length)) for row, length in zip(rows, lengths, strict=True)]
@@ -185,17 +188,25 @@ class TextModel:
         return Generated(tuple(tokens), prompt_length, self._text)
 
     def random_edits(self, edits: Sequence[Edit], seed: int) -> list[Edit]:
-        """The same edits with a random other code each, for a control; live codes of the first items are preferred."""
+        """Return the same edits with a random other live code each, for a control.
+
+        A code that fires in none of the first items is not drawn; where no other one does, the edit keeps its own.
+        """
         rng = stream(seed, "random codes")
-        grids = self.family.encode(self.family.items(0, 16, 0)).grids
         changed, drawn = [], dict[tuple[str, int], int]()
         for edit in edits:
             self.family.model.where(edit.site)
-            live = np.unique(grids[edit.site].codes)
-            live = live[(live >= 0) & (live != edit.code)]
-            code = int(rng.choice(live)) if len(live) else edit.code
+            others = self._live_codes[edit.site]
+            others = others[others != edit.code]
+            code = int(rng.choice(others)) if len(others) else edit.code
             changed.append(replace(edit, code=drawn.setdefault((edit.site, edit.code), code)))
         return changed
+
+    @cached_property
+    def _live_codes(self) -> dict[str, np.ndarray]:
+        """Codes of each codebook that fire in the first items, ascending."""
+        grids = self.family.encode(self.family.items(0, FIRST_ITEMS, 0)).grids
+        return {site: np.unique(grid.codes[grid.codes >= 0]) for site, grid in grids.items()}
 
     def perplexity(self, made: Sequence[Generated]) -> float:
         """Mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""

@@ -2,7 +2,7 @@
 
 No attention code is copied: the model's forward pass, its KV cache and `generate` stay as they are, and the hooks
 replace an activation by its codes on the way. One `CodebookTransformer` holds the model, the codebook layers and the
-*session*: the edits in force and what is recorded. A session lives inside one `with model.session(...)`; threads take
+*mode* in force (`modes`), such as a session with its edits. A mode lives inside one `with model.session(...)`; threads take
 turns, so that each is in force alone.
 
 Positions of edits are counted from the first token that is not padding, through cached and uncached steps alike.
@@ -12,21 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from backend.edits.codes import Where, first_generated
-from backend.errors import UnknownCode, Unsupported
+from backend.edits.codes import Edit, Where
+from backend.errors import UnknownCode
 from backend.nn.insertion import kv_cache
 from backend.nn.insertion.anatomy import LayerParts, decoder_layers, num_heads
-from backend.nn.insertion.bottleneck import CodebookConfig, CodebookLayer, PlacedEdit
+from backend.nn.insertion.bottleneck import CodebookConfig, CodebookLayer
+from backend.nn.insertion.edits import ReadyEdits, Site, make_ready, rows_at
+from backend.nn.insertion.hooks import attach
+from backend.nn.insertion.modes import Collecting, Mode, Off, Probing, Session
 from backend.nn.insertion.placement import PLACES, Place, Placement
-from backend.nn.insertion.session import Session
 from backend.nn.turns import Turns
-from backend.types import CodebookInfo, Edit
+from backend.types import CodebookInfo
+
+PLAIN = Mode()
 
 
 class CodebookTransformer(nn.Module):
@@ -49,28 +54,25 @@ class CodebookTransformer(nn.Module):
         self.model = model
         self.placements = tuple(placements)
         self.codebooks = nn.ModuleDict()
-        self.enabled = True
-        self._session: Session | None = None
+        self._mode = PLAIN
         self._turns = Turns()
         self._positions = torch.zeros(0)
         self._infos: dict[str, tuple[str, int]] = {}
-        self._collect: tuple[str, Callable[[Tensor], None]] | None = None
-        self._residual: dict[str, Tensor] = {}
         model.register_forward_pre_hook(self._note_positions, with_kwargs=True)
         layers = decoder_layers(model)
         chosen: list[tuple[int, int, Placement]] = []
-        order = {"qkv": 0, "attn": 1, "attn_out": 2, "mlp_mid": 3, "mlp": 4, "attn_plus_mlp": 5, "block": 6}
+        order = list(PLACES)
         for placement in self.placements:
             for index in placement.layers or range(len(layers)):
                 if not 0 <= index < len(layers):
                     raise ValueError(f"There is no layer {index}: the model has layers 0 to {len(layers) - 1}.")
-                chosen.append((index, order[placement.place], placement))
+                chosen.append((index, order.index(placement.place), placement))
         widths = self._widths(layers, {(index, placement.place) for index, _, placement in chosen})
         for index, _, placement in sorted(chosen, key=lambda entry: entry[:2]):
             name = f"L{index}:{placement.place}"
             if name in self.codebooks:
                 raise ValueError(f"Place {placement.place!r} is given twice for layer {index}.")
-            groups = placement.groups or (num_heads(model) if placement.place == "attn" else 1)
+            groups = placement.groups or (num_heads(model) if PLACES[placement.place].by_head else 1)
             config = CodebookConfig(
                 widths[index, placement.place],
                 groups,
@@ -82,8 +84,8 @@ class CodebookTransformer(nn.Module):
             )
             self.codebooks[name] = CodebookLayer(config).to(model.device, model.dtype)
             for group in range(groups):
-                self._infos[_site(index, placement.place, groups, group)] = (name, group)
-            self._hook(name, placement.place, layers[index])
+                self._infos[_site_name(index, placement.place, groups, group)] = (name, group)
+            attach(layers[index], placement.place, partial(self._through, name))
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -118,17 +120,21 @@ class CodebookTransformer(nn.Module):
         return [site for site, (layer, _) in self._infos.items() if layer == name]
 
     def where(self, site: str) -> tuple[CodebookLayer, int]:
-        """Layer and group of a site.
+        """Return layer and group of a site.
 
         Raises:
             UnknownCode: the model has no such codebook.
         """
+        _, layer, group = self._site(site)
+        return layer, group
+
+    def _site(self, site: str) -> Site:
         if site not in self._infos:
             raise UnknownCode(
                 f"There is no codebook {site[:80]!r} in this model. It has: {', '.join(self._infos) or 'none'}."
             )
         name, group = self._infos[site]
-        return self.layer(name), group
+        return name, self.layer(name), group
 
     def loss(self) -> Tensor:
         """Sum of the codebook layers' losses in the last training forward."""
@@ -144,7 +150,7 @@ class CodebookTransformer(nn.Module):
     @contextmanager
     def session(
         self,
-        edits: Iterable[Edit] = (),
+        edits: Iterable[Edit] | ReadyEdits = (),
         *,
         prompt_length: int | Tensor | None = None,
         forced: Mapping[str, Tensor] | None = None,
@@ -155,38 +161,43 @@ class CodebookTransformer(nn.Module):
 
         Waits while another thread has a session. A session should hold one forward pass, so that others get their turn.
 
+        Args:
+            edits: in the order in which they apply; whoever opens one session after the other makes them `ready` before.
+            prompt_length: tokens that count as the prompt, one number or int64 `[batch, 1]`; None: all are prompt.
+            forced: site -> int64 `[batch, length]` or `[batch, length, slot]`: a code for each position, for a single uncached
+                forward pass; -1 empties the slot, -2 leaves it as it is. Applied before the edits.
+            record: keep what the codebooks chose.
+            probe: let gradients through and gather what they are taken by, see `Probing`.
+
         Raises:
             RuntimeError: this thread has a session already; they do not nest.
             UnknownCode: an edit names a codebook, code or slot that is not there.
         """
-        session = Session(tuple(edits), prompt_length, forced or {}, record, probe=probe)
-        for site in session.forced:
-            self.where(site)
-        for edit in session.edits:
-            layer, _ = self.where(edit.site)
-            if not -1 <= edit.code < layer.config.codes or (edit.code == -1 and edit.action != "force"):
-                raise UnknownCode(
-                    f"Codebook {edit.site!r} has codes 0 to {layer.config.codes - 1}; {edit.code} is not one."
-                )
-            if edit.slot is not None and not 0 <= edit.slot < layer.config.k:
-                raise UnknownCode(
-                    f"Codebook {edit.site!r} has slots 0 to {layer.config.k - 1}; {edit.slot} is not one."
-                )
-        with self._turns.taken():
-            self._session = session
-            try:
-                yield session
-            finally:
-                self._session = None
+        by_layer: dict[str, list[tuple[int, Tensor]]] = {}
+        for site, codes in (forced or {}).items():
+            name, _, group = self._site(site)
+            by_layer.setdefault(name, []).append((group, codes))
+        kind: type[Session] = Probing if probe else Session
+        session = kind(self.ready(edits), prompt_length, by_layer, record)
+        with self._in_force(session):
+            yield session
+
+    def ready(self, edits: Iterable[Edit] | ReadyEdits) -> ReadyEdits:
+        """Make edits ready for `session`; those that are need nothing more, so token by token they cost little.
+
+        Raises:
+            UnknownCode: an edit names a codebook, code or slot that is not there.
+        """
+        if isinstance(edits, ReadyEdits) and edits.owner is self:
+            return edits
+        assert not isinstance(edits, ReadyEdits), "edits that were made ready for another model"
+        return make_ready(edits, self._site, self)
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """Run the plain model inside the `with`: all codebooks let activations through."""
-        before, self.enabled = self.enabled, False
-        try:
+        with self._in_force(Off()):
             yield
-        finally:
-            self.enabled = before
 
     @contextmanager
     def collecting(self, name: str, sink: Callable[[Tensor], None]) -> Iterator[None]:
@@ -194,11 +205,18 @@ class CodebookTransformer(nn.Module):
 
         That layer and those behind it let activations through.
         """
-        self._collect = (name, sink)
-        try:
+        names = list(self.codebooks)
+        with self._in_force(Collecting(name, frozenset(names[names.index(name) + 1 :]), sink)):
             yield
-        finally:
-            self._collect = None
+
+    @contextmanager
+    def _in_force(self, mode: Mode) -> Iterator[None]:
+        with self._turns.taken():
+            self._mode = mode
+            try:
+                yield
+            finally:
+                self._mode = PLAIN
 
     def note_positions(self, tokens: Tensor, past: int = 0, mask: Tensor | None = None) -> None:
         """Say which positions the next forward pass is at; done by a hook wherever the whole model is called.
@@ -225,128 +243,12 @@ class CodebookTransformer(nn.Module):
         self.note_positions(tokens, past, kwargs.get("attention_mask"))
 
     def _through(self, name: str, x: Tensor) -> Tensor:
-        """What a hook puts in place of activation `x`."""
-        layer = self.layer(name)
-        if self._collect is not None:
-            target, sink = self._collect
-            names = list(self.codebooks)
-            if names.index(name) >= names.index(target):
-                if name == target:
-                    sink(layer.split(x.detach()))
-                return x
-        if not self.enabled:
-            return x
-        session = self._session
-        if session is None:
-            return layer(x)
-        edits = self._placed(name, session)
-        if not edits and not session.record and not session.probe:
-            return layer(x)
-        out, found = layer.edited(x, edits, report=session.record)
-        if session.record:
-            session.recorded.setdefault(name, []).append(found)
-        if session.probe:
-            session.probes[name] = torch.zeros_like(out, requires_grad=True)
-            out = out + (x - x.detach()) + session.probes[name]
-        return out
-
-    def _placed(self, name: str, session: Session) -> list[PlacedEdit]:
-        """The edits of one layer; codes that are forced one after the other, or added, at the same positions become one."""
-        placed = [
-            PlacedEdit(
-                group,
-                Edit(site, 0),
-                torch.ones(self._positions.numel(), dtype=torch.bool, device=codes.device),
-                codes.flatten(0, 1),
-            )
-            for site, codes in session.forced.items()
-            for place, group in (self._infos[site],)
-            if place == name
-        ]
-        rows: dict[Where, Tensor | None] = {}  # None: nowhere in this forward pass
-        last: dict[int, tuple[Where, Tensor]] = {}  # group -> the positions that are forced, the codes in their slots
-        added: dict[tuple[int, Where], tuple[Tensor, list[Edit]]] = {}
-        for edit in session.edits:
-            place, group = self._infos[edit.site]
-            if place != name:
-                continue
-            if edit.where not in rows:
-                found = self.rows(edit.where, session.prompt_length)
-                rows[edit.where] = found if found.any() else None
-            if (at := rows[edit.where]) is None:
-                continue
-            if edit.action == "add":
-                added.setdefault((group, edit.where), (at, []))[1].append(edit)
-                continue
-            if edit.action != "force":
-                placed.append(PlacedEdit(group, edit, at))
-                last.pop(group, None)
-                continue
-            if group not in last or last[group][0] != edit.where:
-                codes = self._positions.new_full((self.layer(name).config.k,), -2, dtype=torch.int64)
-                last[group] = edit.where, codes
-                everywhere = codes.expand(self._positions.numel(), -1)
-                placed.append(PlacedEdit(group, Edit(edit.site, 0), at, everywhere))
-            last[group][1][slice(None) if edit.slot is None else edit.slot] = edit.code
-        for (group, _), (at, some) in added.items():
-            table = self.layer(name).table.detach()[group]
-            strengths = torch.tensor([edit.strength for edit in some], dtype=table.dtype, device=table.device)
-            placed.append(PlacedEdit(group, some[0], at, added=strengths @ table[[edit.code for edit in some]]))
-        return placed
+        """Return what a hook puts in place of activation `x`."""
+        return self._mode.through(name, self.layer(name), x, self._positions)
 
     def rows(self, where: Where, prompt: int | Tensor | None) -> Tensor:
-        """bool `[row]`: the positions of the flattened batch of this forward pass that are meant.
-
-        Args:
-            where: as of an `Edit`.
-            prompt: `Session.prompt_length`.
-        """
-        positions = self._positions
-        if where == "all":
-            rows = positions >= 0
-        elif where == "prompt":
-            rows = (positions >= 0) if prompt is None else (positions >= 0) & (positions < prompt)
-        elif (new := first_generated(where)) is not None:
-            rows = (
-                torch.zeros_like(positions, dtype=torch.bool)
-                if prompt is None
-                else (positions >= prompt) & (positions < prompt + new)
-            )
-        else:
-            length = int(positions.max()) + 1 if prompt is None else prompt
-            wanted = torch.tensor(where, device=positions.device)
-            rows = torch.isin(positions, wanted[wanted >= 0])
-            rows |= torch.isin(positions - length, wanted[wanted < 0]) & (positions >= 0)
-        return rows.reshape(-1)
-
-    def _hook(self, name: str, place: Place, parts: LayerParts) -> None:
-        def after(_module: nn.Module, _args: Any, output: Any) -> Any:
-            if isinstance(output, tuple):
-                return (self._through(name, output[0]), *output[1:])
-            return self._through(name, output)
-
-        def before(_module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (self._through(name, args[0]), *args[1:])
-
-        def remember(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._residual[name] = args[0] if args else kwargs["hidden_states"]
-
-        def around(_module: nn.Module, _args: Any, output: Any) -> Any:
-            residual = self._residual.pop(name)
-            stream = output[0] if isinstance(output, tuple) else output
-            delta = stream - residual
-            if (coded := self._through(name, delta)) is delta:
-                return output  # let through: not even rounding changes
-            stream = residual + coded
-            return (stream, *output[1:]) if isinstance(output, tuple) else stream
-
-        if place == "attn_plus_mlp":
-            parts.layer.register_forward_pre_hook(remember, with_kwargs=True)
-            parts.layer.register_forward_hook(around)
-        elif place == "attn":
-            parts.out_projection.register_forward_pre_hook(before)
-        else:
-            _module(parts, place).register_forward_hook(after)
+        """Return the positions of the flattened batch of this forward pass that are meant, bool `[row]`; see `rows_at`."""
+        return rows_at(self._positions, where, prompt)
 
     @torch.no_grad()
     def _widths(self, layers: list[LayerParts], wanted: set[tuple[int, Place]]) -> dict[tuple[int, Place], int]:
@@ -355,12 +257,11 @@ class CodebookTransformer(nn.Module):
         handles = []
         for index, place in wanted:
 
-            def see(_module: nn.Module, args: Any, output: Any, key: tuple[int, Place] = (index, place)) -> None:
-                value = args[0] if key[1] == "attn" else output[0] if isinstance(output, tuple) else output
+            def see(value: Tensor, key: tuple[int, Place] = (index, place)) -> Tensor:
                 widths[key] = value.shape[-1]
+                return value
 
-            module = layers[index].layer if place == "attn_plus_mlp" else _module(layers[index], place)
-            handles.append(module.register_forward_hook(see))
+            handles += attach(layers[index], place, see)
         training = self.model.training
         try:
             if wanted:
@@ -373,21 +274,7 @@ class CodebookTransformer(nn.Module):
         return widths
 
 
-def _module(parts: LayerParts, place: Place) -> nn.Module:
-    found = {
-        "attn": parts.out_projection,
-        "attn_out": parts.attention,
-        "mlp": parts.mlp,
-        "block": parts.layer,
-        "mlp_mid": parts.activation,
-        "qkv": parts.qkv,
-    }[place]
-    if found is None:
-        raise Unsupported(f"This model has no place {place!r} ({PLACES[place]}).")
-    return found
-
-
-def _site(layer: int, place: Place, groups: int, group: int) -> str:
+def _site_name(layer: int, place: Place, groups: int, group: int) -> str:
     if groups == 1:
         return f"L{layer}.{place}"
-    return f"L{layer}.{place}.{'h' if place == 'attn' else 'g'}{group}"
+    return f"L{layer}.{place}.{'h' if PLACES[place].by_head else 'g'}{group}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from backend.edits.codes import HeldNeuron
 from backend.nn.insertion.anatomy import decoder_layers
+from backend.nn.insertion.hooks import attach
 from backend.nn.insertion.model import CodebookTransformer
 
 
@@ -23,26 +24,12 @@ def holding(model: CodebookTransformer, neurons: Sequence[HeldNeuron], prompt_le
         neurons: of sites `L<layer>.mlp` and `L<layer>.attn`; codebooks that sit there have already done their work.
         prompt_length: for `where`.
     """
-    layers = decoder_layers(model.model)
-    handles = []
+    layers, handles = decoder_layers(model.model), []
     for site in dict.fromkeys(neuron.site for neuron in neurons):
-        own = [neuron for neuron in neurons if neuron.site == site]
-        layer, kind = site[1:].split(".")
-        parts = layers[int(layer)]
-
-        def before(_module: Any, args: tuple[Any, ...], own: list[HeldNeuron] = own) -> tuple[Any, ...]:
-            return (_moved(model, args[0], own, prompt_length), *args[1:])
-
-        def after(_module: Any, _args: Any, output: Any, own: list[HeldNeuron] = own) -> Any:
-            if isinstance(output, tuple):
-                return (_moved(model, output[0], own, prompt_length), *output[1:])
-            return _moved(model, output, own, prompt_length)
-
-        handles.append(
-            parts.out_projection.register_forward_pre_hook(before)
-            if kind == "attn"
-            else parts.mlp.register_forward_hook(after)
-        )
+        layer, place = site[1:].split(".")
+        here = [neuron for neuron in neurons if neuron.site == site]
+        move = partial(_moved, model, neurons=here, prompt_length=prompt_length)
+        handles += attach(layers[int(layer)], "attn" if place == "attn" else "mlp", move)
     try:
         yield
     finally:

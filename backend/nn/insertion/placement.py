@@ -10,15 +10,42 @@ from typing import Any, Literal
 from backend.nn.insertion.bottleneck import Combine
 from backend.nn.quantize import Similarity
 
-Place = Literal["attn", "attn_out", "mlp", "block", "mlp_mid", "qkv", "attn_plus_mlp"]
-PLACES: dict[Place, str] = {
-    "attn": "attention, before the output projection; one codebook per head unless groups are given",
-    "attn_out": "attention output, after the projection",
-    "mlp": "feed-forward output, before it joins the residual stream",
-    "block": "output of the whole layer: the residual stream itself",
-    "mlp_mid": "feed-forward activation, between its two matrices",
-    "qkv": "output of the fused query-key-value matrix, a third of the groups each",
-    "attn_plus_mlp": "sum of attention and feed-forward output, before it joins the residual stream",
+Place = Literal["qkv", "attn", "attn_out", "mlp_mid", "mlp", "attn_plus_mlp", "block"]
+
+
+@dataclass(frozen=True)
+class PlaceKind:
+    """All that is said of one place in a decoder layer: to people, and to whoever hooks or names it.
+
+    Attributes:
+        about: for people.
+        part: field of `backend.nn.insertion.anatomy.LayerParts` that holds the module.
+        side: which activation of that module is meant: its `input`, its `output`, or the `change` from one to the other.
+        by_head: one codebook per attention head, `h0`, `h1` and so on, unless groups are given.
+    """
+
+    about: str
+    part: str
+    side: Literal["input", "output", "change"] = "output"
+    by_head: bool = False
+
+
+# in the order in which a forward pass meets them
+PLACES: dict[Place, PlaceKind] = {
+    "qkv": PlaceKind("output of the fused query-key-value matrix, a third of the groups each", "qkv"),
+    "attn": PlaceKind(
+        "attention, before the output projection; one codebook per head unless groups are given",
+        "out_projection",
+        "input",
+        by_head=True,
+    ),
+    "attn_out": PlaceKind("attention output, after the projection", "attention"),
+    "mlp_mid": PlaceKind("feed-forward activation, between its two matrices", "activation"),
+    "mlp": PlaceKind("feed-forward output, before it joins the residual stream", "mlp"),
+    "attn_plus_mlp": PlaceKind(
+        "sum of attention and feed-forward output, before it joins the residual stream", "layer", "change"
+    ),
+    "block": PlaceKind("output of the whole layer: the residual stream itself", "layer"),
 }
 
 
