@@ -5,7 +5,7 @@ Right, mistaken and missed transitions differ in colour and in shape, so that no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -31,14 +31,16 @@ MAX_CIRCLE = 30  # states of a graph that is drawn as a whole
 _MONO = "Source Code Pro, monospace"
 
 
-def state_code_matrix(view: StateView, model: str, site: str) -> dict[str, Any]:
+def state_code_matrix(view: StateView, model: str, site: str, names: Mapping[int, str] | None = None) -> dict[str, Any]:
     """States by codes, ordered so that the codes of one state stand together: what stands for what is the diagonal.
 
     Args:
         view: of one codebook; the `MAX_CELLS` cells with most activations are drawn.
         model: the model, for the links to the codes.
         site: the codebook.
+        names: code -> what it is called, said where it is pointed at.
     """
+    names = names or {}
     cells = largest(view.matrix, "count")
     codes = view.codes[view.codes["code"].isin(cells["code"])]
     readings = cells["count"] / cells["share"]
@@ -54,7 +56,8 @@ def state_code_matrix(view: StateView, model: str, site: str) -> dict[str, Any]:
         alt=f"How often each code of {site} fires when each state has just been read",
         height=max(150, min(620, 18 * len(view.states))),
         notes=[
-            f"the code is given to {f'state {code.owner}' if code.owner else 'no state'}\n"
+            (f"{names[code.code]}\n" if code.code in names else "")
+            + f"the code is given to {f'state {code.owner}' if code.owner else 'no state'}\n"
             f"it fires at {code.at_states:,} readings, {code.purity:.1%} of them of one state"
             for code in records(codes)
         ],
