@@ -27,7 +27,7 @@ PAGES = (  # a new page is a file in pages/ and a line here
     Page("states", "States", "Which codes stand for which state, and can the model be made to believe another?", ("states",)),
     Page("steer", "Steer", "What does the model write when its codes are changed?", ("steer", "generate")),
     Page("image_tokens", "Image tokens", "Which code lies where in a picture, and what does changing it change?",
-         item="image", unbuilt=True, keeps=PICTURE),
+         item="image", keeps=PICTURE),
     Page("compare", "Compare", "What do several image tokenizers make of the same pictures?", item="image", one_model=False),
     Page("lists", "Lists", "What have people called the codes, and which do they keep together?", one_model=False),
 )  # fmt: skip

@@ -2,18 +2,24 @@
 
 import streamlit as st
 
+from app import items
 from app.draw import html
 from app.search import concepts
-from app.shell import address, chosen, foot, resources, widgets
+from app.shell import address, chosen, examples, foot, resources, widgets
 from app.shell.names import Names
 
 explorer = resources.explorer()
-model = chosen.model(explorer.models())
+models = explorer.models()
+model = chosen.model(models)
 fields = list(explorer.label_fields(model)["field"])
 names = Names(explorer, model)
 widgets.draw(html.page_title("Concepts", "Which code stands for each concept?"))
 if not fields:
-    widgets.empty("This build has no labels.", "Search for a pattern instead: a regular expression is a concept too.")
+    widgets.empty(
+        "This build has no labels.",
+        "Search for a pattern instead: a regular expression is a concept too.",
+        examples.searches(explorer, model, items.view_of(models, model)),
+    )
     st.stop()
 
 first, second, third, fourth, fifth = st.columns([1.4, 1.4, 1.2, 1.6, 1.6], vertical_alignment="bottom")

@@ -7,7 +7,7 @@ from app.components.token_strip import token_strip
 from app.draw import html
 from app.draw.tables import row
 from app.lens import lens
-from app.shell import address, chosen, foot, resources, widgets
+from app.shell import address, chosen, examples, foot, resources, widgets
 from app.shell.names import Names
 
 explorer = resources.explorer()
@@ -31,10 +31,7 @@ if not lens.reads_text(about):
     del ways["text"]
 way = address.choice("way", list(ways), "item" if item >= 0 or "text" not in ways else "text")
 
-left, right = st.columns([4, 1], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("Lens", "Which codes fire where, and what was the runner-up?"))
-with right:
+with widgets.titled("Lens", "Which codes fire where, and what was the runner-up?"):
     st.segmented_control(
         "Source",
         list(ways),
@@ -64,6 +61,7 @@ if way == "text":
         widgets.empty(
             "Write or paste a text.",
             "The model reads it where this app runs; nothing is stored.",
+            examples.texts(explorer, model),
         )
 else:
     first, second = st.columns([4, 1], vertical_alignment="bottom")
@@ -101,7 +99,7 @@ if view is not None:
         widgets.section(
             f"Position {place}", f"token {html.visible_text(shown.text)!s} {html.labels_text(shown.labels)}"
         )
-        widgets.draw(lens.position_table(view, place, model, names))
+        widgets.draw(lens.position_table(view, place, model, names, site))
     with second:
         if view.next is not None and place == len(view.tokens) - 1:
             widgets.section("Next token", "probability after the whole text")

@@ -6,9 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.draw import html
 from app.lists import said
-from app.shell import address, foot, resources, session, widgets
+from app.shell import address, examples, foot, resources, session, widgets
 from backend.errors import BadInput
 
 MAX_IMPORT = 10 << 20  # bytes
@@ -35,11 +34,8 @@ def withdrawing(what: str, entries: Sequence[Any], remove: Callable[[str], bool]
 explorer = resources.explorer()
 people = explorer.people
 labels, lists, notes = people.labels(), people.lists(), people.notes()
-left, right = st.columns([4, 1], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("Lists", "What people call the codes, which they keep together, and what they noted."))
-with right:
-    st.text_input("Your name", **session.author_widget())
+with widgets.titled("Lists", "What people call the codes, which they keep together, and what they noted."):
+    st.text_input("Your name", width=240, **session.author_widget())
 
 names = [one.name for one in lists]
 asked = address.text("list", limit=200)
@@ -50,6 +46,7 @@ if not lists:
     widgets.empty(
         "No lists yet.",
         "Open a code and add it to a new list; it appears here for everyone who uses this data directory.",
+        examples.codes(explorer),
     )
 else:
     chosen = asked if asked in names else names[0]

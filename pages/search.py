@@ -6,9 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from app import items
-from app.draw import html
 from app.search import label_filter, queries, results, topics
-from app.shell import address, chosen, foot, resources, widgets
+from app.shell import address, chosen, examples, foot, resources, widgets
 from app.shell.names import Names
 from backend.answers.stored import Order
 from backend.explorer import MAX_PATTERN
@@ -31,10 +30,7 @@ if not view.text:
     modes = {"pattern": "By label", "codes": "By codes"}
     questions["pattern"] = f"Which codes are chosen for {view.position}s with these labels?"
 mode = address.choice("mode", list(modes), "pattern")
-left, right = st.columns([3, 2], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("Search", questions[mode]))
-with right:
+with widgets.titled("Search", questions[mode]):
     st.segmented_control(
         "Search",
         list(modes),
@@ -98,8 +94,9 @@ if mode == "pattern":
             also = label_filter.also(explorer, model)
     if not pattern and not (field and value) and not also:
         widgets.empty(
-            "Write a pattern or choose a label.",
+            "Write a pattern or choose a label." if view.text else "Choose a label.",
             "Every code of every codebook is then compared with it, over the whole build.",
+            examples.searches(explorer, model, view),
         )
     else:
         result = explorer.search(
@@ -144,6 +141,7 @@ else:
         widgets.empty(
             "Write a query of codes.",
             "The first code sets the positions; and, not and thenN keep some of them. Counts are exact.",
+            examples.queries(explorer, model),
         )
     else:
         clauses = queries.parse(query)

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from app.draw import html
 from app.shell import address, chosen, foot, resources, widgets
 from app.shell.names import Names
 from app.shell.timing import PATIENCE, Pace
@@ -12,11 +11,9 @@ explorer = resources.explorer()
 models = explorer.models()
 views = {"matrix": "States and codes", "transitions": "Transitions", "believe": "Make it believe"}
 view = address.choice("view", list(views), "matrix")
-left, right = st.columns([3, 2], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("States", "Which codes stand for which state, and can it be made to believe another?"))
+beside = widgets.titled("States", "Which codes stand for which state, and can it be made to believe another?")
 model = chosen.model(models)
-with right:
+with beside:
     st.segmented_control(
         "View",
         list(views),

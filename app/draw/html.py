@@ -81,7 +81,8 @@ def visible(text: str) -> Markup:
     parts = []
     for character in text:
         shown, css = _visible_character(character)
-        parts.append(f'<span class="{css}">{escape(shown)}</span>' if css else str(escape(shown)))
+        # the stand-in of a space is no place to break a line, as a space is; words would be broken in their middle
+        parts.append(f'<wbr><span class="{css}">{escape(shown)}</span>' if css else str(escape(shown)))
     return Markup("".join(parts))
 
 
@@ -186,7 +187,7 @@ def number(value: float | None, digits: int = 3) -> str:
 def bar(value: float | None, low: float | None = None, high: float | None = None, text: str | None = None) -> Markup:
     """A share from 0 to 1 as a number and a bar, with a whisker for its interval."""
     if value is None or value != value:
-        return Markup('<span class="barnum faint">–</span>')
+        return Markup('<span class="barline"><span class="barnum faint">–</span></span>')
     whisker = Markup("")
     title = share(value)
     if low is not None and high is not None and low == low and high == high:
@@ -194,7 +195,8 @@ def bar(value: float | None, low: float | None = None, high: float | None = None
         whisker = Markup('<b style="left:{:.1f}%;width:{:.1f}%"></b>').format(100 * max(0.0, low), 100 * width)
         title += f", 95 % interval {share(low)} to {share(high)}"
     return Markup(
-        '<span class="barnum">{}</span><span class="bar" title="{}"><i style="width:{:.1f}%"></i>{}</span>'
+        '<span class="barline"><span class="barnum">{}</span>'
+        '<span class="bar" title="{}"><i style="width:{:.1f}%"></i>{}</span></span>'
     ).format(share(value) if text is None else text, title, 100 * max(0.0, min(1.0, value)), whisker)
 
 
@@ -252,7 +254,10 @@ def token(token: Token, strength: float | None = None, focus: bool = False) -> M
     gap = ""
     if token.gap:
         gap = f'<span class="ws">{visible(token.gap)}</span>' if token.gap.strip(" ") else " "
-    return Markup(f'{gap}<span class="{css}"{style} title="{escape(title)}">{visible(token.text) or "∅"}</span>')
+    shown = str(visible(token.text) or "∅")
+    if shown.startswith("<wbr>"):  # a line breaks before the token; in it, its frame would be torn in two
+        gap, shown = f"{gap}<wbr>", shown.removeprefix("<wbr>")
+    return Markup(f'{gap}<span class="{css}"{style} title="{escape(title)}">{shown}</span>')
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
@@ -325,9 +330,17 @@ def pattern_error(pattern: str, position: int | None) -> Markup:
     return Markup('<pre class="pattern">{}\n{}^ here</pre>').format(visible_label(pattern[:400]), " " * len(before))
 
 
-def empty(title: str, text: str) -> Markup:
-    """What stands where there is nothing to show: why, and what to do."""
-    return Markup('<div class="empty"><b>{}</b> {}</div>').format(title, text)
+def empty(title: str, text: str, examples: Sequence[tuple[str, str]] = ()) -> Markup:
+    """Return what stands where there is nothing to show: why, and what to do.
+
+    Args:
+        title: what there is not.
+        text: why, and what to do.
+        examples: what could be asked here, each with the address that asks it.
+    """
+    links = Markup("").join(link(href, name, "act") for name, href in examples)
+    tail = Markup('<div class="actions tries"><span>For example:</span>{}</div>').format(links) if links else ""
+    return Markup('<div class="empty"><b>{}</b> {}{}</div>').format(title, text, tail)
 
 
 def section(title: str, note: str = "") -> Markup:

@@ -146,10 +146,11 @@ def _named(labels: Mapping[CodeRef, str], model: str, site: str, code: int) -> s
     return f" “{label}”" if label else ""
 
 
-def position_table(view: View, place: int, model: str, labels: Mapping[CodeRef, str]) -> Markup:
-    """What every codebook chose at one position, with its runner-up."""
+def position_table(view: View, place: int, model: str, labels: Mapping[CodeRef, str], first: str = "") -> Markup:
+    """Return what every codebook chose at one position, with its runner-up; the codebook `first` before the others."""
     rows = []
-    for row in records(view.codes[view.codes["place"] == place]):
+    here = view.codes[view.codes["place"] == place]
+    for row in records(here.loc[(here["site"] != first).sort_values(kind="stable").index]):
         own = CodeRef(model, row.site, int(row.code))
         other = widgets.chip(CodeRef(model, row.site, int(row.runner_up)), None, labels) if row.runner_up >= 0 else "–"
         rows.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +11,7 @@ from app.shell import address
 from app.shell.address import BadAddress
 from app.shell.pages import ABILITIES, Page
 from app.shell.trace import trace
-from backend.errors import CodescopeError, NoBuild, UnknownModel
+from backend.errors import NoBuild, UnknownModel
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
@@ -94,6 +93,16 @@ def usual_model(usable: pd.DataFrame) -> str:
     return str(ordered["model"].iloc[0])
 
 
+def first_look(explorer: Explorer, model: str) -> CodeRef:
+    """Return the model's most meaningful code; where nothing is known of it, the most used one of its first codebook."""
+    if hasattr(explorer, "first_look"):
+        look = explorer.first_look(model)
+        return CodeRef(model, look.site, look.code)
+    site = str(explorer.codebooks(model)["site"].iloc[0])
+    codes = explorer.codes(model, site)
+    return CodeRef(model, site, int(codes.loc[codes["count"].idxmax(), "code"]))
+
+
 def open_first_look(explorer: Explorer, model: str, *, code: bool = False) -> None:
     """Where the address says nothing but the model, write the model's most meaningful codebook into it.
 
@@ -104,11 +113,9 @@ def open_first_look(explorer: Explorer, model: str, *, code: bool = False) -> No
         model: the model.
         code: write the most meaningful code too.
     """
-    if set(address.parameters()) - {"model"} or not hasattr(explorer, "first_look"):
-        return
-    with suppress(CodescopeError):  # a build in which nothing can be told apart opens on its first codebook
-        look = explorer.first_look(model)
-        address.write(site=look.site, code=look.code if code else None)
+    if not set(address.parameters()) - {"model"}:
+        ref = first_look(explorer, model)
+        address.write(site=ref.site, code=ref.code if code else None)
 
 
 def site(codebooks: pd.DataFrame) -> str:

@@ -56,13 +56,15 @@ def offer(tables: Mapping[str, pd.DataFrame] | None = None, python: Iterable[str
 def draw() -> None:
     """Draw it at the end of the page."""
     current = trace()
-    left, download, python = st.columns([6, 1.1, 1.1], vertical_alignment="center")
-    foot = _Foot(left.empty(), python.empty(), dict(current.tables))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="foot"):
+        says = st.container(key="foot-says", width="stretch").empty()
+        download, python = st.container(width="content"), st.container(width="content").empty()
+    foot = _Foot(says, python, dict(current.tables))
     st.session_state[_KEY] = foot
     _say(foot, current)
     _repeat(foot, current)
     if foot.tables:
-        with download, st.popover("Download", width="stretch"):
+        with download, st.popover("Download"):
             _downloads(foot.tables)
     current.done = True
 
@@ -85,7 +87,7 @@ def _say(foot: _Foot, current: Trace) -> None:
 
 
 def _repeat(foot: _Foot, current: Trace) -> None:
-    with foot.again.container(), st.popover("Copy as Python", width="stretch"):
+    with foot.again.container(), st.popover("Copy as Python"):
         lines = [*dict.fromkeys(as_python(call) for call, _ in current.calls), *current.python]
         st.code(program(lines, str(resources.data_dir())), language="python")
 

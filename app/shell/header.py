@@ -33,10 +33,10 @@ def draw(page: Page, pages: Sequence[Page]) -> None:
     with st.container(key="head", horizontal=True, vertical_alignment="center", gap="small"):
         brand = html.link(html.address(""), "Codescope", "brand")
         st.html(str(Markup('<div class="cs-brand">{}</div>').format(brand)), width="content")
-        with st.container(key="search"):
+        with st.container(key="search", width=400):
             _search_box()
         if page.one_model:
-            with st.container(key="picker"), guarded():
+            with st.container(key="picker", width=250), guarded():
                 _picker(page, models)
     links = [_link(one, one is page, models) for one in pages]
     keys = Markup('<button type="button" class="keys" data-sheet="1" title="keys and words">?</button>')

@@ -36,7 +36,6 @@ class Page:
         needs: capabilities that a model must have to be shown on it; models without codebooks never are.
         item: what the items of its models must be; empty: anything.
         one_model: whether it shows one model, so that it has a picker and its links carry the model.
-        unbuilt: whether a model can be shown that has weights and no build.
         keeps: parameters of the address that stay when another model is chosen.
     """
 
@@ -46,7 +45,6 @@ class Page:
     needs: tuple[str, ...] = ()
     item: str = ""
     one_model: bool = True
-    unbuilt: bool = False
     keeps: tuple[str, ...] = ("pattern", "text")
 
     @property
@@ -78,9 +76,7 @@ class Page:
                 "then build that."
             )
         if not built:
-            if self.unbuilt and about.checkpoint:
-                return ""
-            return str(about.problem) or f"is not built yet. Build it with python -m backend build {model}."
+            return ""  # what it can do is known when it is built: the page says that it is not
         missing = [ability for ability in (*self.needs, *more) if ability not in about.capabilities]
         return f"cannot {' or '.join(ABILITIES.get(one, one) for one in missing)}." if missing else ""
 

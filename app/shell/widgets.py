@@ -180,9 +180,16 @@ def context_list(found: Sequence[Context], model: str, site: str = "") -> Markup
     return html.contexts(found, html.colour_of(site) if site else "c0", where=where)
 
 
-def empty(title: str, text: str) -> None:
-    """Say why there is nothing here and what to do."""
-    draw(html.empty(title, text))
+def empty(title: str, text: str, examples: Sequence[tuple[str, str]] = ()) -> None:
+    """Say why there is nothing here and what to do; `examples`: what could be asked, with the address that asks it."""
+    draw(html.empty(title, text, examples))
+
+
+def titled(title: str, lead: str = "") -> Any:
+    """Draw a page's heading and return the place beside it, for the choice of its view; below it where there is no room."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        draw(html.page_title(title, lead))
+        return st.container(width="content")
 
 
 def section(title: str, note: str = "") -> None:
