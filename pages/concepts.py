@@ -15,11 +15,9 @@ fields = list(explorer.label_fields(model)["field"])
 names = Names(explorer, model)
 widgets.draw(html.page_title("Concepts", "Which code stands for each concept?"))
 if not fields:
-    widgets.empty(
-        "This build has no labels.",
-        "Search for a pattern instead: a regular expression is a concept too.",
-        examples.searches(explorer, model, items.view_of(models, model)),
-    )
+    searches = examples.searches(explorer, model, items.view_of(models, model))
+    text = "Search for a pattern instead: a regular expression is a concept too."
+    widgets.empty("This build has no labels.", text, searches)
     st.stop()
 
 first, second, third, fourth, fifth = st.columns([1.4, 1.4, 1.2, 1.6, 1.6], vertical_alignment="bottom")

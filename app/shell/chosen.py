@@ -10,7 +10,7 @@ import streamlit as st
 from app.shell import address
 from app.shell.address import BadAddress
 from app.shell.pages import ABILITIES, Page
-from app.shell.trace import trace
+from app.shell.trace import aside, trace
 from backend.errors import NoBuild, UnknownModel
 from backend.explorer import Explorer
 from backend.types import CodeRef
@@ -114,7 +114,8 @@ def open_first_look(explorer: Explorer, model: str, *, code: bool = False) -> No
         code: write the most meaningful code too.
     """
     if not set(address.parameters()) - {"model"}:
-        ref = first_look(explorer, model)
+        with aside():
+            ref = first_look(explorer, model)
         address.write(site=ref.site, code=ref.code if code else None)
 
 

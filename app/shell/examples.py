@@ -7,6 +7,7 @@ import re
 from app.draw import html
 from app.draw.item_view import ItemView
 from app.shell import chosen
+from app.shell.trace import aside
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
@@ -15,6 +16,7 @@ MOST = 2
 LENGTH = 110  # characters of a text
 
 
+@aside()
 def searches(explorer: Explorer, model: str, view: ItemView) -> Examples:
     """Return searches: for the label that the most meaningful code fires on, and for the token under it as a pattern."""
     ref = chosen.first_look(explorer, model)
@@ -31,6 +33,7 @@ def searches(explorer: Explorer, model: str, view: ItemView) -> Examples:
     return [*found[:1], *patterns[:1], *found[1:], *patterns[1:]][:MOST]
 
 
+@aside()
 def queries(explorer: Explorer, model: str) -> Examples:
     """Return queries of two codes: one that fires with the most meaningful code, and one that fires right after it."""
     ref = chosen.first_look(explorer, model)
@@ -47,6 +50,7 @@ def _short(ref: CodeRef) -> str:
     return f"{ref.site}:{ref.code}"
 
 
+@aside()
 def texts(explorer: Explorer, model: str) -> Examples:
     """Return the beginnings of two texts of the build, to be read by the model."""
     found: Examples = []
@@ -61,6 +65,7 @@ def texts(explorer: Explorer, model: str) -> Examples:
     return found
 
 
+@aside()
 def codes(explorer: Explorer) -> Examples:
     """Return the most meaningful codes of the first two models."""
     models = explorer.models()

@@ -94,12 +94,10 @@ def _repeat(foot: _Foot, current: Trace) -> None:
 
 def summary(current: Trace) -> str:
     """Return the foot's words: the time of this run, what was read and asked, and the work behind what was kept."""
-    rows = sum(call.rows for call, _ in current.calls)
-    cached = sum(kept for _, kept in current.calls)
+    calls = [*current.calls, *current.besides]
+    rows, cached = sum(call.rows for call, _ in calls), sum(kept for _, kept in calls)
     parts = [_time(time.perf_counter() - current.started)]
-    parts.append(
-        f"{rows:,} rows read in {len(current.calls)} questions" + (f" ({cached} from the cache)" if cached else "")
-    )
+    parts.append(f"{rows:,} rows read in {len(calls)} questions" + (f" ({cached} from the cache)" if cached else ""))
     if current.live:
         parts.append(f"{current.live} to the model itself")
     if current.earlier >= SHORTEST:

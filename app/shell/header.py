@@ -13,6 +13,7 @@ from app.components.navigator import navigator
 from app.draw import html
 from app.shell import address, chosen, resources, session
 from app.shell.pages import Page
+from app.shell.trace import aside
 from app.shell.widgets import STYLE, guarded
 from backend.errors import CodescopeError
 
@@ -29,7 +30,8 @@ def draw(page: Page, pages: Sequence[Page]) -> None:
     st.html(STYLE)
     with st.container(key="behind", gap=None):
         navigator()
-    models = resources.explorer().models()
+    with aside():
+        models = resources.explorer().models()
     with st.container(key="head", horizontal=True, vertical_alignment="center", gap="small"):
         brand = html.link(html.address(""), "Codescope", "brand")
         st.html(str(Markup('<div class="cs-brand">{}</div>').format(brand)), width="content")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,7 @@ class Trace:
         page: the page that runs; None before the first one.
         started: clock at the start of the run, in seconds.
         calls: the calls in order; the second value is True where the answer came from the cache.
+        besides: calls that only helped to draw the page: they take time and read rows, and are not what it shows.
         live: how many questions the model itself was asked.
         waiting: what the page would show if it were known, and is still being found.
         earlier: seconds of work behind answers that are shown again and were made in an earlier run.
@@ -35,6 +38,7 @@ class Trace:
     page: Page | None = None
     started: float = field(default_factory=time.perf_counter)
     calls: list[tuple[Call, bool]] = field(default_factory=list)
+    besides: list[tuple[Call, bool]] = field(default_factory=list)
     live: int = 0
     earlier: float = 0.0
     waiting: list[Future[Any]] = field(default_factory=list)
@@ -52,7 +56,10 @@ def begin(page: Page | None = None) -> None:
         page: the page that runs; None: the same as before, where a part of it runs alone.
     """
     before: Trace = st.session_state.get("trace", Trace())
-    st.session_state["trace"] = Trace(page or before.page, drawn_before=frozenset(before.drawn))
+    now = Trace(page or before.page, drawn_before=frozenset(before.drawn))
+    if page is None:  # all else on the page stands as it was
+        now.drawn |= before.drawn
+    st.session_state["trace"] = now
 
 
 def trace() -> Trace:
@@ -61,3 +68,15 @@ def trace() -> Trace:
         begin()
     current: Trace = st.session_state["trace"]
     return current
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Take what is asked inside the block for help in drawing the page, not for what the page shows."""
+    current = trace()
+    before = len(current.calls)
+    try:
+        yield
+    finally:
+        current.besides += current.calls[before:]
+        del current.calls[before:]
