@@ -271,9 +271,9 @@ def expected(following: pd.DataFrame, actual: str, target: str) -> list[Any]:
     names, most = list(table["name"]), max(0.1, float(table["most"].max()))
     panels = []
     titles = {
-        "before": f"Before: it has read {actual} (A)",
-        "after": f"With the edits: made to believe {target}",
-        "target": f"True B: walks that really end in {target}",
+        "before": ("Before", f"it has read {actual} (A)"),
+        "after": ("With the edits", f"made to believe {target}"),
+        "target": ("True B", f"walks that end in {target}"),
     }
     for column, title in titles.items():
         base = alt.Chart(table).encode(
@@ -307,7 +307,8 @@ def expected(following: pd.DataFrame, actual: str, target: str) -> list[Any]:
         )
         panels.append(
             alt.layer(bars, text).properties(
-                height=70 + max(90, 20 * len(table)), title=alt.TitleParams(title, fontSize=13, anchor="start")
+                height=70 + max(90, 20 * len(table)),
+                title=alt.TitleParams(title[0], subtitle=title[1], subtitleColor=GREY, fontSize=13, anchor="start"),
             )
         )
     return panels
