@@ -5,23 +5,25 @@ import math
 import streamlit as st
 from markupsafe import Markup
 
+from app import items
 from app.code.codes import codebook_table
 from app.components.code_map import code_map, map_data
-from app.draw import charts, drawing, html, patches
+from app.draw import charts, drawing, html
 from app.draw.tables import row
 from app.search import concepts
-from app.shell import resources, state, widgets
+from app.shell import address, chosen, foot, resources, widgets
+from app.shell.names import Names
 
 explorer = resources.explorer()
 models = explorer.models()
-model = state.model(models)
+model = chosen.model(models)
+chosen.open_first_look(explorer, model)
 codebooks = explorer.codebooks(model)
-site = state.site(codebooks)
+site = chosen.site(codebooks)
 info = row(codebooks, "site", site)
 codes = explorer.codes(model, site)
-labels = explorer.people.newest_labels(model)
-about = row(models, "model", model)
-positions, of_images = int(about.positions), about.kind == "image"
+names, view = Names(explorer, model), items.view_of(models, model)
+positions = int(row(models, "model", model).positions)
 
 widgets.draw(html.page_title("Codebooks", f"How is each codebook of {model} used over {positions:,} positions?"))
 widgets.draw(codebook_table(codebooks, model, site))
@@ -30,7 +32,7 @@ left, right = st.columns([2, 1], vertical_alignment="bottom")
 with left:
     widgets.section(site, f"{int(info.num_codes):,} codes, {int(info.slots)} chosen per position")
 with right:
-    st.selectbox("Codebook", list(codebooks["site"]), label_visibility="collapsed", **state.bound("site", site))
+    st.selectbox("Codebook", list(codebooks["site"]), label_visibility="collapsed", **address.bound("site", site))
 used = max(1.0, float(info.alive))
 filling = explorer.utilization(model, site)
 reach = filling["ceiling"].iloc[-1]
@@ -64,11 +66,11 @@ layouts = {"grid": "One cell a code", "projection": "UMAP", "pca": "PCA"}
 if info.projection == "pca":
     del layouts["projection"]
 outputs = explorer.outputs(model, site)
-layout = state.choice("map", list(layouts), "grid")
+layout = address.choice("map", list(layouts), "grid")
 main, side = st.columns([3, 2], gap="medium")
 with main:
     chosen = st.segmented_control(
-        "Map", list(layouts), format_func=layouts.__getitem__, required=True, **state.bound("map", layout, "grid")
+        "Map", list(layouts), format_func=layouts.__getitem__, required=True, **address.bound("map", layout, "grid")
     )
     note = (
         "codes by number"
@@ -83,7 +85,8 @@ with main:
             model,
             site,
             layout=str(chosen),
-            labels=labels,
+            labels=explorer.people.newest_labels(model),
+            spoken=names.of_site(model, site),
             alt=f"All codes of {site}, {note}, coloured by use",
             positions=positions,
             outputs=outputs,
@@ -130,7 +133,7 @@ for column, title, note, chosen_codes in (
     (
         second,
         "Most specific",
-        f"lowest entropy of {'labels' if of_images else 'tokens'}, at least {enough} activations",
+        f"lowest entropy of {view.symbols}, at least {enough} activations",
         alive[alive["count"] >= enough].sort_values("entropy").head(40),
     ),
     (third, "Rarest", "fewest activations, still alive", alive.tail(40).iloc[::-1]),
@@ -139,18 +142,15 @@ for column, title, note, chosen_codes in (
         widgets.section(title, note)
         if chosen_codes.empty:
             widgets.empty("None.", "No code qualifies in this build.")
-        elif of_images:
-            typical = explorer.typical_patches(model, site, list(chosen_codes["code"]))
-            widgets.draw(patches.code_gallery(chosen_codes, typical, labels))
         else:
-            widgets.draw(widgets.code_chips(chosen_codes, model, labels, site))
+            widgets.draw(view.codes(explorer, model, site, chosen_codes, names))
 tables = {"codebooks": codebooks, "codes": codes, "use": filling, "training": curve}
-if state.flag("described"):
+if address.flag("described"):
     found = explorer.descriptions(model, site)
     note = f"{len(found):,} of {len(alive):,} live codes; found on one half of the items, tested on the other"
     widgets.section("What its codes fire on", note)
-    widgets.draw(concepts.descriptions_table(found, model, site, labels))
+    widgets.draw(concepts.descriptions_table(found, model, site, names))
     tables["descriptions"] = found
 else:
-    st.button("Describe its codes", on_click=state.write, kwargs={"described": "1"})
-widgets.footer(explorer, tables)
+    st.button("Describe its codes", on_click=address.write, kwargs={"described": "1"})
+foot.offer(tables)

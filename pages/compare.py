@@ -7,16 +7,15 @@ from app.components.wipe import wipe, wipe_data
 from app.draw import drawing, html
 from app.draw.tables import row
 from app.images import compare
-from app.shell import resources, state, widgets
+from app.shell import chosen, foot, resources, state, widgets
 from backend.jobs.compare import common_size, picture_table, table
 
 explorer = resources.explorer()
 models = explorer.models()
-models = models[(models["kind"] == "image") & models["checkpoint"]]
+models = models[(models["kind"] == chosen.page().item) & models["checkpoint"]]
 widgets.draw(html.page_title("Compare", "What do several image tokenizers make of the same pictures?"))
 if models.empty:
     widgets.empty("There is no image tokenizer here yet.", "Train one (python -m backend train --help) or import one.")
-    widgets.footer(explorer)
     st.stop()
 names = list(models["model"])
 ready = list(models.loc[models["built"] != "", "model"]) or names
@@ -40,7 +39,6 @@ with right:
 pictures = compare.chosen_pictures(lives, built, int(about.items), seed, common_size(lives, wished))
 if not pictures:
     widgets.empty("No picture is chosen.", "Choose some of your own, or held-out ones.")
-    widgets.footer(explorer)
     st.stop()
 
 with st.spinner("Encoding and decoding ..."):
@@ -90,4 +88,4 @@ drawing.draw(compare.rate_distortion, frame, score, alt=f"Bits per pixel against
 own = any(picture.name.startswith("own.") for picture in pictures)
 where = "--images YOUR-PICTURES" if own else f"--held-out {len(pictures)}"
 again = [f"# python -m backend compare {' '.join(chosen)} {where} --json"]
-widgets.footer(explorer, {"tokenizers": frame, "pictures": single}, again)
+foot.offer({"tokenizers": frame, "pictures": single}, again)

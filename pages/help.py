@@ -3,13 +3,13 @@
 import streamlit as st
 
 from app.help import docs
-from app.shell import state
+from app.shell import address
 
 titles = docs.names()
-name = state.choice("doc", list(titles), docs.FIRST)
+name = address.choice("doc", list(titles), docs.FIRST)
 menu, page = st.columns([1, 4], gap="large")
 with menu:
-    st.radio("Page", list(titles), format_func=titles.__getitem__, **state.bound("doc", name, docs.FIRST))
+    st.radio("Page", list(titles), format_func=titles.__getitem__, **address.bound("doc", name, docs.FIRST))
 with page:
     for part in docs.parts(name):
         if part.picture is not None:

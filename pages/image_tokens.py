@@ -6,18 +6,17 @@ from app.draw import html
 from app.draw.tables import row
 from app.images import image_editor, image_source
 from app.overview import measures
-from app.shell import resources, state, widgets
+from app.shell import chosen, resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()
-models = models[models["kind"] == "image"]
 widgets.draw(html.page_title("Image tokens", "Which code lies where, and what does changing it change?"))
-if "model" not in state.parameters() and (models["built"] == "").all():
-    where = measures.place_in_queue(resources.builds_under_way(), set(models["model"]))
+pictures = models[models["kind"] == chosen.page().item]
+if "model" not in state.parameters() and (pictures["built"] == "").all():
+    where = measures.place_in_queue(resources.builds_under_way(), set(pictures["model"]))
     widgets.empty("No image tokenizer is built yet.", where or "Build one: python -m backend build NAME.")
-    widgets.footer(explorer)
     st.stop()
-model = state.model(models)
+model = chosen.model(models)
 about = row(models, "model", model)
 built = about.built != ""
 live = explorer.live(model)
@@ -25,6 +24,5 @@ seed = int(explorer.facts(model)["seed"]) if built else 0
 
 picture = image_source.choose(live, built, int(about.items), seed)
 if picture is None:
-    widgets.footer(explorer)
     st.stop()
 image_editor.draw(image_editor.Editor(explorer, model, live, built, seed, picture))

@@ -2,40 +2,43 @@
 
 import streamlit as st
 
+from app import items
 from app.components.token_strip import token_strip
 from app.draw import html
 from app.draw.tables import row
 from app.lens import lens
-from app.shell import resources, state, widgets
+from app.shell import address, chosen, examples, foot, resources, widgets
+from app.shell.names import Names
 
 explorer = resources.explorer()
 models = explorer.models()
-model = state.model(models)
+model = chosen.model(models)
+view_of_items = items.view_of(models, model)
+item = address.integer("item", -1, 0, 10**9)
+if view_of_items.page != "lens":  # e.g. the token map over a picture
+    place = address.integer("place", -1, 0, 10**9)
+    place_there = {view_of_items.place: place if place >= 0 else None}
+    address.go(
+        view_of_items.page, model=model, item=item if item >= 0 else None, **place_there, site=address.text("site")
+    )
+chosen.open_first_look(explorer, model)
 codebooks = explorer.codebooks(model)
-labels = explorer.people.newest_labels(model)
-site = state.site(codebooks)
-item = state.integer("item", -1, 0, 10**9)
+names = Names(explorer, model)
+site = chosen.site(codebooks)
 about = row(models, "model", model)
-if about.kind == "image":  # its lens is the token map over the picture
-    place = state.integer("place", -1, 0, 10**9)
-    shown = {"item": item if item >= 0 else None, "cell": place if place >= 0 else None}
-    state.go("image_tokens", model=model, site=site, **shown)
 ways = {"text": "Your text", "item": "Item of the build"}
 if not lens.reads_text(about):
     del ways["text"]
-way = state.choice("way", list(ways), "item" if item >= 0 or "text" not in ways else "text")
+way = address.choice("way", list(ways), "item" if item >= 0 or "text" not in ways else "text")
 
-left, right = st.columns([4, 1], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("Lens", "Which codes fire where, and what was the runner-up?"))
-with right:
+with widgets.titled("Lens", "Which codes fire where, and what was the runner-up?"):
     st.segmented_control(
         "Source",
         list(ways),
         format_func=ways.__getitem__,
         required=True,
         label_visibility="collapsed",
-        **state.bound("way", way, clears=["item", "place"]),
+        **address.bound("way", way, clears=["item", "place"]),
     )
 view, again = None, []
 if way == "text":
@@ -48,9 +51,9 @@ if way == "text":
             placeholder=lens.placeholder(explorer, model),
             **lens.bound_text(text),
         )
-        state.say_not_in_address("text", text, lens.MAX_LINK)
+        address.say_not_in_address("text", text, lens.MAX_LINK)
     with second:
-        st.selectbox("Coloured by", list(codebooks["site"]), **state.bound("site", site))
+        st.selectbox("Coloured by", list(codebooks["site"]), **address.bound("site", site))
     if text.strip():
         view = lens.of_text(explorer, model, text)
         again.append(f"explorer.live({model!r}).lens({text!r})")
@@ -58,36 +61,37 @@ if way == "text":
         widgets.empty(
             "Write or paste a text.",
             "The model reads it where this app runs; nothing is stored.",
+            examples.texts(explorer, model),
         )
 else:
     first, second = st.columns([4, 1], vertical_alignment="bottom")
     with first:
-        last = max(0, int(row(models, "model", model).items) - 1)
+        last = max(0, int(about.items) - 1)
         st.number_input(
-            f"Item, 0 to {last:,}", 0, last, **state.bound("item", min(max(item, 0), last), clears=["place"])
+            f"Item, 0 to {last:,}", 0, last, **address.bound("item", min(max(item, 0), last), clears=["place"])
         )
     with second:
-        st.selectbox("Coloured by", list(codebooks["site"]), **state.bound("site", site))
+        st.selectbox("Coloured by", list(codebooks["site"]), **address.bound("site", site))
     view = lens.of_item(explorer, model, min(max(item, 0), last))
 
 if view is not None:
-    place = state.integer("place", len(view.tokens) - 1, 0, 10**7)
+    place = address.integer("place", len(view.tokens) - 1, 0, 10**7)
     place = min(place, len(view.tokens) - 1)
-    code = state.integer("code", -1, 0, 10**9)
+    code = address.integer("code", -1, 0, 10**9)
     note = "coloured by score" if code < 0 else f"coloured where code {code} fires"
     widgets.section(
         f"{len(view.tokens):,} tokens through {site}",
         f"{note}; the number is the best code; point at a token for all, click to choose it",
     )
     picked = token_strip(
-        lens.strip(view, site, labels, model, code),
+        lens.strip(view, site, names, model, code),
         key=f"strip-{model}",
         selected=place,
         alt="the tokens of the text with their codes",
         hint="Point at a token.",
     )
     if picked is not None and picked != place:
-        state.write(place=picked)
+        address.write(place=picked)
         place = picked
     shown = view.tokens[place]
     first, second = st.columns([3, 2], gap="medium")
@@ -95,12 +99,12 @@ if view is not None:
         widgets.section(
             f"Position {place}", f"token {html.visible_text(shown.text)!s} {html.labels_text(shown.labels)}"
         )
-        widgets.draw(lens.position_table(view, place, model, labels))
+        widgets.draw(lens.position_table(view, place, model, names, site))
     with second:
         if view.next is not None and place == len(view.tokens) - 1:
             widgets.section("Next token", "probability after the whole text")
             widgets.draw(lens.next_table(view.next))
         else:
             widgets.section("Codes of this text", f"of {site}, most frequent first")
-            widgets.draw(lens.usage_chips(view, site, model, labels))
-widgets.footer(explorer, {"codes": lens.long_table(view)} if view is not None else None, again)
+            widgets.draw(lens.usage_chips(view, site, model, names))
+foot.offer({"codes": lens.long_table(view)} if view is not None else None, again)

@@ -6,9 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.draw import html
 from app.lists import said
-from app.shell import resources, state, widgets
+from app.shell import address, examples, foot, resources, session, widgets
 from backend.errors import BadInput
 
 MAX_IMPORT = 10 << 20  # bytes
@@ -35,14 +34,11 @@ def withdrawing(what: str, entries: Sequence[Any], remove: Callable[[str], bool]
 explorer = resources.explorer()
 people = explorer.people
 labels, lists, notes = people.labels(), people.lists(), people.notes()
-left, right = st.columns([4, 1], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("Lists", "What people call the codes, which they keep together, and what they noted."))
-with right:
-    st.text_input("Your name", **state.author_widget())
+with widgets.titled("Lists", "What people call the codes, which they keep together, and what they noted."):
+    st.text_input("Your name", width=240, **session.author_widget())
 
 names = [one.name for one in lists]
-asked = state.text("list", limit=200)
+asked = address.text("list", limit=200)
 widgets.section("Lists", f"{len(lists)} · a code is added to a list on its own page")
 if asked and asked not in names:
     widgets.empty("That list does not exist (any more).", "Choose one of those that are here.")
@@ -50,10 +46,11 @@ if not lists:
     widgets.empty(
         "No lists yet.",
         "Open a code and add it to a new list; it appears here for everyone who uses this data directory.",
+        examples.codes(explorer),
     )
 else:
     chosen = asked if asked in names else names[0]
-    st.selectbox("List", names, label_visibility="collapsed", **state.bound("list", chosen))
+    st.selectbox("List", names, label_visibility="collapsed", **address.bound("list", chosen))
     one = lists[names.index(chosen)]
     widgets.draw(said.list_table(one, labels, said.counts(explorer, one.refs)))
     first, second, third, _ = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
@@ -72,7 +69,7 @@ else:
         st.write("The list goes; labels and notes of its codes stay.")
         if st.button("Delete it", type="primary"):
             people.remove_list(chosen)
-            state.write(list=None)
+            address.write(list=None)
             st.rerun()
 
 first, second = st.columns([3, 2], gap="medium")
@@ -119,8 +116,8 @@ with second:
             document = json.loads(upload.getvalue().decode("utf-8"))
         except ValueError as error:
             raise BadInput(f"The file is not JSON: {error}. Give a file that this page exported.") from error
-        state.note("import", said.report(people.merge(document)))
+        session.note("import", said.report(people.merge(document)))
         st.rerun()
-    if report := state.note("import"):
+    if report := session.note("import"):
         st.success(report)
-widgets.footer(explorer, said.tables(labels, notes, lists))
+foot.offer(said.tables(labels, notes, lists))

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.draw import html
 from app.overview import measures
-from app.shell import resources, state, widgets
+from app.shell import foot, resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -63,4 +63,4 @@ else:
         has_codes = int(models.loc[models["model"] == chosen, "codebooks"].iloc[0]) > 0
         widgets.draw(measures.fact_table(explorer.facts(chosen)), measures.ways(chosen) if has_codes else "")
     tables["metrics"] = metrics[chosen]
-widgets.footer(explorer, tables)
+foot.offer(tables)

@@ -2,62 +2,52 @@
 
 import streamlit as st
 
-from app.draw import html
-from app.draw.tables import row
-from app.shell import resources, state, widgets
+from app.shell import address, chosen, foot, resources, widgets
+from app.shell.names import Names
 from app.shell.timing import PATIENCE, Pace
 from app.states import believing, states
 
 explorer = resources.explorer()
 models = explorer.models()
-model = state.model(models, capability=widgets.CAPABILITY["states"])
 views = {"matrix": "States and codes", "transitions": "Transitions", "believe": "Make it believe"}
-view = state.choice("view", list(views), "matrix")
-left, right = st.columns([3, 2], vertical_alignment="bottom")
-with left:
-    widgets.draw(html.page_title("States", "Which codes stand for which state, and can it be made to believe another?"))
-if model not in states.usable(models, "states"):
-    states.unavailable(models, model, "states", "be shown as a finite-state machine", "states")
-    widgets.footer(explorer)
-    st.stop()
-with right:
+view = address.choice("view", list(views), "matrix")
+beside = widgets.titled("States", "Which codes stand for which state, and can it be made to believe another?")
+model = chosen.model(models)
+with beside:
     st.segmented_control(
         "View",
         list(views),
         format_func=views.__getitem__,
         required=True,
         label_visibility="collapsed",
-        **state.bound("view", view, "matrix"),
+        **address.bound("view", view, "matrix"),
     )
 machine = explorer.machine(model)
 codebooks = explorer.codebooks(model)
-labels = explorer.people.newest_labels(model)
+names = Names(explorer, model)
 tables, again = {}, []
 if view == "believe":
-    if "steer" not in row(models, "model", model).capabilities:
-        states.unavailable(models, model, "states", "be steered", "states", "steer")
-        widgets.footer(explorer)
-        st.stop()
+    chosen.need(models, model, "steer")
     widgets.section("It is in state A: make it believe B", "the codes of B are put in where A has just been read")
     asked = believing.controls(explorer, machine, model, codebooks)
     likely = Pace.of(model).seconds(asked.samples * asked.new_states)
-    if likely > PATIENCE and not state.flag("run"):
-        st.button(f"Run (about {likely:.0f} s)", type="primary", on_click=state.write, kwargs={"run": "1"})
+    if likely > PATIENCE and not address.flag("run"):
+        st.button(f"Run (about {likely:.0f} s)", type="primary", on_click=address.write, kwargs={"run": "1"})
     else:
         with widgets.guarded(), st.spinner("The model reads the walk ..."):
             found = believing.believed(str(resources.data_dir()), explorer.build(model), model, asked, explorer)
             tables = believing.result_panel(found, model, asked)
             again = [believing.python(model, asked)]
 else:
-    site = state.site(codebooks)
-    if "site" not in state.parameters():
+    site = chosen.site(codebooks)
+    if "site" not in address.parameters():
         last = codebooks[codebooks["place"] == "mlp"]
         site = str((last if len(last) else codebooks)["site"].iloc[-1])
-    st.pills("Codebook", list(codebooks["site"]), required=True, **state.bound("site", site))
+    st.pills("Codebook", list(codebooks["site"]), required=True, **address.bound("site", site))
     found_states = explorer.states(model, site)
     widgets.draw(states.figures(found_states, machine))
     if view == "matrix":
-        tables = states.matrix_panel(found_states, model, site, labels)
+        tables = states.matrix_panel(found_states, model, site, names)
     else:
         tables = states.transitions_panel(found_states, model, site)
-widgets.footer(explorer, tables, again)
+foot.offer(tables, again)

@@ -4,22 +4,18 @@ import streamlit as st
 
 from app.draw import html
 from app.draw.tables import row
-from app.shell import resources, state, widgets
-from app.states import states
+from app.shell import foot, resources, state, widgets
+from app.shell.names import Names
 from app.steer import edit_list, measured, steer_find, steer_measure, steer_panels, steering, telling
 
 explorer = resources.explorer()
 models = explorer.models()
-model = state.model(models, capability=widgets.CAPABILITY["steer"])
 widgets.draw(html.page_title("Steer", "What does the model write when its codes are changed?"))
-if model not in states.usable(models, "steer", "generate"):
-    states.unavailable(models, model, "steer", "be steered", "steer", "generate")
-    widgets.footer(explorer)
-    st.stop()
+model = state.model(models)
 facts = row(models, "model", model)
 machine = explorer.machine(model) if "states" in facts.capabilities else None
 codebooks = explorer.codebooks(model)
-labels = explorer.people.newest_labels(model)
+labels = Names(explorer, model)
 edits, wrong = edit_list.known(state.edits(), codebooks)
 for reason in wrong:
     widgets.empty("Left out:", reason)
@@ -58,4 +54,4 @@ else:
                 tables |= steer_measure.measure_panel(explorer, model, prompt, edits, asked, machine)
                 if state.flag("measure"):
                     again.append(asked.python())
-widgets.footer(explorer, tables, again)
+foot.offer(tables, again)

@@ -6,8 +6,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html
+from app.draw.item_view import ItemView
 from app.draw.tables import Row, records
-from app.lens import lens
 from app.steer.edit_list import first_edit
 from backend.explorer import Explorer
 from backend.types import CodeRef
@@ -27,8 +27,15 @@ def heading(ref: CodeRef, label: str) -> Markup:
     )
 
 
-def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
-    """Where to go from a code of a model (a row of `Explorer.models`): steer, search, try, next and previous live code."""
+def actions(explorer: Explorer, ref: CodeRef, model: Row, view: ItemView) -> Markup:
+    """Return where to go from a code: steer, search, try, next and previous live code.
+
+    Args:
+        explorer: the explorer.
+        ref: the code.
+        model: its model's row of `Explorer.models`.
+        view: how the model's items are drawn.
+    """
     codes = explorer.codes(ref.model, ref.site)
     alive = codes.loc[codes["count"] > 0, "code"].to_numpy()
     after, before = alive[alive > ref.code], alive[alive < ref.code]
@@ -43,10 +50,10 @@ def actions(explorer: Explorer, ref: CodeRef, model: Row) -> Markup:
             html.address("search", model=ref.model, mode="codes", query=f"{ref.site}:{ref.code}"),
         )
     )
-    if model.kind == "text":
+    if view.text:
         covered = html.address("search", model=ref.model, mode="covered", site=ref.site, code=ref.code)
         ways.append(("Passages it covers", "", covered))
-    if lens.reads_text(model):
+    if view.reads_text(model):
         ways.append(("Try your own text", "", html.address("lens", model=ref.model, site=ref.site, code=ref.code)))
     if len(before):
         ways.append(("Previous", "k", html.code_address(CodeRef(ref.model, ref.site, int(before[-1])))))

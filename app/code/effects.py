@@ -8,14 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from app.draw import charts, drawing
-from app.shell import resources, state, widgets
+from app.shell import address, resources, widgets
+from app.shell.parts import part
+from app.shell.timing import remembered
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
 CONTEXTS = 64
 
 
-@st.fragment
+@part
 def effect_panel(explorer: Explorer, ref: CodeRef, can_steer: bool) -> None:
     """The change of the next token's log-probability, measured and estimated; behind a button, kept in the address."""
     widgets.section(
@@ -24,21 +26,20 @@ def effect_panel(explorer: Explorer, ref: CodeRef, can_steer: bool) -> None:
     if not can_steer:
         widgets.empty("Not available:", "this model cannot be steered.")
         return
-    with widgets.guarded():
-        if not state.flag("effect"):
-            st.button(
-                "Measure the effect",
-                on_click=state.write,
-                kwargs={"effect": "1"},
-                help="Loads the model; takes a few seconds the first time.",
-            )
-            return
-        with st.spinner("Forcing the code and reading the next token ..."):
-            frame = measured(str(resources.data_dir()), explorer.build(ref.model), str(ref), explorer)
-        drawing.draw(charts.effect, frame, alt=f"Change of the next token's log-probability when {ref} is forced")
+    if not address.flag("effect"):
+        st.button(
+            "Measure the effect",
+            on_click=address.write,
+            kwargs={"effect": "1"},
+            help="Loads the model; takes a few seconds the first time.",
+        )
+        return
+    with st.spinner("Forcing the code and reading the next token ..."):
+        frame = measured(str(resources.data_dir()), explorer.build(ref.model), str(ref), explorer)
+    drawing.draw(charts.effect, frame, alt=f"Change of the next token's log-probability when {ref} is forced")
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
+@remembered(500)
 def measured(data_dir: str, build: str, ref: str, _explorer: Any) -> pd.DataFrame:
     """`token, measured, linear` of the code, kept by build."""
     code = CodeRef.parse(ref)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
-from app.code import codes, people
+from app.code import people
+from app.code.any_code import Names, label_columns
 from app.draw import html, patches
 from app.draw.tables import Row
-from app.shell import state, widgets
-from backend.answers.stored import CodeStats, How
+from app.shell import address, foot, widgets
+from app.shell.parts import part
+from backend.answers.stored import CodeStats, Context, How
 from backend.explorer import Explorer
 from backend.questions.decoding import DecodedCode, decode_code
 from backend.types import CodeRef
@@ -17,18 +22,22 @@ from backend.types import CodeRef
 AT_ONCE = 24
 
 
-def code_page(explorer: Explorer, stats: CodeStats, about: Row, labels: dict[CodeRef, str]) -> None:
-    """Draw all that stands below the card of a live code.
+def gallery(explorer: Explorer, model: str, site: str, codes: pd.DataFrame, names: Names) -> Markup:
+    """Draw many codes at a glance: the patch that lies nearest to each."""
+    typical = explorer.typical_patches(model, site, list(codes["code"]))
+    return patches.code_gallery(codes, typical, names)
 
-    Args:
-        explorer: the explorer.
-        stats: figures of the code.
-        about: its model's row of `Explorer.models`.
-        labels: people's labels of the model's codes.
-    """
+
+def places(explorer: Explorer, model: str, site: str, found: Sequence[Context]) -> Markup:
+    """Draw cells of the pictures."""
+    return patches.gallery(explorer.patches_at(model, site, [one.pos for one in found]))
+
+
+def code_page(explorer: Explorer, stats: CodeStats, about: Row, names: Names) -> None:
+    """Draw what stands below the figures of a live code; see `any_code.code_page`."""
     ref = stats.ref
-    n, seed = state.integer("n", AT_ONCE, 1, 300), state.integer("seed", 0, 0, 10**6)
-    around = state.integer("around", 1, 0, 8)
+    n, seed = address.integer("n", AT_ONCE, 1, 300), address.integer("seed", 0, 0, 10**6)
+    around = address.integer("around", 1, 0, 8)
     kinds: list[tuple[How, str, str, str]] = [
         ("random", "At random", f"uniform over all {stats.count:,}, seed {seed}", ""),
         ("top", "Nearest", "smallest distance to the code first", "distance"),
@@ -40,9 +49,9 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, labels: dict[Cod
             found = explorer.patches(ref, how, n=n, seed=seed, around=around)
             widgets.draw(patches.gallery(found, note=figure))
     with st.popover("How many patches"):
-        st.number_input("Patches in each column", 1, 300, **state.bound("n", n, AT_ONCE))
-        st.number_input("Cells around each", 0, 8, **state.bound("around", around, 1))
-        st.number_input("Seed of the random ones", 0, 10**6, **state.bound("seed", seed, 0))
+        st.number_input("Patches in each column", 1, 300, **address.bound("n", n, AT_ONCE))
+        st.number_input("Cells around each", 0, 8, **address.bound("around", around, 1))
+        st.number_input("Seed of the random ones", 0, 10**6, **address.bound("seed", seed, 0))
 
     first, decoding = st.columns([1, 3], gap="medium")
     with first:
@@ -50,18 +59,7 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, labels: dict[Cod
         widgets.draw(patches.places(explorer.code_places(ref), html.colour_of(ref.site)))
 
     truth, tags = explorer.labels_of(ref, 12), explorer.tags_of(ref, 12)
-    shown = [
-        ("Labels under it", "precision: of its activations; recall: of the cells with that label", truth),
-        (
-            "Tags of its pictures",
-            "precision: of its activations; recall: of the cells of such pictures",
-            tags.assign(field="item:" + tags["field"]),
-        ),
-    ]
-    for column, (title, note, table) in zip(st.columns(2, gap="medium"), shown, strict=True):
-        with column:
-            widgets.section(title, note)
-            widgets.draw(Markup('<div class="narrow">{}</div>').format(codes.label_table(table, ref)))
+    label_columns(ref, truth, tags, "cell", "picture")
 
     near = explorer.neighbours(ref, 10)
     typical = explorer.typical_patches(ref.model, ref.site, [one.code for one in near["ref"]])
@@ -69,27 +67,26 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, labels: dict[Cod
     left, right = st.columns(2, gap="medium")
     with left:
         widgets.section("Nearest codes", "by distance of their vectors; the patch that lies nearest to each")
-        widgets.draw(patches.code_table(near, typical, labels))
+        widgets.draw(patches.code_table(near, typical, names))
     with right:
         if len(together):
             widgets.section("Fires together with", "other codebooks, same cells, by PMI")
             cells = {"PMI, bits": lambda r: html.number(r.pmi, 2), "Together": lambda r: html.compact(r.together)}
-            widgets.draw(widgets.chip_table(together, cells, labels, "fires together with"))
+            widgets.draw(widgets.chip_table(together, cells, names, "fires together with"))
         widgets.section("What people say", "a label is a claim; its numbers are measured on held-out items")
         people.panel(explorer, ref)
-    tables = {"labels": truth, "tags": tags, "neighbours": near, "together": together}
-    widgets.footer(explorer, tables)
+    foot.offer({"labels": truth, "tags": tags, "neighbours": near, "together": together})
     with decoding:  # last, because loading the model takes seconds and nothing else should wait for it
         _decoded(explorer, ref, "decode" in about.capabilities, seed)
 
 
-@st.fragment
+@part
 def _decoded(explorer: Explorer, ref: CodeRef, can_decode: bool, seed: int) -> None:
     widgets.section("Decoded", "what the decoder draws for it, and how much of that its neighbours decide")
     if not can_decode:
         widgets.empty("Not available:", "this model has no decoder.")
         return
-    with widgets.guarded(), st.spinner("Decoding ..."):
+    with st.spinner("Decoding ..."):
         widgets.draw(decoded_view(decode_code(explorer, ref, explorer.live(ref.model).decode, seed=seed)))
 
 

@@ -7,18 +7,18 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.search import concepts
-from app.shell import state, widgets
+from app.shell import session, widgets
+from app.shell.parts import part
 from backend.explorer import LIMITS, Explorer
 from backend.types import CodeRef
 
 
-@st.fragment
+@part
 def panel(explorer: Explorer, ref: CodeRef) -> None:
-    """What people said of this code, and forms to add to it."""
-    with widgets.guarded():
-        _said(explorer, ref)
-        with st.popover("Add a label, a note or a list"):
-            _forms(explorer, ref)
+    """Draw what people said of this code, and forms to add to it."""
+    _said(explorer, ref)
+    with st.popover("Add a label, a note or a list"):
+        _forms(explorer, ref)
 
 
 def described(explorer: Explorer, ref: CodeRef) -> None:
@@ -40,7 +40,7 @@ def described(explorer: Explorer, ref: CodeRef) -> None:
             explorer.people.add_label(
                 ref,
                 concepts.claim(found)[: LIMITS["label"]],
-                state.author(),
+                session.author(),
                 build=explorer.build(ref.model),
                 pattern=pattern,
                 precision=precision,
@@ -99,7 +99,7 @@ def _forms(explorer: Explorer, ref: CodeRef) -> None:
         note = first.text_area("Note", max_chars=LIMITS["note"], height=68)
         add_note = second.form_submit_button("Add note", width="stretch")
     first, second, third = st.columns([2, 2, 1], vertical_alignment="bottom")
-    first.text_input("Your name", **state.author_widget())
+    first.text_input("Your name", **session.author_widget())
     names = [one.name for one in explorer.people.lists()]
     chosen = second.selectbox(
         "List", names, index=None, accept_new_options=True, placeholder="choose or write a new name", key=f"list-{ref}"
@@ -111,14 +111,21 @@ def _forms(explorer: Explorer, ref: CodeRef) -> None:
         if pattern:
             precision, recall, support = tested(explorer, ref, pattern)
         explorer.people.add_label(
-            ref, text, state.author(), build=build, pattern=pattern, precision=precision, recall=recall, support=support
+            ref,
+            text,
+            session.author(),
+            build=build,
+            pattern=pattern,
+            precision=precision,
+            recall=recall,
+            support=support,
         )
         st.rerun()
     if add_note and note.strip():
-        explorer.people.add_note(ref, note, state.author(), build=build)
+        explorer.people.add_note(ref, note, session.author(), build=build)
         st.rerun(scope="fragment")
     if add_to_list and chosen:
-        explorer.people.add_to_list(str(chosen), ref, state.author())
+        explorer.people.add_to_list(str(chosen), ref, session.author())
         st.rerun(scope="fragment")
 
 

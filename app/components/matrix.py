@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
+
+from app.components import component
 
 MAX_CELLS = 50_000
-_HERE = Path(__file__)
 Colour = tuple[int, int, int, float]  # red, green, blue, opacity
 
 
@@ -104,13 +103,6 @@ def matrix_data(
     }
 
 
-@st.cache_resource(show_spinner=False)
-def _component() -> Any:
-    return st.components.v2.component(
-        "codescope.matrix", css=_HERE.with_suffix(".css").read_text(), js=_HERE.with_suffix(".js").read_text()
-    )
-
-
 def matrix(data: dict[str, Any], *, key: str) -> None:
     """Draw what `matrix_data` made."""
-    _component()(key=key, data=data)
+    component("matrix")(key=key, data=data)

@@ -5,64 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import streamlit as st
-
+from app.components import component
 from app.draw import html
-
-_CSS = """
-.strip {
-  font-family: "Source Code Pro", ui-monospace, monospace; font-size: 0.95rem; line-height: 1.9;
-  overflow-wrap: anywhere; color: var(--st-text-color); max-height: 26rem; overflow-y: auto;
-}
-.t {
-  font: inherit; color: inherit; border: 0; background: none; margin: 0; padding: 0.1em 0.08em; border-radius: 3px;
-  cursor: pointer; white-space: pre-wrap;
-  background: color-mix(in srgb, var(--st-primary-color) calc(var(--a, 0) * 60%), transparent); }
-.t:hover, .t:focus-visible { outline: 1.5px solid var(--st-primary-color); }
-.t.on { outline: 2px solid var(--st-text-color); }
-.tag { font-size: 0.62em; vertical-align: super; opacity: 0.7; margin-left: 0.15em; }
-.gap { opacity: 0.4; white-space: pre-wrap; }
-.tip {
-  min-height: 1.5em; margin-top: 0.25rem; font-family: "Source Sans", sans-serif; font-size: 0.86rem; opacity: 0.75;
-  font-variant-numeric: tabular-nums;
-}
-"""
-_JS = """
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
-  let root = parentElement.querySelector(".root");
-  if (!root) {
-    root = document.createElement("div"); root.className = "root"; parentElement.appendChild(root);
-  }
-  const strip = document.createElement("div");
-  strip.className = "strip"; strip.setAttribute("role", "group");
-  strip.setAttribute("aria-label", data.alt || "tokens");
-  const tip = document.createElement("div");
-  tip.className = "tip"; tip.setAttribute("aria-live", "polite"); tip.textContent = data.hint || "";
-  (data.tokens || []).forEach((token, index) => {
-    const piece = (kind, text, into) => {
-      const made = document.createElement("span");
-      made.className = kind; made.textContent = text; into.appendChild(made);
-    };
-    if (token.gap) piece("gap", token.gap, strip);
-    const button = document.createElement("button");
-    button.type = "button"; button.className = "t" + (index === data.selected ? " on" : "");
-    button.style.setProperty("--a", String(token.strength || 0));
-    button.textContent = token.text;
-    if (token.tag) piece("tag", token.tag, button);
-    const show = () => { tip.textContent = token.tip || ""; };
-    button.addEventListener("mouseenter", show); button.addEventListener("focus", show);
-    button.addEventListener("click", () => {
-      for (const other of strip.querySelectorAll(".on")) other.classList.remove("on");
-      button.classList.add("on");
-      setTriggerValue("picked", index);
-    });
-    strip.appendChild(button);
-  });
-  strip.addEventListener("mouseleave", () => { tip.textContent = data.hint || ""; });
-  root.replaceChildren(strip, tip);
-}
-"""
 
 
 def token_data(text: str, *, gap: str = "", strength: float = 0.0, tag: str = "", tip: str = "") -> dict[str, Any]:
@@ -84,11 +28,6 @@ def token_data(text: str, *, gap: str = "", strength: float = 0.0, tag: str = ""
     }
 
 
-@st.cache_resource(show_spinner=False)
-def _component() -> Any:
-    return st.components.v2.component("codescope.token_strip", css=_CSS, js=_JS)
-
-
 def token_strip(
     tokens: Sequence[dict[str, Any]], *, key: str, selected: int | None = None, alt: str = "tokens", hint: str = ""
 ) -> int | None:
@@ -104,7 +43,7 @@ def token_strip(
     Returns:
         The position clicked just now, or None.
     """
-    result = _component()(
+    result = component("token_strip")(
         key=key,
         data={"tokens": list(tokens), "selected": selected, "alt": alt, "hint": hint},
         on_picked_change=lambda: None,

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
 
+from app.draw.glossary import headed
 from backend.answers.stored import Context, Example, Token
 from backend.types import CodeRef
 
@@ -23,14 +24,28 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.,:;!?()=+*/\[\]{}#$%-]*", re.ASCII)  # shown a
 _SHOWN = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\xa0": "⍽"}
 
 
+class Spoken(str):
+    """What a build says that a code fires on: where nobody has named a code, it stands in the place of its label."""
+
+
+def written(value: Any) -> str | list[str] | None:
+    """Return how an address writes the value of a parameter; None where it is left out: nothing, and what is empty.
+
+    A switch is 1 or 0, a list is the parameter several times, a number has no more digits than it needs.
+    """
+    if value is None or (isinstance(value, str | list | tuple) and not value):
+        return None
+    if isinstance(value, list | tuple):
+        return [text for text in map(written, value) if isinstance(text, str)]
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
 def address(page: str, **parameters: Any) -> str:
-    """A relative address of a page; parameters that are None or empty are left out, lists are repeated."""
-    kept = {}
-    for name, value in parameters.items():
-        if value is None or value == "" or value == [] or value == ():
-            continue
-        kept[name] = [str(v) for v in value] if isinstance(value, (list, tuple)) else str(value)
-    query = urlencode(kept, doseq=True, safe="/:,@", errors="replace")
+    """Return a relative address of a page; parameters that are None or empty are left out, lists are repeated."""
+    texts = {name: written(value) for name, value in parameters.items()}
+    query = urlencode({k: v for k, v in texts.items() if v is not None}, doseq=True, safe="/:,@", errors="replace")
     return f"{page}?{query}" if query else page or "./"
 
 
@@ -66,7 +81,8 @@ def visible(text: str) -> Markup:
     parts = []
     for character in text:
         shown, css = _visible_character(character)
-        parts.append(f'<span class="{css}">{escape(shown)}</span>' if css else str(escape(shown)))
+        # the stand-in of a space is no place to break a line, as a space is; words would be broken in their middle
+        parts.append(f'<wbr><span class="{css}">{escape(shown)}</span>' if css else str(escape(shown)))
     return Markup("".join(parts))
 
 
@@ -99,14 +115,15 @@ def chip(ref: CodeRef, count: int | None = None, label: str = "", *, model: bool
     Args:
         ref: the code.
         count: how often it fires, where known.
-        label: what a person called it.
+        label: what a person called it, or what it fires on (`Spoken`).
         model: show the model's name too, on pages about several models.
         key: the key on the keyboard that follows this link.
     """
     parts = [Markup('<span class="site">{}</span>').format(f"{ref.model} {ref.site}" if model else ref.site)]
     parts.append(Markup('<span class="id">{}</span>').format(ref.code))
     if label:
-        parts.append(Markup('<span class="name">{}</span>').format(visible_label(label)))
+        css = "name spoken" if isinstance(label, Spoken) else "name"
+        parts.append(Markup('<span class="{}">{}</span>').format(css, visible_label(label)))
     if count is not None:
         parts.append(Markup('<span class="n">{}</span>').format(compact(count)))
     title = (
@@ -170,7 +187,7 @@ def number(value: float | None, digits: int = 3) -> str:
 def bar(value: float | None, low: float | None = None, high: float | None = None, text: str | None = None) -> Markup:
     """A share from 0 to 1 as a number and a bar, with a whisker for its interval."""
     if value is None or value != value:
-        return Markup('<span class="barnum faint">–</span>')
+        return Markup('<span class="barline"><span class="barnum faint">–</span></span>')
     whisker = Markup("")
     title = share(value)
     if low is not None and high is not None and low == low and high == high:
@@ -178,7 +195,8 @@ def bar(value: float | None, low: float | None = None, high: float | None = None
         whisker = Markup('<b style="left:{:.1f}%;width:{:.1f}%"></b>').format(100 * max(0.0, low), 100 * width)
         title += f", 95 % interval {share(low)} to {share(high)}"
     return Markup(
-        '<span class="barnum">{}</span><span class="bar" title="{}"><i style="width:{:.1f}%"></i>{}</span>'
+        '<span class="barline"><span class="barnum">{}</span>'
+        '<span class="bar" title="{}"><i style="width:{:.1f}%"></i>{}</span></span>'
     ).format(share(value) if text is None else text, title, 100 * max(0.0, min(1.0, value)), whisker)
 
 
@@ -188,14 +206,14 @@ def table(
     """A table; cells are escaped unless they are `Markup`.
 
     Args:
-        columns: the headings.
+        columns: the headings; words of the glossary are explained.
         rows: one sequence of cells each.
         right: numbers of the columns that are set flush right.
         caption: what the table is, for those who hear it.
     """
     classes = ["right" if i in right else "" for i in range(len(columns))]
     head = Markup("").join(
-        Markup('<th class="{}" scope="col">{}</th>').format(k, c) for k, c in zip(classes, columns, strict=True)
+        Markup('<th class="{}" scope="col">{}</th>').format(k, headed(c)) for k, c in zip(classes, columns, strict=True)
     )
     body = Markup("").join(
         Markup("<tr>{}</tr>").format(
@@ -212,7 +230,7 @@ def stats(figures: Iterable[tuple[str, Any, Any]]) -> Markup:
     """Figures in a row: (name, value, note below: its denominator, its unit, its interval)."""
     cells = (
         Markup('<div class="stat"><div class="k">{}</div><div class="v">{}</div><div class="d">{}</div></div>').format(
-            k, v, d
+            headed(k), v, d
         )
         for k, v, d in figures
     )
@@ -236,7 +254,10 @@ def token(token: Token, strength: float | None = None, focus: bool = False) -> M
     gap = ""
     if token.gap:
         gap = f'<span class="ws">{visible(token.gap)}</span>' if token.gap.strip(" ") else " "
-    return Markup(f'{gap}<span class="{css}"{style} title="{escape(title)}">{visible(token.text) or "∅"}</span>')
+    shown = str(visible(token.text) or "∅")
+    if shown.startswith("<wbr>"):  # a line breaks before the token; in it, its frame would be torn in two
+        gap, shown = f"{gap}<wbr>", shown.removeprefix("<wbr>")
+    return Markup(f'{gap}<span class="{css}"{style} title="{escape(title)}">{shown}</span>')
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
@@ -309,9 +330,17 @@ def pattern_error(pattern: str, position: int | None) -> Markup:
     return Markup('<pre class="pattern">{}\n{}^ here</pre>').format(visible_label(pattern[:400]), " " * len(before))
 
 
-def empty(title: str, text: str) -> Markup:
-    """What stands where there is nothing to show: why, and what to do."""
-    return Markup('<div class="empty"><b>{}</b> {}</div>').format(title, text)
+def empty(title: str, text: str, examples: Sequence[tuple[str, str]] = ()) -> Markup:
+    """Return what stands where there is nothing to show: why, and what to do.
+
+    Args:
+        title: what there is not.
+        text: why, and what to do.
+        examples: what could be asked here, each with the address that asks it.
+    """
+    links = Markup("").join(link(href, name, "act") for name, href in examples)
+    tail = Markup('<div class="actions tries"><span>For example:</span>{}</div>').format(links) if links else ""
+    return Markup('<div class="empty"><b>{}</b> {}{}</div>').format(title, text, tail)
 
 
 def section(title: str, note: str = "") -> Markup:

@@ -5,7 +5,7 @@ Right, mistaken and missed transitions differ in colour and in shape, so that no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -31,14 +31,16 @@ MAX_CIRCLE = 30  # states of a graph that is drawn as a whole
 _MONO = "Source Code Pro, monospace"
 
 
-def state_code_matrix(view: StateView, model: str, site: str) -> dict[str, Any]:
+def state_code_matrix(view: StateView, model: str, site: str, names: Mapping[int, str] | None = None) -> dict[str, Any]:
     """States by codes, ordered so that the codes of one state stand together: what stands for what is the diagonal.
 
     Args:
         view: of one codebook; the `MAX_CELLS` cells with most activations are drawn.
         model: the model, for the links to the codes.
         site: the codebook.
+        names: code -> what it is called, said where it is pointed at.
     """
+    names = names or {}
     cells = largest(view.matrix, "count")
     codes = view.codes[view.codes["code"].isin(cells["code"])]
     readings = cells["count"] / cells["share"]
@@ -54,7 +56,8 @@ def state_code_matrix(view: StateView, model: str, site: str) -> dict[str, Any]:
         alt=f"How often each code of {site} fires when each state has just been read",
         height=max(150, min(620, 18 * len(view.states))),
         notes=[
-            f"the code is given to {f'state {code.owner}' if code.owner else 'no state'}\n"
+            (f"{names[code.code]}\n" if code.code in names else "")
+            + f"the code is given to {f'state {code.owner}' if code.owner else 'no state'}\n"
             f"it fires at {code.at_states:,} readings, {code.purity:.1%} of them of one state"
             for code in records(codes)
         ],
@@ -268,9 +271,9 @@ def expected(following: pd.DataFrame, actual: str, target: str) -> list[Any]:
     names, most = list(table["name"]), max(0.1, float(table["most"].max()))
     panels = []
     titles = {
-        "before": f"Before: it has read {actual} (A)",
-        "after": f"With the edits: made to believe {target}",
-        "target": f"True B: walks that really end in {target}",
+        "before": ("Before", f"it has read {actual} (A)"),
+        "after": ("With the edits", f"made to believe {target}"),
+        "target": ("True B", f"walks that end in {target}"),
     }
     for column, title in titles.items():
         base = alt.Chart(table).encode(
@@ -304,7 +307,8 @@ def expected(following: pd.DataFrame, actual: str, target: str) -> list[Any]:
         )
         panels.append(
             alt.layer(bars, text).properties(
-                height=70 + max(90, 20 * len(table)), title=alt.TitleParams(title, fontSize=13, anchor="start")
+                height=70 + max(90, 20 * len(table)),
+                title=alt.TitleParams(title[0], subtitle=title[1], subtitleColor=GREY, fontSize=13, anchor="start"),
             )
         )
     return panels

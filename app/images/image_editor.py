@@ -15,7 +15,9 @@ from app.components.token_map import map_data, runs_when_settled, token_map
 from app.images import image_cells, image_source, image_tokens
 from app.images.image_source import Picture
 from app.images.image_tokens import OVERLAYS, TOOLS, View
-from app.shell import resources, state, widgets
+from app.shell import foot, resources, state, widgets
+from app.shell.names import Names
+from app.shell.parts import part
 from backend.analysis.pixels import to_bytes
 from backend.data.images.png import encode_png
 from backend.edits.token_maps import Change, Nearest, Swap
@@ -35,7 +37,6 @@ class Editor:
         built: whether it has a build.
         seed: of the build's items.
         picture: the picture.
-        again: this part has been drawn before, by the page as a whole.
         last: the changes drawn last, as written, and their view.
     """
 
@@ -45,7 +46,6 @@ class Editor:
     built: bool
     seed: int
     picture: Picture
-    again: bool = False
     last: tuple[list[str], View] | None = None
 
     @property
@@ -74,15 +74,11 @@ class Editor:
         return image_source.picture(self.live, name, self.picture.pixels.shape[1], self.seed)
 
 
-@st.fragment
+@part
 def draw(editor: Editor) -> None:
     """Draw it; what is chosen stands in the address."""
-    if editor.again:
-        state.begin()
-    editor.again = True
     runs_when_settled("settled")
-    with widgets.guarded():
-        _draw(editor)
+    _draw(editor)
 
 
 def _draw(editor: Editor) -> None:
@@ -113,7 +109,7 @@ def _draw(editor: Editor) -> None:
     with left:
         _one_cell(editor, shown, site, cell, made)
     again = image_tokens.as_python(model, editor.picture, made, editor.seed)
-    widgets.footer(editor.explorer, {"cells": image_cells.cell_table(shown, site)}, again)
+    foot.offer({"cells": image_cells.cell_table(shown, site)}, again)
 
 
 def _tools(sites: Sequence[str], site: str, tool: str, shade: str, lines: bool) -> None:
@@ -203,5 +199,5 @@ def _one_cell(editor: Editor, shown: View, site: str, cell: int, made: Sequence[
     widely = state.flag("widely")
     st.toggle(f"Try up to {image_cells.TRIED:,} codes", **state.bound("widely", widely, False))
     found = image_cells.candidates(editor.live, shown, site, cell, widely)
-    labels = editor.explorer.people.newest_labels(editor.model)
+    labels = Names(editor.explorer, editor.model)
     widgets.draw(image_cells.candidate_table(found, shown, site, cell, made, editor.model, editor.counts(site), labels))

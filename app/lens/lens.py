@@ -11,10 +11,13 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
+from app.code.any_code import labelled
 from app.components.token_strip import token_data
 from app.draw import html
 from app.draw.tables import Row, records
-from app.shell import resources, state, widgets
+from app.items import ANY, ITEM_VIEWS
+from app.shell import address, resources, session, widgets
+from app.shell.timing import remembered
 from backend.answers.stored import Token
 from backend.errors import BadInput
 from backend.explorer import Explorer
@@ -44,17 +47,17 @@ class View:
 
 def reads_text(model: Row) -> bool:
     """Whether a person's own text can be given to a model, as a row of `Explorer.models`: images are tokens too."""
-    return model.kind == "text" and "logits" in model.capabilities
+    return ITEM_VIEWS.get(model.kind, ANY).reads_text(model)
 
 
 def own_text() -> str:
     """The person's text: of the address, or where it is too long for one, of the session."""
-    return state.text("text", limit=MAX_TEXT) or state.draft("lens", "text", MAX_TEXT)
+    return address.text("text", limit=MAX_TEXT) or session.draft("lens", "text", MAX_TEXT)
 
 
 def bound_text(text: str) -> dict[str, Any]:
     """Ties the text area to the address, or to the session where the text is too long for that."""
-    return state.bound_draft("text", "lens", text, MAX_LINK)
+    return address.bound_draft("text", "lens", text, MAX_LINK)
 
 
 def placeholder(explorer: Explorer, model: str) -> str:
@@ -62,7 +65,7 @@ def placeholder(explorer: Explorer, model: str) -> str:
     return html.visible_label(explorer.item(model, 0).text[:80])
 
 
-@st.cache_resource(max_entries=50, show_spinner="The model reads the text ...")  # never changed, so never copied
+@remembered(50, copied=False)
 def _read_live(data_dir: str, build: str, model: str, text: str, _explorer: Any) -> View:
     seen = _explorer.live(model).lens(text)
     tables = []
@@ -92,7 +95,8 @@ def _read_live(data_dir: str, build: str, model: str, text: str, _explorer: Any)
 
 def of_text(explorer: Explorer, model: str, text: str) -> View:
     """A person's text through the live model. Raises `BadInput` where it cannot be read."""
-    view = _read_live(str(resources.data_dir()), explorer.build(model), model, text, explorer)
+    with st.spinner("The model reads the text ..."):
+        view = _read_live(str(resources.data_dir()), explorer.build(model), model, text, explorer)
     if not view.tokens:
         raise BadInput(
             "The text has no token that this model knows. Write something like the example in the empty field."
@@ -105,7 +109,7 @@ def of_text(explorer: Explorer, model: str, text: str) -> View:
 def of_item(explorer: Explorer, model: str, index: int) -> View:
     """An item of the build; the model itself is not needed."""
     item = explorer.item(model, index)
-    tokens = list(item.tokens)
+    tokens = list(item.tokens) if item.text else [labelled(token) for token in item.tokens]
     codes = explorer.codes_of_item(model, index)
     return View(tokens[:MAX_TOKENS], codes[codes["place"] < MAX_TOKENS], None, max(0, len(tokens) - MAX_TOKENS))
 
@@ -142,10 +146,11 @@ def _named(labels: Mapping[CodeRef, str], model: str, site: str, code: int) -> s
     return f" “{label}”" if label else ""
 
 
-def position_table(view: View, place: int, model: str, labels: Mapping[CodeRef, str]) -> Markup:
-    """What every codebook chose at one position, with its runner-up."""
+def position_table(view: View, place: int, model: str, labels: Mapping[CodeRef, str], first: str = "") -> Markup:
+    """Return what every codebook chose at one position, with its runner-up; the codebook `first` before the others."""
     rows = []
-    for row in records(view.codes[view.codes["place"] == place]):
+    here = view.codes[view.codes["place"] == place]
+    for row in records(here.loc[(here["site"] != first).sort_values(kind="stable").index]):
         own = CodeRef(model, row.site, int(row.code))
         other = widgets.chip(CodeRef(model, row.site, int(row.runner_up)), None, labels) if row.runner_up >= 0 else "–"
         rows.append(

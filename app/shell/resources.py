@@ -20,7 +20,7 @@ import streamlit as st
 
 from app.builder import again_file
 from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
-from app.shell import state
+from app.shell.trace import trace
 from backend import calls
 from backend.catalog import DEFAULT_DATA_DIR
 from backend.errors import CodescopeError
@@ -51,9 +51,14 @@ def _explorer(data_dir: str) -> Explorer:
     return Explorer(Path(data_dir))
 
 
+def shared_explorer() -> Explorer:
+    """Return the explorer that all sessions share; what it is asked here is neither cached nor noted in a trace."""
+    return _explorer(str(data_dir()))
+
+
 def explorer() -> Explorer:
     """The explorer of the data directory; the same answers as the real one, faster and noted in the trace."""
-    return cast(Explorer, _Cached(_explorer(str(data_dir()))))
+    return cast(Explorer, _Cached(shared_explorer()))
 
 
 class _Cached:
@@ -89,7 +94,7 @@ class _Cached:
         cached = made < started
         if call is not None:
             seconds = time.perf_counter() - started if cached else call.seconds
-            state.trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
+            trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
         return answer
 
 
@@ -111,7 +116,7 @@ class _Counted:
 
     def __getattr__(self, name: str) -> Any:
         if name in LIVE:
-            state.trace().live += 1
+            trace().live += 1
         return getattr(self._live, name)
 
 

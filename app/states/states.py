@@ -22,37 +22,6 @@ MAX_DRAWN = 20  # mistakes of one state in its drawing
 SORTS = ("state", "readings", "codes", "precision", "recall", "single_precision", "single_recall")
 
 
-def usable(models: pd.DataFrame, *capabilities: str) -> list[str]:
-    """Built models with codebooks that can do all of that."""
-    built = models[(models["built"] != "") & (models["codebooks"] > 0)]
-    return [str(row.model) for row in records(built) if set(capabilities) <= set(row.capabilities)]
-
-
-def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabilities: str) -> None:
-    """Say why this page has nothing for a model, and link the models that have it."""
-    row = records(models[models["model"] == model])[0]
-    plain = model in set(models["base"]) or (row.built != "" and row.codebooks == 0)
-    if plain:
-        reason = "has no codebooks."
-    elif row.built == "":
-        reason = Markup("is not built yet: <code>python -m backend build {}</code>").format(model)
-    else:
-        reason = f"cannot {what}."
-    links = [html.link(html.address(page, model=name), name, "act") for name in usable(models, *capabilities)]
-    tail = (
-        Markup('<div class="actions"><span class="faint">Models that can:</span>{}</div>').format(
-            Markup("").join(links)
-        )
-        if links
-        else html.empty("No model here can.", "The Overview shows what is being built.")
-    )
-    widgets.draw(
-        Markup('<div class="problem"><h2>Nothing to show for {}.</h2><p>This model {}</p>{}</div>').format(
-            model, reason, tail
-        )
-    )
-
-
 def figures(view: StateView, machine: Machine) -> Markup:
     """Purity, coverage, mean precision and recall with their denominators."""
     readings = int(view.by_state["readings"].sum())

@@ -1,0 +1,143 @@
+"""The foot of every page, drawn once, after the page: how long it took, what it read, downloads, and the same as Python.
+
+1. A page hands over what is on the screen with `offer`, wherever it has it.
+2. `app.main` draws the foot when the page has run, also when it stopped early.
+3. A part that runs alone (`app.shell.parts`) has the foot say its own time and Python; the downloads take its tables.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from markupsafe import Markup
+
+from app.shell import resources
+from app.shell.trace import Trace, trace
+from backend.calls import as_python
+from backend.types import CodeRef
+
+SHORTEST = 0.05  # seconds of earlier work that are worth a word
+_KEY = "foot"
+
+
+@dataclass
+class _Foot:
+    """The foot as it stands on the page.
+
+    Attributes:
+        says: where time and counts stand.
+        again: where the Python stands.
+        tables: name -> the data on the screen; the downloads look here when they are clicked.
+    """
+
+    says: Any
+    again: Any
+    tables: dict[str, pd.DataFrame]
+
+
+def offer(tables: Mapping[str, pd.DataFrame] | None = None, python: Iterable[str] = ()) -> None:
+    """Hand over what the page shows; several parts of a page add to each other.
+
+    Args:
+        tables: name -> the data on the screen, offered as CSV and JSON.
+        python: lines for "Copy as Python" beside the questions that were asked, e.g. of a live model.
+    """
+    trace().tables.update(tables or {})
+    trace().python.extend(python)
+
+
+def draw() -> None:
+    """Draw it at the end of the page."""
+    current = trace()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="foot"):
+        says = st.container(key="foot-says", width="stretch").empty()
+        download, python = st.container(width="content"), st.container(width="content").empty()
+    foot = _Foot(says, python, dict(current.tables))
+    st.session_state[_KEY] = foot
+    _say(foot, current)
+    _repeat(foot, current)
+    if foot.tables:
+        with download, st.popover("Download"):
+            _downloads(foot.tables)
+    current.done = True
+
+
+def follow() -> None:
+    """Say what a part of the page took that has just run alone, and take over its tables and its Python."""
+    current = trace()
+    current.done = True
+    foot = st.session_state.get(_KEY)
+    if not isinstance(foot, _Foot):
+        return
+    _say(foot, current)
+    if current.tables or current.python:
+        foot.tables.update((name, table) for name, table in current.tables.items() if name in foot.tables)
+        _repeat(foot, current)
+
+
+def _say(foot: _Foot, current: Trace) -> None:
+    foot.says.html(str(Markup('<div class="cs-foot">{}</div>').format(summary(current))))
+
+
+def _repeat(foot: _Foot, current: Trace) -> None:
+    with foot.again.container(), st.popover("Copy as Python"):
+        lines = [*dict.fromkeys(as_python(call) for call, _ in current.calls), *current.python]
+        st.code(program(lines, str(resources.data_dir())), language="python")
+
+
+def summary(current: Trace) -> str:
+    """Return the foot's words: the time of this run, what was read and asked, and the work behind what was kept."""
+    calls = [*current.calls, *current.besides]
+    rows, cached = sum(call.rows for call, _ in calls), sum(kept for _, kept in calls)
+    parts = [_time(time.perf_counter() - current.started)]
+    parts.append(f"{rows:,} rows read in {len(calls)} questions" + (f" ({cached} from the cache)" if cached else ""))
+    if current.live:
+        parts.append(f"{current.live} to the model itself")
+    if current.earlier >= SHORTEST:
+        parts.append(f"what is shown from earlier took {_time(current.earlier)} then")
+    return " · ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:,.0f} ms" if seconds < 10 else f"{seconds:,.1f} s"
+
+
+def program(lines: Iterable[str], data_dir: str) -> str:
+    """Return a program that asks the same questions."""
+    body = "\n".join(lines)
+    imports = [
+        "from backend.explorer import Clause, Explorer"
+        if "Clause(" in body
+        else "from backend.explorer import Explorer"
+    ]
+    imports += [
+        f"from backend.types import {name}"
+        for name in ("CodeRef", "Edit", "Sampling")
+        if f"{name}." in body or f"{name}(" in body
+    ]
+    return "\n".join([*imports, "", f"explorer = Explorer({data_dir!r})", body])
+
+
+def _downloads(tables: dict[str, pd.DataFrame]) -> None:
+    """One CSV a table and one JSON with all of them, made from what `tables` holds when they are clicked."""
+
+    def plain(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.map(lambda v: str(v) if isinstance(v, CodeRef) else v) if len(frame) else frame
+
+    def document() -> str:
+        found = {name: json.loads(plain(frame).to_json(orient="records")) for name, frame in tables.items()}
+        return json.dumps(found, ensure_ascii=False, indent=1)
+
+    for name, frame in tables.items():
+        csv = functools.partial(lambda name: plain(tables[name]).to_csv(index=False), name)
+        title = f"{name}.csv · {len(frame):,} rows"
+        st.download_button(title, csv, f"{name}.csv", "text/csv", on_click="ignore", width="stretch")
+    title = "all of it as JSON"
+    st.download_button(title, document, "codescope.json", "application/json", on_click="ignore", width="stretch")

@@ -1,0 +1,32 @@
+"""Parts of a page that run alone when something in them is clicked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
+
+import streamlit as st
+
+from app.shell import foot
+from app.shell.trace import begin, trace
+from app.shell.widgets import guarded
+
+P = ParamSpec("P")
+
+
+def part(draw: Callable[P, None]) -> Callable[P, None]:
+    """Make a part of a page: `st.fragment`, guarded, and the foot of the page says what it took when it runs alone."""
+
+    @st.fragment
+    @functools.wraps(draw)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        alone = trace().done
+        if alone:
+            begin()
+        with guarded():
+            draw(*args, **kwargs)
+        if alone:
+            foot.follow()
+
+    return run
