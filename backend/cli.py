@@ -118,8 +118,7 @@ class Bar:
 class Lines:
     """Progress for programs: one JSON object a line on stderr, `{"stage", "done", "total", "left"}`.
 
-    `left` is an estimate in seconds, or null; a `total` of 0 marks a message for people. At most five lines a second, but
-    each stage's last one always.
+    `left` is an estimate in seconds, or null; a `total` of 0 marks a message. Five lines a second, and each stage's last.
     """
 
     shown = True
@@ -130,12 +129,11 @@ class Lines:
         self._stage, self._began, self._last = "", 0.0, -math.inf
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Report `done` of `total`; a total of 0 is a message and no count."""
+        """Report `done` of `total`."""
         now = time.monotonic()
-        kind = stage.split(",")[0]
-        if kind != self._stage:
+        if (kind := stage.split(",")[0]) != self._stage:
             self._stage, self._began, self._last = kind, now, -math.inf
-        if 0 < total and done < total and now - self._last < 0.2:
+        if done < total and now - self._last < 0.2:
             return
         self._last = now
         left = seconds_left(now - self._began, done / total) if total > 0 else None

@@ -18,10 +18,10 @@ from markupsafe import Markup
 from app.components.navigator import navigator
 from app.draw import html
 from app.draw.tables import records
-from app.shell import resources, state
+from app.shell import building, resources, state
 from backend.answers.stored import Clause, CodeStats, Context, Example
 from backend.calls import as_python
-from backend.errors import BadPattern, CodescopeError, NoBuild, UnknownModel
+from backend.errors import BadPattern, CodescopeError, NoBuild, StoreVersion, UnknownModel
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
@@ -106,6 +106,8 @@ def problem(error: Exception) -> None:
             title, text, shown, Markup("").join(ways)
         )
     )
+    if isinstance(error, NoBuild | StoreVersion) and building.can_build(hint):
+        building.offer(hint)
 
 
 def chip(ref: CodeRef, count: int | None = None, labels: Mapping[CodeRef, str] | None = None, **options: Any) -> Markup:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.components.matrix import MAX_CELLS, matrix
 from app.draw import drawing, html, machine_charts
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.shell import building, state, widgets
 from backend.data.machines import Machine
 from backend.questions.states import StateView
 from backend.types import CodeRef
@@ -35,7 +35,7 @@ def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabil
     if plain:
         reason = "has no codebooks."
     elif row.built == "":
-        reason = Markup("is not built yet: <code>python -m backend build {}</code>").format(model)
+        reason = "is not built yet."
     else:
         reason = f"cannot {what}."
     links = [html.link(html.address(page, model=name), name, "act") for name in usable(models, *capabilities)]
@@ -51,6 +51,8 @@ def unavailable(models: pd.DataFrame, model: str, page: str, what: str, *capabil
             model, reason, tail
         )
     )
+    if not plain and row.built == "" and row.checkpoint:
+        building.offer(model)
 
 
 def figures(view: StateView, machine: Machine) -> Markup:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from backend.types import Progress
 
 WEIGHTS = {  # stage -> its part of the whole; in the order in which `backend.build.precompute` comes to them
-    "load model": 10,
+    "load model": 8,
     "verify shards": 1,
-    "encode": 40,
-    "tables": 5,
-    "sort": 5,
-    "codes": 10,
-    "together": 10,
-    "neurons": 10,
-    "maps": 5,
-    "check": 3,
+    "encode": 55,
+    "tables": 2,
+    "sort": 1,
+    "codes": 3,
+    "together": 15,
+    "neurons": 3,
+    "maps": 4,
+    "check": 6,
     "publish": 1,
 }
 PARTS = 100  # the whole is told in per cent
