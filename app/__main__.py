@@ -1,9 +1,9 @@
-"""`python -m app`: builds what is missing, then opens the explorer.
+"""`python -m app`: opens the explorer, and builds what its first page needs.
 
-1. The first demo model is built before the page opens, with its progress on stderr.
-2. Streamlit serves `app/main.py`; a browser is opened unless told otherwise.
-3. The other demo models are built one after another in a process of their own; the Overview shows how far they are.
-4. Ctrl-C, or the end of any one part that the others need, ends everything.
+1. Streamlit serves `app/main.py` at once; a browser is opened unless told otherwise.
+2. The demo models that are missing are built one after another, each in a process of its own; the Overview shows how far
+   they are, and each can be opened as soon as it is done. Others are built when somebody asks for them on a page.
+3. Ctrl-C, or the end of any one part that the others need, ends everything.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from app.builder import Builder, missing_demos
+from app.builder import Builder, planned
 from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
 from backend.catalog import DEFAULT_DATA_DIR
 from backend.errors import CodescopeError, UsageError
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell may have had Ctrl-C ignored
         signal.signal(stop, _interrupt)
     try:
-        return _run(options.host, options.port, Path(options.data_dir).expanduser().resolve(), not options.no_browser)
+        return _run(options)
     except KeyboardInterrupt:
         print("\nStopped. What was half built goes on from there next time.", file=sys.stderr)
         return 0
@@ -56,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir", default=str(DEFAULT_DATA_DIR), help="where checkpoints and builds are (data_cache)"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--demo",
+        nargs="+",
+        metavar="NAME",
+        help="models to build now if they are not built (the first few of the gallery); none: only on demand",
+    )
     return parser
 
 
@@ -63,7 +69,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _run(host: str, port: int, data_dir: Path, browser: bool) -> int:
+def _run(options: argparse.Namespace) -> int:
+    host, port, data_dir = options.host, options.port, Path(options.data_dir).expanduser().resolve()
     check_port(host, port)
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -71,25 +78,18 @@ def _run(host: str, port: int, data_dir: Path, browser: bool) -> int:
         raise UsageError(
             f"The data directory {data_dir} cannot be made: {error.strerror}. Give another with --data-dir."
         ) from error
-    builds = missing_demos(data_dir)
-    if builds and builds[0].before_opening:
-        first = builds[0]
-        if subprocess.call(first.command, stdout=subprocess.DEVNULL) == 0:
-            builds = builds[1:]
-        else:
-            said = "could not be built (see above); the explorer opens without it and tries once more"
-            print(f"{first.model} {said}.", file=sys.stderr)
+    models = planned(data_dir, options.demo)
     with tempfile.TemporaryDirectory(prefix="codescope-") as folder:
         progress = Path(folder) / "progress.json"
-        builder = Builder(builds, progress)
+        builder = Builder(data_dir, progress, models)
         server = _serve(host, port, data_dir, progress)
         voice = Voice(server)
         voice.start()
         try:
             url = _wait(server, host, port)
             print(f"Codescope is open at {url} (Ctrl-C ends it)", file=sys.stderr)
-            builder.start()
-            if browser:
+            builder.start()  # only now, so that the server starts as fast as it can
+            if not options.no_browser:
                 threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
             status = server.wait()
             raise CodescopeError(

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from backend.cli import Bar, Command, clean, everywhere, parser_arguments, plain
+from backend.cli import Bar, Command, Lines, clean, everywhere, parser_arguments, plain
 from backend.commands import COMMANDS
 from backend.errors import CodescopeError, UsageError
 from backend.files import is_disk_full, is_out_of_memory
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_parser().parse_args(arguments)
     options.data_dir = Path(options.data_dir).expanduser().resolve()
     command: Command = options.command
-    bar = Bar(options.progress or sys.stderr.isatty())
+    bar = Lines() if options.progress_json else Bar(options.progress or sys.stderr.isatty())
     try:
         if options.data_dir.exists() and not options.data_dir.is_dir():
             raise UsageError(f"--data-dir {options.data_dir} is a file. Give a folder; it is made if it is not there.")
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(bar, f"{command.name} failed unexpectedly. {said}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
 
 
-def _failed(bar: Bar, message: str, status: int) -> int:
+def _failed(bar: Bar | Lines, message: str, status: int) -> int:
     bar.close()
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()

@@ -6,6 +6,7 @@ Command modules import nothing heavy when they are loaded: `--help` and wrong us
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import shlex
@@ -91,7 +92,8 @@ class Bar:
         self._last = now
         share = min(1.0, done / total)
         spent = now - self._began
-        left = f", {_duration(spent * (1 - share) / share)} left" if 0 < share < 1 and spent > 2 else ""
+        seconds = seconds_left(spent, share)
+        left = "" if seconds is None else f", {_duration(seconds)} left"
         filled = round(BAR * share)
         self._write(f"[{'#' * filled}{'.' * (BAR - filled)}] {done:,}/{total:,}{left}  {stage}", final)
 
@@ -111,6 +113,45 @@ class Bar:
         else:
             self._stream.write(f"{line}\n")
         self._stream.flush()
+
+
+class Lines:
+    """Progress for programs: one JSON object a line on stderr, `{"stage", "done", "total", "left"}`.
+
+    `left` is an estimate in seconds, or null; a `total` of 0 marks a message. Five lines a second, and each stage's last.
+    """
+
+    shown = True
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to `stream` (stderr)."""
+        self._stream = stream or sys.stderr
+        self._stage, self._began, self._last = "", 0.0, -math.inf
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report `done` of `total`."""
+        now = time.monotonic()
+        if (kind := stage.split(",")[0]) != self._stage:
+            self._stage, self._began, self._last = kind, now, -math.inf
+        if done < total and now - self._last < 0.2:
+            return
+        self._last = now
+        left = seconds_left(now - self._began, done / total) if total > 0 else None
+        self._stream.write(json.dumps({"stage": stage, "done": done, "total": total, "left": left}) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: every line is whole."""
+
+
+def seconds_left(spent: float, share: float) -> float | None:
+    """Estimate how long the rest takes; None where too little has been done to say.
+
+    Args:
+        spent: seconds since the beginning.
+        share: what was done in them, 0 to 1.
+    """
+    return spent * (1 - share) / share if 0 < share < 1 and spent > 2 else None
 
 
 def _duration(seconds: float) -> str:
@@ -203,6 +244,12 @@ def everywhere(default: bool) -> argparse.ArgumentParser:
         action="store_true",
         default=False if default else missing,
         help="report progress on stderr even where it is no terminal",
+    )
+    group.add_argument(
+        "--progress-json",
+        action="store_true",
+        default=False if default else missing,
+        help="report progress on stderr in lines of JSON, for programs",
     )
     return parser
 

@@ -100,10 +100,10 @@ class Explorer(ConceptQuestions, ImageQuestions):
         """Every model of the catalog, and every build of a model that has left it.
 
         Returns:
-            `model, family, kind, title, dataset` (name), `capabilities` (list), `base, checkpoint` (bool: weights are
+            `model, family, kind, title, about, dataset` (name), `capabilities` (list), `base, checkpoint` (bool: weights are
             there), `built` (build id or ''), `items, positions, activations, codebooks, codes` (0 without a build),
-            `dead_fraction` (of all codes, NaN without a build), `finished` (ISO time or ''), `demo, problem` (why
-            a build cannot be read, or '').
+            `dead_fraction` (of all codes, NaN without a build), `finished` (ISO time or ''), `demo`, `own` (bool: of the
+            data directory, not shipped), `problem` (why a build cannot be read, or '').
         """
         return usage.models(self._library)
 

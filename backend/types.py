@@ -33,12 +33,14 @@ class ModelSpec:
         family: key of `backend.families.FAMILIES`.
         kind: what its items are, the `item` of its family: `text`, `image`.
         title: one line for people.
+        about: one sentence for somebody who sees the model for the first time; the title stands in for it.
         dataset: settings of the items it is shown on; `dataset["name"]` is a key of `backend.data.datasets.SOURCES`.
         checkpoint: folder of the weights, relative to the data directory.
         base: name of the model without codebooks that losses are compared with; empty where there is none.
         settings: family settings that are not in the checkpoint.
         published: figures of the paper's own model of this kind, shown in their own labelled column, never mixed with ours.
-        demo: built by `python -m app` on first start, in ascending order; 0 is never built by itself.
+        demo: place in the Overview's gallery, ascending; `python -m app` builds the first few on first start. 0: it stands
+            in the tables alone and is built when somebody asks for it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ModelSpec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Any] = field(default_factory=dict)
     demo: int = 0
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ from app.draw import html
 from app.draw.tables import row
 from app.images import image_editor, image_source
 from app.overview import measures
-from app.shell import chosen, resources, state, widgets
+from app.shell import building, chosen, resources, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()
 widgets.draw(html.page_title("Image tokens", "Which code lies where, and what does changing it change?"))
 pictures = models[models["kind"] == chosen.page().item]
 if "model" not in state.parameters() and (pictures["built"] == "").all():
-    where = measures.place_in_queue(resources.builds_under_way(), set(pictures["model"]))
-    widgets.empty("No image tokenizer is built yet.", where or "Build one: python -m backend build NAME.")
+    where = measures.place_in_queue(building.under_way(), set(pictures["model"]))
+    widgets.empty("No image tokenizer is built yet.", where or "Build one here, or any other on the Overview.")
+    building.offer(building.next_of(list(pictures["model"])))
     st.stop()
 model = chosen.model(models)
 about = row(models, "model", model)

@@ -9,8 +9,15 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html
+from app.draw.tables import records
+from app.overview.gallery import use_of
 from backend.errors import UnknownModel
 from backend.explorer import Explorer
+
+CEILING = (
+    "The share of codes that fire in the build, of those that its choices would reach on average if all codes were equally "
+    "likely: 1 - exp(-T / K) of K codes after T choices. A large codebook cannot be used up by a small build."
+)
 
 
 def introduction(model: str) -> Markup:
@@ -22,54 +29,36 @@ def introduction(model: str) -> Markup:
     ).format(start)
 
 
+def model_name(model: str, title: str, problem: str = "", built: bool = False) -> Markup:
+    """Return a model's name over what it is; the name leads to its codebooks where it is built."""
+    name = html.link(html.address("codebooks", model=model), model) if built else Markup("{}").format(model)
+    wrong = Markup("<br><span class='bad'>{}</span>").format(problem[:300]) if problem else ""
+    return Markup("{}<br><span class='faint'>{}</span>{}").format(name, title, wrong)
+
+
 def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Markup:
-    """All models: what they are, their size, how much their codes cost, whether they are built.
+    """Return the models that are built: what they are, their size, how much of their codes is used and what they cost.
 
     Args:
-        models: what `Explorer.models` says.
-        metrics: model -> what `Explorer.metrics` says; models without a build are missing.
+        models: rows of what `Explorer.models` says, all with a build.
+        metrics: model -> what `Explorer.metrics` says.
     """
     rows: list[list[Any]] = []
-    bases = set(models["base"])
-    for row in models.to_dict("records"):
-        built = row["built"] != ""
-        name = (
-            html.link(html.address("codebooks", model=row["model"]), row["model"])
-            if built and row["codebooks"]
-            else Markup("{}").format(row["model"])
-        )
-        problem = row.get("problem") or ""
-        status: Any = (
-            Markup('<span class="ok">built</span> <span class="faint">{}</span>').format(
-                str(row["finished"])[:16].replace("T", " ")
-            )
-            if built
-            else Markup('<span class="bad">{}</span>').format(str(problem)[:160])
-            if problem
-            else Markup('<span class="faint">{}</span>').format(
-                "plain: nothing to build"
-                if row["model"] in bases
-                else "not built"
-                if row["checkpoint"] and row["demo"]
-                else Markup("not built: <code>python -m backend build {}</code>").format(row["model"])
-                if row["checkpoint"]
-                else "no weights here"
-            )
-        )
-        figures = metrics.get(row["model"], pd.DataFrame({"name": []}))
+    for row in records(models):
+        use = use_of(row)
         rows.append(
             [
-                Markup("{}<br><span class='faint'>{}</span>").format(name, row["title"]),
-                Markup('<span class="whole">{}</span>').format(row["kind"]),
-                row["dataset"],
-                f"{int(row['items']):,}" if built else "–",
-                html.compact(row["positions"]) if built else "–",
-                html.compact(row["activations"]) if built else "–",
-                f"{int(row['codebooks']):,}" if built else "–",
-                f"{int(row['codes']):,}" if built else "–",
-                html.bar(row["dead_fraction"], text=f"{row['dead_fraction']:.1%}".replace("%", " %")) if built else "–",
-                _figure(figures, "lm_loss_above_base", "+"),
-                status,
+                model_name(row.model, row.title, row.problem or "", built=row.codebooks > 0),
+                Markup('<span class="whole">{}</span>').format(row.kind),
+                row.dataset,
+                f"{int(row.items):,}",
+                html.compact(row.positions),
+                html.compact(row.activations),
+                f"{int(row.codebooks):,}",
+                f"{int(row.codes):,}",
+                Markup('<span title="{}">{}</span>').format(use.definition, html.bar(use.share)) if use.codes else "–",
+                _figure(metrics.get(row.model, pd.DataFrame({"name": []})), "lm_loss_above_base", "+"),
+                Markup('<span class="faint whole">{}</span>').format(str(row.finished)[:16].replace("T", " ")),
             ]
         )
     columns = [
@@ -81,11 +70,25 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
         "Activations",
         "Codebooks",
         "Codes",
-        "Dead codes",
+        Markup('<span title="{}">Codes used / ceiling</span>').format(CEILING),
         "Loss above base",
-        "Build",
+        "Built",
     ]
     return html.table(columns, rows, right=(3, 4, 5, 6, 7, 9), caption="models")
+
+
+def plain_table(models: pd.DataFrame, bases: Collection[str]) -> Markup:
+    """Return the models of which nothing can be built, with the reason."""
+    rows = [
+        [
+            model_name(row.model, row.title, row.problem or ""),
+            row.kind,
+            row.dataset,
+            "plain: nothing to build" if row.model in bases else "no weights here",
+        ]
+        for row in records(models)
+    ]
+    return html.table(["Model", "Kind", "Data", ""], rows, caption="models without codes")
 
 
 def _figure(metrics: pd.DataFrame, name: str, sign: str = "") -> str:
@@ -180,27 +183,6 @@ def ways(model: str) -> Markup:
     pages = {"codebooks": "Codebooks", "search": "Search", "lens": "Lens"}
     links = [html.link(html.address(page, model=model), title, "act") for page, title in pages.items()]
     return Markup('<div class="actions" style="margin-top:.6rem">{}</div>').format(Markup("").join(links))
-
-
-def builds(entries: Sequence[Mapping[str, Any]]) -> Markup:
-    """What is being built: one line a model with a bar."""
-    if not entries:
-        return Markup("")
-    rows = []
-    for entry in entries:
-        part = entry.get("share")
-        state = str(entry.get("state", ""))
-        rows.append(
-            [
-                entry["model"],
-                Markup('<span class="{}">{}</span>').format("bad" if state == "failed" else "faint", state),
-                html.bar(float(part)) if isinstance(part, (int, float)) else "",
-                Markup('<span class="faint">{}</span>').format(html.visible_label(str(entry.get("line", "")))),
-            ]
-        )
-    return html.section("Being built", "usable as soon as it is done; nothing else waits for it") + html.table(
-        ["Model", "", "Progress", "Last word"], rows, caption="builds under way"
-    )
 
 
 def place_in_queue(entries: Sequence[Mapping[str, Any]], names: Collection[str]) -> str:

@@ -23,11 +23,12 @@ class DoesNotFit(BadAddress):
         model: the model.
         page: the page.
         others: models that it can show.
+        built: whether the model is built, so that a build would change nothing.
     """
 
-    def __init__(self, model: str, reason: str, page: Page, others: Sequence[str]) -> None:
+    def __init__(self, model: str, reason: str, page: Page, others: Sequence[str], built: bool) -> None:
         super().__init__(f"{model} {reason}")
-        self.model, self.page, self.others = model, page, list(others)
+        self.model, self.page, self.others, self.built = model, page, list(others), built
 
 
 def page() -> Page:
@@ -60,7 +61,7 @@ def model(models: pd.DataFrame, pin: bool = True) -> str:
                 f"There is no model {named[:80]!r}. Choose one of those that are here from the list above."
             )
         if reason := shown.lacks(models, named):
-            raise DoesNotFit(named, reason, shown, shown.fitting(models))
+            raise DoesNotFit(named, reason, shown, shown.fitting(models), _is_built(models, named))
         st.session_state["model"] = named
         return named
     fitting = shown.fitting(models)
@@ -76,10 +77,14 @@ def model(models: pd.DataFrame, pin: bool = True) -> str:
     return found
 
 
+def _is_built(models: pd.DataFrame, model: str) -> bool:
+    return bool((models.loc[models["model"] == model, "built"] != "").any())
+
+
 def need(models: pd.DataFrame, model: str, *abilities: str) -> None:
     """Check that a model has what a part of the page needs besides; raises `DoesNotFit` as `model` does."""
     if reason := page().lacks(models, model, *abilities):
-        raise DoesNotFit(model, reason, page(), page().fitting(models, *abilities))
+        raise DoesNotFit(model, reason, page(), page().fitting(models, *abilities), _is_built(models, model))
 
 
 def usual_model(usable: pd.DataFrame) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import json
 import os
 import threading
 import time
@@ -18,7 +17,6 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app.builder import again_file
 from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
 from app.shell.trace import trace
 from backend import calls
@@ -147,30 +145,3 @@ def _read(
     with calls.recording() as made:
         answer = getattr(_explorer, name)(*_args, **_kwargs)
     return answer, made[-1] if made else None, time.perf_counter()
-
-
-def builds_under_way() -> list[dict[str, Any]]:
-    """What `python -m app` is building: `{"model", "state", "share", "line"}` each; empty where nothing is.
-
-    `state` is `waiting`, `waiting for another build`, `building`, `done` or `failed`; `share` is from 0 to 1 or None;
-    `line` is its last word, of a failed one the reason.
-    """
-    path = os.environ.get(PROGRESS_VARIABLE)
-    if not path:
-        return []
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    entries = [one for one in found if isinstance(one, dict) and "model" in one] if isinstance(found, list) else []
-    for number, entry in enumerate(entries):
-        if entry.get("state") == "failed" and again_file(Path(path), number).exists():
-            entry.update(state="waiting", share=None, line="")
-    return entries
-
-
-def build_again(model: str) -> None:
-    """Ask `python -m app` to try the failed build of a model once more, when its turn comes."""
-    for number, entry in enumerate(builds_under_way()):
-        if entry["model"] == model and entry.get("state") == "failed":
-            again_file(Path(os.environ[PROGRESS_VARIABLE]), number).touch()

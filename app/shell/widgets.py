@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import records
-from app.shell import address, chosen
+from app.shell import address, building, chosen
 from backend.answers.stored import Clause, CodeStats, Context, Example
-from backend.errors import BadPattern, CodescopeError, NoBuild, UnknownModel
+from backend.errors import BadPattern, CodescopeError, NoBuild, StoreVersion, UnknownModel
 from backend.types import CodeRef
 
 STYLE = Path(__file__).parent.with_name("style.css")
@@ -61,6 +61,10 @@ def problem(error: Exception) -> None:
             title, text, shown, Markup("").join(_ways_on(error))
         )
     )
+    hint = chosen.model_hint()
+    unbuilt = isinstance(error, NoBuild | StoreVersion) or (isinstance(error, chosen.DoesNotFit) and not error.built)
+    if unbuilt and building.can_build(hint):
+        building.offer(hint)
 
 
 def _ways_on(error: Exception) -> list[Markup | str]:

@@ -109,6 +109,11 @@ def models(data_dir: Path) -> dict[str, ModelSpec]:
     return found
 
 
+def is_own(name: str, data_dir: Path) -> bool:
+    """Return whether a model was added to the data directory, in place of a shipped one or beside them."""
+    return (data_dir / "catalog" / f"{name}.toml").is_file()
+
+
 def find(name: str, data_dir: Path) -> ModelSpec:
     """The model of that name.
 

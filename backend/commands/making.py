@@ -54,6 +54,7 @@ def _build_options(parser: argparse.ArgumentParser) -> None:
 def _build(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.build.lock import WAITING
     from backend.build.precompute import build
+    from backend.build.stages import Whole
 
     def tell(stage: str, done: int, total: int) -> None:
         if stage.startswith(WAITING) and not getattr(progress, "shown", True):
@@ -67,7 +68,7 @@ def _build(options: argparse.Namespace, progress: Progress) -> Answer:
         seed=options.seed,
         engine=options.engine,
         projection=options.projection,
-        progress=tell,
+        progress=Whole(tell),
     )
     checks = table(["check", "result"], list(report.checks.items()))
     text = (

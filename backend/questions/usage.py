@@ -25,8 +25,8 @@ _CODEBOOKS = [
     *("alive", "dead", "dead_fraction", "activations", "entropy_bits", "perplexity", "rare"),
 ]
 _MODELS = [
-    *("model", "family", "kind", "title", "dataset", "capabilities", "base", "checkpoint", "built", "items"),
-    *("positions", "activations", "codebooks", "codes", "dead_fraction", "finished", "demo", "problem"),
+    *("model", "family", "kind", "title", "about", "dataset", "capabilities", "base", "checkpoint", "built", "items"),
+    *("positions", "activations", "codebooks", "codes", "dead_fraction", "finished", "demo", "own", "problem"),
 ]
 RARE = 4  # a live code with at most so many activations is rare
 
@@ -61,10 +61,12 @@ def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library
             "family": facts.get("family", ""),
             "kind": facts.get("kind", ""),
             "title": facts.get("title", ""),
+            "about": "",
             "dataset": dataset.get("name", "") if isinstance(dataset, dict) else dataset or "",
             "base": "",
             "checkpoint": False,
             "demo": 0,
+            "own": True,
         }
     try:
         checkpoint = catalog.checkpoint_folder(spec, library.data_dir).is_dir()
@@ -75,10 +77,12 @@ def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library
         "family": spec.family,
         "kind": spec.kind,
         "title": spec.title,
+        "about": spec.about,
         "dataset": spec.dataset["name"],
         "base": spec.base,
         "checkpoint": checkpoint,
         "demo": spec.demo,
+        "own": catalog.is_own(name, library.data_dir),
     }
 
 

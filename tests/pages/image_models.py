@@ -17,8 +17,8 @@ ITEMS = 96
 CURVE = [{"step": step, "utilization": share} for step, share in ((10, 0.2), (20, 0.5), (40, 0.8))]
 
 
-def make_images(data_dir: Path, codes: tuple[int, ...] = (CODES,), items: int = ITEMS, name: str = IMAGES) -> Path:
-    """A tokenizer of scenes of 32 pixels, 8 x 8 cells each, built; `codes`: of each residual level."""
+def prepare_images(data_dir: Path, codes: tuple[int, ...] = (CODES,), name: str = IMAGES) -> Path:
+    """A tokenizer of scenes of 32 pixels, 8 x 8 cells each, unbuilt; `codes`: of each residual level."""
     metric = {"value": 20.5, "low": 20.0, "high": 21.0, "n": 96, "seeds": 2, "definition": "a number for tests"}
     card = Card({"psnr": metric}, {"curve": CURVE})
     save_tokenizer(tiny_tokenizer(codes), data_dir / "checkpoints" / name, card)
@@ -27,6 +27,12 @@ def make_images(data_dir: Path, codes: tuple[int, ...] = (CODES,), items: int = 
         f'name = "{name}"\nfamily = "image_tokenizer"\nkind = "image"\ntitle = "A tiny tokenizer of scenes"\n'
         f'checkpoint = "checkpoints/{name}"\n\n[dataset]\nname = "scenes"\nsize = 32\n'
     )
+    return data_dir
+
+
+def make_images(data_dir: Path, codes: tuple[int, ...] = (CODES,), items: int = ITEMS, name: str = IMAGES) -> Path:
+    """The same, built."""
+    prepare_images(data_dir, codes, name)
     build(name, data_dir, items=items, projection="pca")
     return data_dir
 

@@ -42,8 +42,9 @@ def server(tmp_path_factory):
 
 
 def start(port: int, data_dir: Path) -> subprocess.Popen[str]:
-    """`python -m app` as a person would start it."""
+    """`python -m app` as a person would start it who wants nothing built beside the tests."""
     command = [sys.executable, "-m", "app", "--no-browser", "--port", str(port), "--data-dir", str(data_dir)]
+    command += ["--demo", "none"]
     return subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )

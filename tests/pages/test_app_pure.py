@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-import time
 import tomllib
 
 import numpy as np
@@ -13,7 +10,6 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from app import builder
 from app.components.code_map import map_data
 from app.components.token_strip import token_data
 from app.draw import charts, html
@@ -21,7 +17,6 @@ from app.overview import measures
 from app.search import queries
 from app.steer import edit_list
 from backend.answers.stored import Clause, Example, Token
-from backend.build import lock
 from backend.errors import BadInput, CodescopeError, UsageError
 from backend.types import CodeRef
 from tests.pages.conftest import ROOT
@@ -216,60 +211,6 @@ def test_queries_are_read():
 def test_a_query_that_cannot_be_read_is_explained(text):
     with pytest.raises(BadInput):
         queries.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("line", "share"),
-    [("encoding 45 %", 0.45), ("3/4 shards", 0.75), ("1,000 of 4,000", 0.25), ("checking", None), ("200 %", 1.0)],
-)
-def test_progress_is_read_from_the_builders_words(line, share):
-    assert builder.share_of(line) == share
-
-
-def states_of(progress):
-    return [(entry["state"], entry["line"]) for entry in json.loads(progress.read_text())]
-
-
-def until(reached):
-    for _ in range(200):
-        if reached():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def test_a_build_waits_for_anothers_and_a_failed_one_keeps_its_reason_and_is_tried_again(tmp_path):
-    progress, free = tmp_path / "progress.json", tmp_path / "free"
-    waits = f"""
-import pathlib, sys, time
-print({lock.WAITING!r} + ": process 7 builds 'novel'", file=sys.stderr, flush=True)
-while not pathlib.Path({str(free)!r}).exists():
-    time.sleep(0.02)
-print("encode 5/10", file=sys.stderr, flush=True)
-"""
-    fails_once = f"""
-import pathlib, sys
-mark = pathlib.Path({str(tmp_path / "mark")!r})
-if not mark.exists():
-    mark.touch()
-    sys.exit("There was no room left.")
-"""
-    builds = [
-        builder.Build(name, (sys.executable, "-c", code), False) for name, code in ((EVIL, fails_once), ("b", waits))
-    ]
-    at_work = builder.Builder(builds, progress)
-    at_work.start()
-    try:
-        said = f"{lock.WAITING}: process 7 builds 'novel'"
-        assert until(lambda: states_of(progress) == [("failed", "There was no room left."), (lock.WAITING, said)])
-        shown = str(measures.builds(json.loads(progress.read_text())))
-        assert "There was no room left." in shown and lock.WAITING in shown and "<img" not in shown
-        builder.again_file(progress, 0).touch()
-        free.touch()
-        assert until(lambda: [state for state, _ in states_of(progress)] == ["done", "done"])
-        assert not builder.again_file(progress, 0).exists()
-    finally:
-        at_work.stop()
 
 
 def luminance(colour):

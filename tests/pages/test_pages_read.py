@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.builder import again_file
 from app.draw.tables import row
 from app.environment import PROGRESS_VARIABLE
 from app.lens import lens
@@ -24,31 +23,6 @@ from tests.pages.conftest import MODEL
 EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
 
-def test_the_overview_lists_the_model_with_its_size_and_measures(open_page):
-    page = open_page("overview")
-    explorer = resources.explorer()
-    positions = int(explorer.models()["positions"].iloc[0])
-    assert MODEL in page.html and "lm_loss" in page.html and f"{positions:,}" in page.html
-    assert "each vector is a code" in page.html and f">the codebooks of {MODEL}</a>" in page.html
-    assert "model" not in page.test.query_params  # the start page keeps its short address
-    bases = explorer.models()["base"]
-    assert page.html.count("plain: nothing to build") == len(set(bases) & set(explorer.models()["model"])) > 0
-
-
-def test_the_overview_keeps_why_a_build_failed_and_offers_to_try_again(open_page, tmp_path, monkeypatch):
-    progress = tmp_path / "progress.json"
-    failed = {"model": "demo", "state": "failed", "share": None, "line": f"No room was left. {EVIL}"}
-    progress.write_text(json.dumps([{"model": "other", "state": "done", "share": 1.0, "line": ""}, failed]))
-    monkeypatch.setenv(PROGRESS_VARIABLE, str(progress))
-    page = open_page("overview")
-    assert "No room was left." in page.html and EVIL not in page.html
-    page.test.button(key="again-demo").click().run()
-    assert again_file(progress, 1).exists() and not again_file(progress, 0).exists()
-    assert "No room was left." not in page.html and "waiting" in page.html
-    with pytest.raises(KeyError):
-        page.test.button(key="again-demo")
-
-
 def test_a_plain_model_without_codebooks_is_not_offered_and_explained_where_it_is_asked_for(open_page, data_dir):
     for path in list((data_dir / "builds").glob("*.duckdb")):
         plain = path.with_name(path.name.replace(MODEL, "a-plain"))
@@ -57,7 +31,7 @@ def test_a_plain_model_without_codebooks_is_not_offered_and_explained_where_it_i
             store.execute("UPDATE facts SET value = '\"a-plain\"' WHERE key = 'model'")
             for table in ("codebooks", "codes"):
                 store.execute(f"DELETE FROM {table}")
-    assert "a-plain" in open_page("overview").html
+    assert "a-plain" in open_page("overview", view="models").html
     for name in ("codebooks", "code", "lens", "search"):
         page = open_page(name, model="a-plain")
         assert "a-plain is a plain model without codebooks" in page.html and "should not have" not in page.html
