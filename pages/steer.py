@@ -6,7 +6,7 @@ from app.draw import html
 from app.draw.tables import row
 from app.shell import resources, state, widgets
 from app.states import states
-from app.steer import edit_list, steer_find, steer_measure, steer_panels, steering
+from app.steer import edit_list, measured, steer_find, steer_measure, steer_panels, steering, telling
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -23,24 +23,41 @@ labels = explorer.people.newest_labels(model)
 edits, wrong = edit_list.known(state.edits(), codebooks)
 for reason in wrong:
     widgets.empty("Left out:", reason)
-tables, again = steer_find.find_panel(explorer, model, facts.dataset, labels)
+known = measured.measured(explorer, model)
+others = measured.elsewhere(explorer, models, model, facts.dataset) if not known else ""
+if known:
+    note = measured.random_code_note(explorer, model, {one.field: None for one in known})
+    measured.gallery(known, facts.dataset, edits, note)
+tables, again = steer_find.find_panel(explorer, model, facts.dataset, labels, known)
 widgets.section(
     "Edits", "codes that are put in, added, banned or emptied while the model writes; others see only their own"
 )
 edit_list.editor(edits, codebooks, model, labels)
-prompt = steer_panels.prompt_input(explorer, machine, model)
-settings = steer_panels.settings_input()
+prompt = steer_panels.prompt_input(explorer, machine, model, facts.dataset)
+aim = telling.aim_of(explorer, model, facts.dataset, edits)
+settings = steer_panels.settings_of_address()
+with widgets.guarded():
+    settings = telling.with_telling_seed(explorer, model, prompt, edits, settings, aim)
+steer_panels.settings_input(settings)
 if not edits:
-    widgets.empty("Add an edit.", "Find codes or choose one above, or come from a code's own page with s.")
+    examples = [] if known else measured.examples(explorer, model, facts.dataset)
+    steer_panels.first_screen(examples, others, machine, model)
 else:
     with widgets.guarded():
-        pair = steer_panels.generation(explorer, model, prompt, edits, settings, machine)
+        pair = steer_panels.generation(explorer, model, prompt, edits, settings, machine, aim)
         again += steering.python(model, prompt, edits, settings)
         if pair is not None:
+            weak, measuring = st.container(), st.container()
             tables["texts"] = steering.pair_table(pair)
-            tables["codebooks"] = steer_panels.footprint_panel(explorer, model, pair, edits, labels)
-            asked = steer_measure.controls(facts.dataset, settings, machine)
-            tables |= steer_measure.measure_panel(explorer, model, prompt, edits, asked, machine)
-            if state.flag("measure"):
-                again.append(asked.python())
+            tables["codebooks"], moved = steer_panels.footprint_panel(explorer, model, pair, edits, labels)
+            with weak:
+                if said := telling.weakness(edits, pair, moved, aim):
+                    telling.offer(said, known, facts.dataset, aim, others)
+                else:
+                    st.caption(telling.seed_note(explorer, model, prompt, edits, settings, aim))
+            with measuring:  # drawn last: it may take minutes, and nothing else should wait for it
+                asked = steer_measure.controls(facts.dataset, settings, machine, model)
+                tables |= steer_measure.measure_panel(explorer, model, prompt, edits, asked, machine)
+                if state.flag("measure"):
+                    again.append(asked.python())
 widgets.footer(explorer, tables, again)

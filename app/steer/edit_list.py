@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -18,6 +19,7 @@ from backend.errors import BadInput
 from backend.types import CodeRef
 
 ROWS = 6  # more edits than that are folded away
+STRONGEST_SHOWN = 4  # of each codebook, where there are many
 MANY_SLOTS = 16  # beyond which one code in all slots would leave nothing of what the model says
 ADDED_STRENGTH = 0.1  # at which it is added instead
 ACTIONS: dict[str, str] = {
@@ -106,39 +108,70 @@ def edit_chip(edit: Edit, model: str, labels: dict[CodeRef, str], *, placed: boo
     return Markup('<span>{} <span class="faint">{}</span></span>').format(head, tail)
 
 
+def summary(edits: Sequence[Edit], model: str, labels: dict[CodeRef, str]) -> Markup:
+    """Draw many edits so that they can be read: by codebook, the strongest first, the rest of each behind "and N more"."""
+    places = Counter(edit.where for edit in edits)
+    most, count = places.most_common(1)[0]
+    by_site: dict[str, list[Edit]] = {}
+    for edit in sorted(edits, key=lambda e: -e.strength):
+        by_site.setdefault(edit.site, []).append(edit)  # the codebook of the strongest edit first
+    lines = []
+    for site, some in by_site.items():
+        chips = [edit_chip(e, model, labels, placed=e.where != most) for e in some]
+        rest = Markup("")
+        if len(some) > STRONGEST_SHOWN + 1:  # "and 1 more" would take as much room as the edit itself
+            chips, hidden = chips[:STRONGEST_SHOWN], chips[STRONGEST_SHOWN:]
+            rest = Markup("<details><summary>and {} more</summary>{}</details>").format(len(hidden), html.chips(hidden))
+        head = Markup(
+            '<span class="{} site"><span style="color:var(--c)">■</span> {} <span class="faint">{}</span></span>'
+        )
+        lines.append(
+            Markup('<div class="edits">{}{}{}</div>').format(
+                head.format(html.colour_of(site), site, _many(some)), html.chips(chips), rest
+            )
+        )
+    where = place_of(next(edit for edit in edits if edit.where == most))
+    note = f"All {len(edits)} {where}." if count == len(edits) else f"Where nothing else is said: {where}."
+    return Markup('{}<p class="faint">{}</p>').format(Markup("").join(lines), note)
+
+
+def _many(edits: Sequence[Edit]) -> str:
+    """How many there are and how strong, in words."""
+    strengths = [e.strength for e in edits if e.action in MOVES]
+    low, high = (min(strengths), max(strengths)) if strengths else (0.0, 0.0)
+    how = f", strength {high:.2g}" if low == high else f", strengths {low:.2g} to {high:.2g}"
+    return f"{len(edits)} {'edit' if len(edits) == 1 else 'edits'}{how if strengths else ''}"
+
+
 def editor(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
     """Draw the list with everything that changes it; each change goes into the address."""
-    if edits:
+    if len(edits) > 1:
         _list(edits, codebooks, model, labels)
-    _adder(edits, codebooks)
+    else:
+        _rows(edits, codebooks, model, labels)
+        _adder(edits, codebooks)
 
 
 def _list(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:
     """What is in force, a strength for all together, and each edit with what changes it."""
     strengths = [e.strength for e in edits if e.has_strength]
-    if len(edits) > 1:
-        left, middle, right = st.columns([3.6, 1.6, 0.8], vertical_alignment="bottom", gap="medium")
-        with left:
-            apart = len({e.where for e in edits}) > 1
-            chips = html.chips(edit_chip(e, model, labels, placed=apart) for e in edits)
-            widgets.draw(Markup('<div style="max-height:9.5rem;overflow-y:auto">{}</div>').format(chips))
-            if not apart:
-                widgets.draw(Markup('<p class="faint">All {} {}.</p>').format(len(edits), place_of(edits[0])))
-        with middle:
-            if strengths:
-                most, same = max(strengths), len(set(strengths)) == 1
-                tied = _tied(f"all.{most}", most, lambda s: _write(in_proportion(edits, s)))
-                title = f"Strength of all {len(strengths)}" if same else "Strength of the strongest"
-                about = None if same else f"All {len(strengths)} are changed in proportion."
-                st.slider(
-                    title, 0.0 if same else min(0.01, most), STRONGEST, step=0.05 if same else 0.01, help=about, **tied
-                )
-        with right:
-            st.button("Remove all", on_click=_write, args=([],), width="stretch")
-        with st.expander("Change them one by one", expanded=len(edits) <= ROWS):
-            _rows(edits, codebooks, model, labels)
-    else:
+    left, middle, right = st.columns([4.4, 1.6, 0.9], gap="medium")
+    with left:
+        widgets.draw(summary(edits, model, labels))
+    with middle:
+        if strengths:
+            most, same = max(strengths), len(set(strengths)) == 1
+            tied = _tied(f"all.{most}", most, lambda s: _write(in_proportion(edits, s)))
+            title = f"Strength of all {len(strengths)}" if same else "Strength of the strongest"
+            about = None if same else f"All {len(strengths)} are changed in proportion."
+            st.slider(
+                title, 0.0 if same else min(0.01, most), STRONGEST, step=0.05 if same else 0.01, help=about, **tied
+            )
+    with right:
+        st.button("Remove all", on_click=_write, args=([],), width="stretch")
+    with st.expander("Change them one by one, or add one", expanded=len(edits) <= ROWS):
         _rows(edits, codebooks, model, labels)
+        _adder(edits, codebooks)
 
 
 def _rows(edits: Sequence[Edit], codebooks: pd.DataFrame, model: str, labels: dict[CodeRef, str]) -> None:

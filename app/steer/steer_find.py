@@ -13,10 +13,11 @@ from markupsafe import Markup
 from app.draw import html
 from app.draw.tables import records
 from app.shell import state, widgets
+from app.steer import judged, measured
 from app.steer.edit_list import place_of
+from app.steer.measured import Measured
 from app.steer.steer_panels import question
 from app.steer.steering import Kept
-from backend.data.datasets import source_of
 from backend.data.judging import FLUENT, LOSS, TRIES
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
@@ -32,7 +33,7 @@ TRUTHS = {
 
 def choices(explorer: Explorer, model: str, dataset: str) -> dict[str, list[str]]:
     """Field -> values that codes can be looked for by: what new text can be judged for, then the data's labels."""
-    found = {field: list(values) for field, values in source_of(dataset).judged.items()}
+    found = {field: list(values) for field, values in judged.values(dataset).items()}
     for field in explorer.label_fields(model)["field"]:
         values = explorer.label_values(model, field)["value"]
         found[field] = list(dict.fromkeys([*found.get(field, []), *values]))
@@ -40,13 +41,25 @@ def choices(explorer: Explorer, model: str, dataset: str) -> dict[str, list[str]
 
 
 def find_panel(
-    explorer: Explorer, model: str, dataset: str, labels: Mapping[CodeRef, str]
+    explorer: Explorer, model: str, dataset: str, labels: Mapping[CodeRef, str], known: Sequence[Measured]
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Choose what to bring about, find the codes, and put them into the list; returns tables and Python."""
+    """Choose what to bring about, find the codes, and put them into the list; returns tables and Python.
+
+    Args:
+        explorer: the explorer.
+        model: the model.
+        dataset: its data set.
+        labels: people's labels.
+        known: what was found and measured before.
+    """
     fields = choices(explorer, model, dataset)
     if not fields:
         return {}, []
-    with st.expander("Find codes for something", expanded=state.flag("find") or not state.edits()):
+    asked = state.flag("find") or "field" in state.parameters()
+    with st.expander(
+        "Find codes for something else" if known else "Find codes for something",
+        expanded=asked or not (known or state.edits()),
+    ):
         first, second, third, fourth, fifth = st.columns(
             [1.2, 1.4, 2.2, 1, 1], vertical_alignment="bottom", gap="small"
         )
@@ -56,7 +69,7 @@ def find_panel(
         with second:
             value = state.choice("value", fields[field], fields[field][0])
             st.selectbox("Value", fields[field], **state.bound("value", value, clears=["find"]))
-        by_itself = value in source_of(dataset).judged.get(field, ())
+        by_itself = value in judged.values(dataset).get(field, ())
         with third:
             pattern = state.text("wanted", "", 10 * MAX_PATTERN)
             st.text_input(
@@ -80,9 +93,9 @@ def find_panel(
                 width="stretch",
             )
         if not (state.flag("find") and ready):
-            measured = explorer.measured_edits(model).get(f"{field}={value}", ())
-            if measured and not pattern:
-                _measured(measured, f"{field}={value}", dataset)
+            ready_made = next((one for one in known if one.name == f"{field}={value}"), None)
+            if ready_made and not pattern:
+                _ready_made(ready_made, dataset)
             return {}, []
         with widgets.guarded():
             found = _found(explorer, model, field, value, pattern, tries)
@@ -93,28 +106,28 @@ def find_panel(
     return {}, []
 
 
-def _measured(edits: Sequence[str], behaviour: str, dataset: str) -> None:
+def _ready_made(one: Measured, dataset: str) -> None:
     """What a search found and `evaluate` measured, ready to use as it was measured."""
-    trial = source_of(dataset).trial
-    how = {"new": trial.new_tokens, "temperature": trial.temperature} if trial else {}
+    trial = judged.trial(dataset)
     left, right = st.columns([1.6, 5], vertical_alignment="center", gap="small")
     with left:
-        _use(edits, behaviour, "", "Use the {} measured edits", **how)
+        name = f"Use the {len(one.edits)} measured edits"
+        st.button(name, type="primary", width="stretch", help=one.about, **measured.use(one, dataset))
     with right:
-        told = f", {how['new']} new tokens at temperature {how['temperature']:g}: the button sets both" if how else ""
-        widgets.draw(Markup('<p class="faint">Found by a search, then measured on other prompts{}.</p>').format(told))
+        effect = Markup("<b>{}</b>. ").format(one.effect) if one.effect else ""
+        said = "Found by a search, then measured on other prompts" + (
+            f", {trial.new_tokens} new tokens at temperature {trial.temperature:g}: the button sets both."
+            if trial
+            else "."
+        )
+        widgets.draw(Markup('<p class="faint">{}{}</p>').format(effect, said))
 
 
-def _use(edits: Sequence[str], judge: str, pattern: str, name: str = "Use its {} edits", **how: Any) -> None:
-    """The button that puts edits into the list; `how`: what else it writes into the address."""
-    kwargs = {
-        "edit": list(edits),
-        "judge": judge or None,
-        "success": pattern or None,
-        "measure": None,
-        "run": None,
-    } | how
-    st.button(name.format(len(edits)), type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
+def _use(edits: Sequence[str], judge: str, pattern: str) -> None:
+    """The button that puts edits into the list."""
+    kwargs = {"edit": list(edits), "judge": judge or None, "success": pattern or None, "measure": None, "run": None}
+    name = f"Use its {len(edits)} edits"
+    st.button(name, type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
 
 
 def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str, tries: int) -> Any:

@@ -18,8 +18,9 @@ from app.draw.tables import records
 from app.shell import resources, state, widgets
 from app.shell.timing import PATIENCE, Pace
 from app.states.believing import own_walk
-from app.steer import steering
+from app.steer import judged, steering
 from app.steer.edit_list import pinned
+from app.steer.judged import Aim
 from app.steer.steering import Kept, Pair, Written
 from backend.answers.live import Lens
 from backend.data.machines import Machine
@@ -27,21 +28,24 @@ from backend.explorer import Explorer
 from backend.types import CodeRef, Edit, Sampling
 
 FIRST_TOKENS = 12  # of an item of the build, as a prompt to start from
+CHANGES = 12  # of the codes at one position that are drawn at once
 REDRAW = 0.12  # seconds between two pictures of a growing text
 
 
-def default_prompt(explorer: Explorer, machine: Machine | None, model: str) -> str:
-    """The beginning of the build's first item."""
+def default_prompt(explorer: Explorer, machine: Machine | None, model: str, dataset: str) -> str:
+    """Return a beginning that says nothing of what will follow; the first item's own where the data set has none."""
     if machine is not None:
         return own_walk(explorer, machine, model, 0)
+    if (trial := judged.trial(dataset)) is not None:
+        return trial.testing[0]
     tokens = explorer.item(model, 0).tokens[:FIRST_TOKENS]
     return "".join(token.gap + token.text for token in tokens).strip()
 
 
-def prompt_input(explorer: Explorer, machine: Machine | None, model: str) -> str:
+def prompt_input(explorer: Explorer, machine: Machine | None, model: str, dataset: str) -> str:
     """The prompt: of the address, or where it is too long for one, of the session."""
     raw = state.text("prompt", "", steering.MAX_PROMPT) or state.draft("steer", "prompt", steering.MAX_PROMPT)
-    raw = raw or default_prompt(explorer, machine, model)
+    raw = raw or default_prompt(explorer, machine, model, dataset)
     st.text_area(
         f"Prompt (at most {steering.MAX_PROMPT:,} characters, and what fits the model's context)",
         height=72,
@@ -51,33 +55,50 @@ def prompt_input(explorer: Explorer, machine: Machine | None, model: str) -> str
     return raw
 
 
-def settings_input() -> Sampling:
-    """Samples, length, temperature, top-k and seed; all in the address."""
-    columns = st.columns(6, vertical_alignment="bottom", gap="small")
-    with columns[0]:
-        samples = state.integer("samples", 1, 1, steering.MAX_SAMPLES)
-        st.number_input("Samples", 1, steering.MAX_SAMPLES, **state.bound("samples", samples, 1))
-    with columns[1]:
-        new = state.integer("new", 40, 1, steering.MAX_NEW)
-        st.number_input("New tokens", 1, steering.MAX_NEW, **state.bound("new", new, 40))
-    with columns[2]:
-        raw = state.choice("temperature", [f"{t / 10:g}" for t in range(31)], "1")
-        st.slider("Temperature", 0.0, 3.0, step=0.1, **state.bound("temperature", float(raw), 1.0))
-    with columns[3]:
-        top_k = state.integer("topk", 0, 0, 100_000)
-        st.number_input("Top-k (0: all)", 0, 100_000, **state.bound("topk", top_k, 0))
-    with columns[4]:
-        seed = state.integer("seed", 0, 0, 10**6)
-        st.number_input("Seed", 0, 10**6, **state.bound("seed", seed, 0))
-    with columns[5]:
+def settings_of_address() -> Sampling:
+    """Samples, length, temperature, top-k and seed, as the address has them."""
+    return Sampling(
+        state.integer("samples", 1, 1, steering.MAX_SAMPLES),
+        state.integer("new", 40, 1, steering.MAX_NEW),
+        float(state.choice("temperature", [f"{t / 10:g}" for t in range(31)], "1")),
+        state.integer("topk", 0, 0, 100_000) or None,
+        state.integer("seed", 0, 0, 10**6),
+    )
+
+
+def settings_input(settings: Sampling) -> None:
+    """Draw what says how to generate; all of it stands in the address."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.number_input("Samples", 1, steering.MAX_SAMPLES, width=120, **state.bound("samples", settings.samples, 1))
+        new = state.bound("new", settings.max_new_tokens, 40)
+        st.number_input("New tokens", 1, steering.MAX_NEW, width=120, **new)
+        warmth = state.bound("temperature", settings.temperature, 1.0)
+        st.slider("Temperature", 0.0, 3.0, step=0.1, width=200, **warmth)
+        st.number_input("Top-k (0: all)", 0, 100_000, width=130, **state.bound("topk", settings.top_k or 0, 0))
+        st.number_input("Seed", 0, 10**6, width=130, **state.bound("seed", settings.seed, 0))
         st.button(
             "Generate with a new seed",
             type="primary",
             on_click=state.write,
-            kwargs={"seed": (seed + 1) % 10**6, "run": "1"},
-            width="stretch",
+            kwargs={"seed": (settings.seed + 1) % 10**6, "run": "1"},
         )
-    return Sampling(samples, new, float(raw), top_k or None, seed)
+
+
+def first_screen(examples: Sequence[tuple[str, str]], others: Markup, machine: Machine | None, model: str) -> None:
+    """Draw what stands where there is no edit yet: how to come by one, and examples to click."""
+    widgets.empty("Add an edit.", "Find codes or choose one above, or come from a code's own page with s.")
+    links = [html.link(href, words, "act") for words, href in examples]
+    if machine is not None:
+        href = html.address("states", model=model, view="believe")
+        links.append(html.link(href, "Make it believe another state", "act"))
+    if links:
+        widgets.draw(
+            Markup('<div class="actions"><span class="faint">Try one code:</span>{}</div>').format(
+                Markup("").join(links)
+            )
+        )
+    if others:
+        widgets.draw(Markup('<p class="faint">Measured edits of models of the same data:</p>{}').format(others))
 
 
 def question(kind: str, explorer: Explorer, model: str, *parts: Any) -> tuple[Any, ...]:
@@ -87,7 +108,13 @@ def question(kind: str, explorer: Explorer, model: str, *parts: Any) -> tuple[An
 
 
 def generation(
-    explorer: Explorer, model: str, prompt: str, edits: list[Edit], settings: Sampling, machine: Machine | None
+    explorer: Explorer,
+    model: str,
+    prompt: str,
+    edits: list[Edit],
+    settings: Sampling,
+    machine: Machine | None,
+    aim: Aim | None = None,
 ) -> Pair | None:
     """Both texts: kept ones at once, new ones as they grow; None where a long run waits for a click."""
     key = question("texts", explorer, model, prompt, edits, settings)
@@ -105,15 +132,15 @@ def generation(
             with pace.timed(work):
                 for pair in steering.stream_pair(live, prompt, edits, settings):
                     if time.perf_counter() - drawn > REDRAW:
-                        place.html(html.wrap(steering.pair_html(pair, machine)))
+                        place.html(html.wrap(steering.pair_html(pair, machine, aim)))
                         drawn = time.perf_counter()
         if pair is None:
             return None
         Kept.shared().put(key, pair)
-        place.html(html.wrap(steering.pair_html(pair, machine)))
+        place.html(html.wrap(steering.pair_html(pair, machine, aim)))
     else:
-        widgets.draw(steering.pair_html(pair, machine))
-    widgets.draw(steering.pair_figures(pair, machine))
+        widgets.draw(steering.pair_html(pair, machine, aim))
+    widgets.draw(steering.pair_figures(pair, machine, aim))
     made = len(pair.plain[0].ids) - pair.plain[0].prompt_length
     if made < settings.max_new_tokens:
         st.caption(f"{made} of {settings.max_new_tokens} new tokens: the model's context ends there.")
@@ -125,8 +152,12 @@ def generation(
 
 def footprint_panel(
     explorer: Explorer, model: str, pair: Pair, edits: list[Edit], labels: Mapping[CodeRef, str]
-) -> pd.DataFrame:
-    """Per-token divergence over the unsteered text, and which codebooks choose otherwise; returns the latter."""
+) -> tuple[pd.DataFrame, float]:
+    """Per-token divergence over the unsteered text, and which codebooks choose otherwise.
+
+    Returns:
+        The latter, and the mean divergence in nats where the edits are made.
+    """
     own = pair.plain[0]
     key = question("footprint", explorer, model, own, edits)
     found: Lens = Kept.shared().answer(key, lambda: steering.footprint(explorer.live(model), own, edits))
@@ -159,28 +190,41 @@ def footprint_panel(
         widgets.draw(changes_html(here, model, labels))
     else:
         widgets.section(f"No code changes at position {place}", f"token {token}")
-    return table
+    where = edited_positions(fixed, len(found.kl))
+    return table, float(found.kl[where].mean()) if where.any() else 0.0
 
 
-def kl_figures(found: Lens, fixed: Sequence[Edit]) -> Markup:
-    """Mean divergence where the edits are made and elsewhere, and the largest."""
-    edited = np.zeros(len(found.kl), dtype=bool)
+def edited_positions(fixed: Sequence[Edit], length: int) -> np.ndarray:
+    """Return bool `[length]`: where edits at absolute positions are made."""
+    edited = np.zeros(length, dtype=bool)
     for edit in fixed:
         if edit.where == "all":
             edited[:] = True
         elif not isinstance(edit.where, str):
-            edited[[p for p in edit.where if p < len(edited)]] = True
-    after = np.arange(len(edited)) > (int(edited.argmax()) if edited.any() else len(edited))
-    away = after & ~edited
+            edited[[p for p in edit.where if p < length]] = True
+    return edited
+
+
+def kl_figures(found: Lens, fixed: Sequence[Edit]) -> Markup:
+    """Mean divergence where the edits are made and elsewhere, and the largest."""
+    edited = edited_positions(fixed, len(found.kl))
+    first = int(edited.argmax()) if edited.any() else len(edited)
+    away = (np.arange(len(edited)) > first) & ~edited
+    if away.any():
+        off_target = f"mean over {int(away.sum())} later positions without an edit"
+    elif edited.any():
+        off_target = "no position is left: from the first edited one on, all are edited"
+    else:
+        off_target = "no position of this text is edited"
 
     def mean(where: np.ndarray) -> str:
-        return f"{found.kl[where].mean():.3f} nats" if where.any() else "–"
+        return f"{found.kl[where].mean():.3f} nats" if where.any() else "none"
 
     top = int(found.kl.argmax())
     return html.stats(
         [
             ("KL at edited positions", mean(edited), f"mean over {int(edited.sum())} of {len(edited)} positions"),
-            ("off target: KL after them", mean(away), f"mean over {int(away.sum())} later positions without an edit"),
+            ("off target: KL after them", mean(away), off_target),
             ("largest", f"{found.kl[top]:.3f} nats", f"at position {top}"),
         ]
     )
@@ -248,4 +292,6 @@ def changes_html(changes: Sequence[tuple[str, int, int]], model: str, labels: Ma
         )
         for site, before, after in changes
     ]
-    return html.chips(parts)
+    hidden = parts[CHANGES:]
+    rest = Markup("<details><summary>and {} more</summary>{}</details>").format(len(hidden), html.chips(hidden))
+    return html.chips(parts[:CHANGES]) + (rest if hidden else Markup(""))

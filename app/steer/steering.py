@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.steer.edit_list import pinned
+from app.steer.judged import Aim
 from backend.answers.live import Lens
 from backend.data.machines import Machine
 from backend.types import Edit, Generated, Sampling
@@ -25,6 +27,7 @@ MAX_LINK = 2_000  # a longer prompt is kept in the session and not in the addres
 MAX_SAMPLES, MAX_NEW = 20, 200
 DRAWN = 5  # samples below each other; all are in the download
 KEPT = 200  # answers that are kept for everybody
+_PIECES = re.compile(r"(?<! ) (?! )| +|[^ ]+")  # a lone space, several, or anything else
 
 
 @dataclass(frozen=True)
@@ -149,59 +152,105 @@ def valid_share(machine: Machine, texts: Sequence[Written | Generated]) -> tuple
     return valid, total
 
 
-def text_html(own: Written, other: Written | None, machine: Machine | None) -> Markup:
-    """One text: the prompt faint, changed tokens underlined and bold, steps that the machine does not have wavy."""
-    changed = differing(own, other) if other is not None else [False] * len(own.ids)
+def first_difference(own: Written, other: Written) -> int | None:
+    """Return the place of the first new token that is another than in the other text; None where all are the same."""
+    flags = differing(own, other)
+    return flags.index(True) if any(flags) else None
+
+
+def new_part(text: Written) -> str:
+    """Return what a text adds to its prompt."""
+    return "".join(gap + token for gap, token in text.texts[text.prompt_length :])
+
+
+def text_html(own: Written, other: Written | None, machine: Machine | None, aim: Aim | None = None) -> Markup:
+    """Draw one text, calmly: where every word is another one, marking each would say nothing.
+
+    The prompt is faint, a mark stands where the text parts from the other one, words that speak for the aim are set off,
+    and steps that the machine does not have are wavy.
+
+    Args:
+        own: the text.
+        other: what it is compared with; None: nothing.
+        machine: whose steps are checked; None: no steps.
+        aim: what the text is to be about; None: no words are set off.
+    """
+    parting = first_difference(own, other) if other is not None else None
     wrong = wrong_steps(machine, own)[0] if machine is not None else [False] * len(own.ids)
-    parts = []
+    places = aim.places(new_part(own)) if aim is not None else []
+    parts, at = [], 0  # at: characters of the new part so far
     for place, (gap, token) in enumerate(own.texts):
-        styles, title = [], ""
+        if place == parting:
+            title = f"position {place}: from here on the text is another than unsteered"
+            parts.append(Markup('<span class="parting" title="{}"></span>').format(title))
+        parts.append(_readable(gap))
+        css, title, start = "t", "", at + len(gap)
         if place < own.prompt_length:
-            styles.append("color:var(--faint)")
-        if changed[place]:
-            styles.append("font-weight:700;box-shadow:inset 0 -2px 0 var(--link)")
-            title = f"position {place}: another token than unsteered"
+            css += " faint"
+        else:
+            at = start + len(token)
         if wrong[place]:
-            styles.append("color:var(--bad);text-decoration:underline wavy;text-underline-offset:5px")
-            title += ("; " if title else f"position {place}: ") + "the machine has no such step"
-        between = " " if gap and not gap.strip(" ") else html.visible(gap)
-        parts.append(
-            Markup('{}<span class="t" style="{}" title="{}">{}</span>').format(
-                between, ";".join(styles), title, html.visible(token) or "∅"
-            )
-        )
-    return Markup('<div class="text">{}</div>').format(Markup("").join(parts))
+            css, title = css + " wrong", f"position {place}: the machine has no such step"
+        shown = _set_off(token, start, places) if place >= own.prompt_length else _readable(token)
+        parts.append(Markup('<span class="{}" title="{}">{}</span>').format(css, title, shown or "∅"))
+    return Markup('<div class="text story">{}</div>').format(Markup("").join(parts))
 
 
-def pair_html(pair: Pair, machine: Machine | None) -> Markup:
-    """Both sides beside each other, sample by sample."""
+def _set_off(token: str, start: int, places: Sequence[tuple[int, int]]) -> Markup:
+    """Draw a token; what of it lies in one of the places is set off. `start`: where it begins."""
+    parts, done = [], 0
+    for low, high in places:
+        low, high = max(low - start, done), min(high - start, len(token))
+        if low < high:
+            parts += [_readable(token[done:low]), Markup("<mark>{}</mark>").format(_readable(token[low:high]))]
+            done = high
+    return Markup("").join([*parts, _readable(token[done:])])
+
+
+def _readable(text: str) -> Markup:
+    """Draw a text so that it can be read: a space is a space, a line break is shown and breaks; all else is visible."""
+    lines = [
+        Markup("").join(piece if piece == " " else html.visible(piece) for piece in _PIECES.findall(line))
+        for line in text.split("\n")
+    ]
+    return (html.visible("\n") + Markup("<br>")).join(lines)
+
+
+def pair_html(pair: Pair, machine: Machine | None, aim: Aim | None = None) -> Markup:
+    """Draw both sides beside each other, sample by sample, with what the judge says of each."""
     rows = []
     for number, (plain, steered) in enumerate(zip(pair.plain[:DRAWN], pair.steered[:DRAWN], strict=True)):
         for side in ((plain, None), (steered, plain)):
-            note = ""
+            notes = [f"sample {number + 1}"] if len(pair.plain) > 1 else []
             if machine is not None:
                 _, valid, total = wrong_steps(machine, side[0])
-                note = f"{valid} of {total} new steps valid" if total else ""
-            head = f"sample {number + 1}" if len(pair.plain) > 1 else ""
+                notes += [f"{valid} of {total} new steps valid"] if total else []
+            if aim is not None:
+                new = new_part(side[0])
+                notes += [aim.verdict(new), f"{len(aim.places(new))} marked"]
             rows.append(
                 Markup('<div>{}<div class="faint" style="font-size:.82rem">{}</div></div>').format(
-                    text_html(side[0], side[1], machine), " · ".join(p for p in (head, note) if p)
+                    text_html(side[0], side[1], machine, aim), " · ".join(notes)
                 )
             )
     more = len(pair.plain) - DRAWN
     tail = Markup('<p class="faint">{} more samples in the download.</p>').format(more) if more > 0 else Markup("")
+    said = [Markup('<span class="parting"></span> from here on another text')]
+    if aim is not None:
+        said.append(Markup("<mark>marked</mark>: speaks for {}, by the data's own judge").format(aim.value))
+    if machine is not None:
+        said.append(Markup("wavy: a step that the machine does not have"))
     return (
         Markup(
-            '<div style="display:grid;grid-template-columns:1fr 1fr;gap:.8rem 2rem">'
-            '<div class="cs-head"><h2>Unsteered</h2></div><div class="cs-head"><h2>Steered</h2>'
-            '<span class="faint">underlined and bold: another token than unsteered{}</span></div>{}</div>'
-        ).format("; wavy: a step that the machine does not have" if machine is not None else "", Markup("").join(rows))
+            '<div class="pair"><div class="cs-head"><h2>Unsteered</h2></div><div class="cs-head"><h2>Steered</h2>'
+            '<span class="faint">{}</span></div>{}</div>'
+        ).format(Markup("; ").join(said), Markup("").join(rows))
         + tail
     )
 
 
-def pair_figures(pair: Pair, machine: Machine | None) -> Markup:
-    """How much of the new text differs, from where on, and whether it still follows the machine."""
+def pair_figures(pair: Pair, machine: Machine | None, aim: Aim | None = None) -> Markup:
+    """Draw what the judge says, how much of the new text differs, from where on, and whether it still follows the machine."""
     flags = [differing(s, p) for s, p in zip(pair.steered, pair.plain, strict=True)]
     new = sum(len(s.ids) - s.prompt_length for s in pair.steered)
     changed = sum(map(sum, flags))
@@ -214,6 +263,10 @@ def pair_figures(pair: Pair, machine: Machine | None) -> Markup:
             f"of the new text; {len(firsts)} of {len(flags)} samples differ",
         ),
     ]
+    if aim is not None:
+        hits = [sum(aim.holds(new_part(text)) for text in texts) for texts in (pair.plain, pair.steered)]
+        note = f"texts, unsteered → steered, of {len(pair.steered)}; Measure says how often"
+        figures.insert(0, (f"{aim.field} = {aim.value}", f"{hits[0]} → {hits[1]}", note))
     if machine is not None:
         for name, texts in (("valid steps, unsteered", pair.plain), ("valid steps, steered", pair.steered)):
             valid, total = valid_share(machine, texts)
