@@ -19,8 +19,9 @@ from app.draw.tables import records
 from app.images import image_source
 from app.images.image_source import Picture
 from app.shell import state
+from backend.analysis.token_colours import code_colours, turned_towards
 from backend.data.images.png import to_bytes
-from backend.jobs.compare import DEFINITIONS, Compared, code_colours, compare, turned_towards
+from backend.jobs.compare import DEFINITIONS, Compared, compare
 
 MOST = 4  # tokenizers
 COLOURS = [BLUE, ORANGE, GREEN, PINK]
