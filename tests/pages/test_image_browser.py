@@ -209,6 +209,23 @@ def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(t
     tab.get_by_text("of one picture, 128 x 128 pixels").wait_for()
 
 
+_SHOWN = """canvas => {
+  const pen = canvas.getContext("2d"), half = canvas.width / 2, at = (x) => [...pen.getImageData(x, half, 1, 1).data];
+  return [at(4), at(half - 4), at(canvas.width - 4)];
+}"""
+
+
+def test_a_reconstruction_is_shown_whole_until_the_original_is_laid_over_it(tab):
+    tab.goto(f"compare?tokenizer={IMAGES}&n=1")
+    tab.get_by_text("Time per picture").wait_for()
+    original, rebuilt = (tab.locator(".cell canvas").nth(number) for number in (0, 1))
+    slider = tab.locator("input[type=range]")
+    assert slider.input_value() == "0"
+    whole, source = rebuilt.evaluate(_SHOWN), original.evaluate(_SHOWN)
+    slider.evaluate("s => { s.value = 100; s.dispatchEvent(new Event('input')); }")
+    assert whole != source and rebuilt.evaluate(_SHOWN)[:2] == source[:2] != whole[:2]
+
+
 def test_pictures_of_300_pixels_a_side_are_square(tab):
     tab.goto(f"compare?tokenizer={IMAGES}")  # 300 is the width that a new canvas has, and its height is 150
     canvas = tab.locator(".cell canvas").first

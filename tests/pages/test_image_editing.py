@@ -10,15 +10,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.components.token_map import map_data
-from app.components.wipe import Line, Shown, wipe_data
 from app.draw import pictures
 from app.environment import DATA_DIR_VARIABLE
-from app.images import compare, image_cells, image_source, image_tokens
+from app.images import image_cells, image_source, image_tokens
 from app.shell import resources, state
 from backend.answers.live import TokenMap
 from backend.edits.token_maps import Copy, Nearest, Paint, Swap, footprint
 from backend.errors import BadInput
-from backend.jobs.compare import Compared, picture_table
 from tests.pages.conftest import ROOT, Page
 from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
 
@@ -119,41 +117,6 @@ def test_a_persons_size_is_a_doubling_of_the_trained_one():
         image_source.picture(None, "own.0123456789abcdef", 64)
 
 
-def two() -> list[Compared]:
-    pixels = np.zeros((3, 3, 8, 8), np.float32)
-    figures = {
-        "codes": 9, "used": 3, "tokens_counted": 12, "utilization": 0.3, "ceiling": 0.7, "perplexity": 2.5,
-        "bits_per_pixel": 0.2, "bits_per_pixel_effective": 0.1, "encode_ms": 1.0, "decode_ms": 2.0,
-    }  # fmt: skip
-    return [
-        Compared(
-            name,
-            {"vq": np.zeros((3, 2, 2), int)},
-            pixels,
-            {s: np.array(v) for s in ("psnr", "ssim", "feature_distance")},
-            figures,
-        )
-        for name, v in (("a", [20.0, 21.0, 30.0]), (EVIL, [22.0, 20.5, 10.0]))
-    ]
-
-
-def test_pictures_are_ordered_by_what_is_asked_for():
-    frame = picture_table(two(), list("xyz"))
-    assert compare.order(frame, "disagreement") == [2, 0, 1]
-    assert compare.order(frame, "worst") == [2, 0, 1] and compare.order(frame, "given") == [0, 1, 2]
-
-
-def test_the_table_of_figures_keeps_the_papers_apart_and_runs_no_name():
-    text = str(compare.figures_table(two(), {"a": {"source": "their paper", "utilization": 0.999, "rfid": 2.62}}))
-    assert "23.67 ± 5.51" in text and "20.00 to 30.00" in text and "3 of 9" in text
-    assert "codes used 99.9 %, rFID 2.62" in text and "their paper" in text
-    assert "<img" not in text
-    data = wipe_data(
-        [(EVIL, "")], [Line(EVIL, "", [], np.zeros((8, 8, 3), np.uint8), [Shown(np.zeros((8, 8, 3), np.uint8), EVIL)])]
-    )
-    assert data["columns"][0]["title"] == EVIL and not data["wipes"]  # drawn with textContent
-
-
 def run(name: str, **parameters: object) -> Page:
     test = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=120)
     test.switch_page(str(ROOT / "pages" / f"{name}.py"))
@@ -197,19 +160,6 @@ def test_own_pictures_are_asked_for_again_by_their_hash(data_dir):
     for name in ("image_tokens", "compare"):
         page = run(name, source="own", own="596aa1e7cb875eb7", **({"model": IMAGES} if name == "image_tokens" else {}))
         assert "596aa1e7cb875eb7" in page.html and "stored" in page.html
-
-
-@pytest.mark.parametrize("view", list(compare.VIEWS))
-def test_the_page_compare_shows_the_figures_of_the_command(data_dir, view):
-    page = run("compare", tokenizer=IMAGES, n=3, view=view)
-    live = resources.explorer().live(IMAGES)
-    found = compare.compare([live], np.stack([item.payload for item in live.held_out(0, 3)]))[0].row()
-    assert f"{found['psnr']:.2f} ± {found['psnr_std']:.2f}" in page.html
-    assert f"of {found['codes']:,}; ceiling" in page.html and "192 tokens" in page.html
-
-
-def test_the_address_of_compare_carries_the_tokenizers_shown_by_default(data_dir):
-    assert run("compare", n=3).test.query_params["tokenizer"] == IMAGES
 
 
 def test_what_python_makes_of_the_view_is_what_the_page_decodes(data_dir):
