@@ -19,6 +19,7 @@ from app.draw.tables import records
 from app.images import image_source
 from app.images.image_source import Picture
 from app.shell import state
+from app.shell.timing import remembered
 from backend.data.images.png import to_bytes
 from backend.jobs.compare import DEFINITIONS, Compared, code_colours, compare, turned_towards
 
@@ -29,7 +30,7 @@ VIEWS = {"wipe": "Reconstruction", "difference": "|Difference|", "tokens": "Toke
 ORDERS = {"disagreement": "largest disagreement", "worst": "lowest PSNR", "given": "as given"}
 
 
-@st.cache_data(max_entries=20, show_spinner=False)
+@remembered(20)
 def measured(data_dir: str, models: tuple[str, ...], pixels: np.ndarray, _lives: Sequence[Any]) -> list[Compared]:
     """What `backend.jobs.compare.compare` says, kept: its times are of the first look."""
     return compare(_lives, pixels)
