@@ -17,6 +17,7 @@ from app.draw.tables import records
 from app.images import compare_figures, image_source
 from app.images.image_source import Picture
 from app.shell import resources, state, widgets
+from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
 from backend.analysis.token_colours import code_colours, turned_towards
 from backend.jobs.compare import Compared, compare
@@ -28,7 +29,7 @@ VIEWS = {"wipe": "Reconstruction", "difference": "|Difference|", "tokens": "Toke
 ORDERS = {"disagreement": "largest disagreement", "worst": "lowest PSNR", "given": "as given"}
 
 
-@st.cache_data(max_entries=20, show_spinner=False)
+@remembered(20)
 def measured(data_dir: str, models: tuple[str, ...], pixels: np.ndarray, _lives: Sequence[Any]) -> list[Compared]:
     """Return what `backend.jobs.compare.compare` says of quality; kept."""
     return compare(_lives, pixels, timed=False)

@@ -15,6 +15,7 @@ from app.components.token_map import Cells, Pane
 from app.draw import html, pictures
 from app.images.image_source import LAST_TEST, SOURCES, Picture
 from app.shell import state
+from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
 from backend.analysis.token_colours import code_colours
 from backend.answers.live import TokenMap
@@ -77,7 +78,7 @@ def changes() -> list[Change]:
         raise state.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
+@remembered(200)
 def encoded(
     data_dir: str, model: str, name: str, pixels: np.ndarray, _live: Any
 ) -> tuple[dict[str, TokenMap], np.ndarray]:

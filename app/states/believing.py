@@ -13,7 +13,7 @@ from markupsafe import Markup
 from app.draw import html, machine_charts
 from app.draw.tables import Row, records
 from app.shell import state, widgets
-from app.shell.timing import Pace
+from app.shell.timing import Pace, remembered
 from app.states.states import scrolling
 from backend.answers.live import Belief
 from backend.data.machines import BOS_TEXT, Machine
@@ -161,7 +161,7 @@ def _number(name: str, default: float) -> float:
         return default
 
 
-@st.cache_data(max_entries=300, show_spinner=False)
+@remembered(300)
 def believed(data_dir: str, build: str, model: str, asked: Asked, _explorer: Any) -> Belief:
     """What the model expects, kept by build and question."""
     given = asdict(asked)
