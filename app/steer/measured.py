@@ -168,22 +168,12 @@ def _link(model: str, one: Measured, dataset: str, before: str = "") -> Markup:
 
 def examples(explorer: Explorer, model: str, dataset: str, most: int = 2) -> list[tuple[str, str]]:
     """Return what one could steer with where no edits were measured: words and address, of the best concept codes."""
-    codebooks = explorer.codebooks(model)
-    concepts = explorer.concepts(model).sort_values("f1", ascending=False, kind="stable")
-    if concepts.empty:
-        return []
-    aims = [judged.aim(dataset, r.field, str(r.value)) for r in records(concepts)]
-    concepts = concepts.assign(aim=aims, judged=[a is not None for a in aims])
-    concepts = (
-        concepts.sort_values("judged", ascending=False, kind="stable").drop_duplicates(["site", "code"]).head(most)
-    )
-    return [
-        (
-            f"{r.field} = {r.value}: {r.site} {r.code}, {html.share(r.precision)} precise",
-            address(r.ref, codebooks, dataset, r.aim),
-        )
-        for r in records(concepts)
-    ]
+    codebooks, best = explorer.codebooks(model), dict[CodeRef, tuple[str, Aim | None]]()
+    for r in records(explorer.concepts(model).sort_values("f1", ascending=False, kind="stable")):
+        words = f"{r.field} = {r.value}: {r.site} {r.code}, {html.share(r.precision)} precise"
+        best.setdefault(r.ref, (words, judged.aim(dataset, r.field, str(r.value))))
+    refs = sorted(best, key=lambda ref: best[ref][1] is None)[:most]  # what new text is judged for shows most
+    return [(best[ref][0], address(ref, codebooks, dataset, best[ref][1])) for ref in refs]
 
 
 def address(ref: CodeRef, codebooks: pd.DataFrame, dataset: str, aim: Aim | None) -> str:

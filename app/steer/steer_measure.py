@@ -129,24 +129,27 @@ def measure_panel(
 
     What was measured before, of other edits or settings, stays below, greyed, until the new result is there.
     """
-    earlier = Earlier(f"measure.{model}", lambda result: _draw(*result, model))
+    earlier = Earlier(f"measure.{model}", lambda result: _draw(result[0], result[1], machine, model))
     key = question("measured", explorer, model, prompt, edits, asked)
     if not state.flag("measure"):
         earlier.show(key, "measured of other edits or settings; Measure asks again")
         return {}
     arms = _measured(explorer, model, key, prompt, edits, asked, machine, earlier)
     into_view("measured", f"done {hash(key)}")
-    result = (arms, asked, arm_table(arms, machine), dose_table(arms))
-    _draw(*result, model)
-    earlier.keep(key, result)
-    table, doses = result[2:]
-    return {"success": table, **({"dose": doses} if len(doses) else {}), "samples": sample_table(arms)}
+    _draw(arms, asked, machine, model)
+    earlier.keep(key, (arms, asked))
+    doses = dose_table(arms)
+    return {
+        "success": arm_table(arms, machine),
+        **({"dose": doses} if len(doses) else {}),
+        "samples": sample_table(arms),
+    }
 
 
-def _draw(arms: Sequence[Arm], asked: Asked, table: pd.DataFrame, doses: pd.DataFrame, model: str) -> None:
+def _draw(arms: Sequence[Arm], asked: Asked, machine: Machine | None, model: str) -> None:
     """The table with its notes, and the curve where one was asked for."""
-    judged_by = asked.success or "=".join(asked.topic or ())
-    widgets.draw(arm_html(table, judged_by), notes_html(arms, model))
+    judged_by, doses = asked.success or "=".join(asked.topic or ()), dose_table(arms)
+    widgets.draw(arm_html(arm_table(arms, machine), judged_by), notes_html(arms, model))
     if judged_by and "neuron" not in NAMES.keys() & {arm.name for arm in arms}:
         st.caption("No neurons to compare with: what counts as a success names no position of the data set.")
     if len(doses):
