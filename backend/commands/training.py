@@ -32,9 +32,10 @@ from backend.commands import training_images
 from backend.commands.plans import KINDS, Kind, Plan, identity, make_plan, prepare
 
 if TYPE_CHECKING:
-    from backend.families.transformer.training.codebooks import Recipe, Run
+    from backend.families.transformer.training.codebooks import Recipe
     from backend.nn.insertion.model import CodebookTransformer
     from backend.nn.insertion.placement import Placement
+    from backend.train.runs import Run
     from backend.types import ModelSpec
 
 BACKBONES = ("gpt2", "gpt_neox", "llama")
@@ -267,7 +268,7 @@ def _keep(
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:
     from backend import catalog
     from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
-    from backend.families.transformer.training.codebooks import Run
+    from backend.train.runs import Run
     from backend.train.states import read_log
     from backend.types import ModelSpec
 
@@ -312,8 +313,8 @@ def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) ->
     from backend import catalog
     from backend.data import open_dataset
     from backend.families.transformer.training.batches import batches_of
-    from backend.families.transformer.training.codebooks import Run
     from backend.families.transformer.training.runs import train_codebooks
+    from backend.train.runs import Run
     from backend.train.states import read_log
 
     log = plan.folder / "log.jsonl"

@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace, recipe: TokenizerRecipe, name: str, work: 
         trained_with,
     )
     from backend.families.transformer.checkpoint import write_card
-    from backend.families.transformer.training.codebooks import Run
+    from backend.train.runs import Run
 
     spec = tokenizer_spec(name, recipe, {})
     same = trained_with(spec, recipe, options.seed, options.data_dir, half=options.half) is not None

@@ -24,12 +24,13 @@ from backend.data.texts.bpe import TOKENIZER
 from backend.errors import UsageError
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
 from backend.families.transformer.training.batches import batches_of
-from backend.families.transformer.training.codebooks import Recipe, Run
+from backend.families.transformer.training.codebooks import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.families.transformer.training.tokenizing import make_tokenizer
 from backend.files import write_atomically
 from backend.nn.insertion.placement import Placement
+from backend.train.runs import Run, measuring_device
 from backend.train.states import read_log
 from backend.types import ModelSpec, Progress
 
@@ -374,7 +375,7 @@ def _measure(
 ) -> dict[str, dict[str, Any]]:
     from backend.jobs.evaluate import evaluate
 
-    where = "cpu" if device == "auto" else device
+    where = measuring_device(device)
     found = evaluate(spec.name, data_dir, seeds=seeds, device=where, edits=edits, progress=progress)
     return {name: dataclasses.asdict(metric) for name, metric in found.items()}
 

@@ -13,12 +13,12 @@ from backend.families.image_tokenizer.model import load_producer, load_tokenizer
 from backend.families.image_tokenizer.training import picture_features
 from backend.families.image_tokenizer.training.pools import open_pool
 from backend.families.image_tokenizer.training.tokenizers import Learner, TokenizerRecipe, train_tokenizer
-from backend.families.transformer.training.codebooks import Run
 from backend.nn.bridge import VQBridge, codes_a_token
 from backend.nn.image_net import Bound, fsq_table
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.tables import FSQ_LEVELS, METHODS, EmaTable, FeatureTable, ResetTable, make_table
+from backend.train.runs import Run
 
 SCENES = {"name": "scenes", "size": 32}
 CODES = {"fsq": 1000}

@@ -15,12 +15,13 @@ from backend.families.transformer.checkpoint import build_model, load_checkpoint
 from backend.families.transformer.live import LiveModel
 from backend.families.transformer.machines import make_patches, next_state, sample_walks
 from backend.families.transformer.training.batches import WalkBatches
-from backend.families.transformer.training.codebooks import Recipe, Run, initialize, reset_dead_codes, train
+from backend.families.transformer.training.codebooks import Recipe, initialize, reset_dead_codes, train
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.jobs.evaluate import evaluate
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.insertion.placement import Placement
+from backend.train.runs import Run
 from backend.train.states import LOG_LINES, read_log
 from backend.types import CodeRef, Edit, ModelSpec, Sampling
 

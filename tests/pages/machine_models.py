@@ -10,10 +10,11 @@ from backend.build.precompute import build
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import save_checkpoint
 from backend.families.transformer.training.batches import WalkBatches
-from backend.families.transformer.training.codebooks import Recipe, Run
+from backend.families.transformer.training.codebooks import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.nn.insertion.placement import Placement
+from backend.train.runs import Run
 
 MACHINE = Machine(states=9, edges=3, base=3, seed=5, length=33)
 CODED, PLAIN = "walk", "walk-base"

@@ -28,7 +28,7 @@ from backend.families.image_tokenizer.training.tokenizer_models import (
 )
 from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, quick
 from backend.families.transformer.checkpoint import read_card, write_card
-from backend.families.transformer.training.codebooks import Run
+from backend.train.runs import Run, measuring_device
 from backend.types import ModelSpec, Progress
 
 SCENES = {"name": "scenes", "size": 32}
@@ -232,7 +232,7 @@ def _make(row: ImageRow, data_dir: Path, seeds: int, device: str, progress: Prog
     shown = None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
     run = Run(row.seed, device, resume=True, progress=shown)
     training = make_tokenizer_model(spec, row.recipe, run, data_dir, half=True)
-    family = open_family(spec, data_dir, "cpu" if device == "auto" else device)
+    family = open_family(spec, data_dir, measuring_device(device))
     measures = Measures()
     for number in range(seeds):
         if shown:

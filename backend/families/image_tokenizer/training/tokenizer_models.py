@@ -14,8 +14,8 @@ from backend import catalog
 from backend.families.image_tokenizer.model import save_tokenizer
 from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, train_tokenizer
 from backend.families.transformer.checkpoint import trained_as
-from backend.families.transformer.training.codebooks import Run
 from backend.nn.tables import METHODS
+from backend.train.runs import Run
 from backend.types import ModelSpec
 
 POOLS = "training/pools"  # in the data directory: pictures drawn to train on

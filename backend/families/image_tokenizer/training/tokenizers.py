@@ -32,11 +32,11 @@ from backend.families.image_tokenizer.training.picture_features import (
     train_features,
 )
 from backend.families.image_tokenizer.training.pools import POOL, Pool, open_pool
-from backend.families.transformer.training.codebooks import Run
 from backend.nn.image_net import Encoder, NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
 from backend.nn.nearest import nearly_nearest, spread_over_equals
 from backend.nn.tables import METHODS, SHARE_BEFORE_START, CodeTable, fsq_levels, make_table
+from backend.train.runs import Run
 from backend.train.states import read_state, write_state
 
 WINDOW = 4  # training tokens a code that the utilization of the curve is counted over

@@ -25,6 +25,7 @@ from backend.families.transformer.training.batches import Batch
 from backend.nn.insertion.bottleneck import CodebookLayer
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.kmeans import data_codes, kmeans_codes, refine
+from backend.train.runs import Run
 from backend.train.states import read_state, write_state
 from backend.types import Progress
 
@@ -71,37 +72,6 @@ class Recipe:
         up = min(1.0, (step + 1) / rise) if rise >= 1 else 1.0
         down = min(1.0, (self.steps - step) / fall) if fall >= 1 else 1.0
         return up * (0.1 + 0.9 * down)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is the same for every training run.
-
-    Attributes:
-        seed: of everything random in it.
-        device: `auto` (a GPU if there is one), `cpu` or `cuda`.
-        state: file for what is needed to go on after a stop.
-        resume: go on from `state` if it is there.
-        progress: called with (what, done, total).
-        log: JSON lines of step, losses and seconds are added to this file.
-    """
-
-    seed: int = 0
-    device: str = "auto"
-    state: Path | None = None
-    resume: bool = False
-    progress: Progress | None = None
-    log: Path | None = None
-
-    @property
-    def saved(self) -> Path | None:
-        """The state to go on from; None: the run starts from the beginning."""
-        return self.state if self.resume and self.state is not None and self.state.exists() else None
-
-    @property
-    def torch_device(self) -> torch.device:
-        """Where a single process trains; `cuda` where there is no GPU is the CPU."""
-        return torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def train(

@@ -16,9 +16,10 @@ from transformers import PretrainedConfig
 
 from backend.families.transformer.checkpoint import build_model, load_checkpoint
 from backend.families.transformer.training.batches import Batch
-from backend.families.transformer.training.codebooks import Recipe, Run, initialize, train
+from backend.families.transformer.training.codebooks import Recipe, initialize, train
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.insertion.placement import Placement
+from backend.train.runs import Run
 
 
 def train_base(config: PretrainedConfig, batch: Batch, recipe: Recipe, run: Run) -> CodebookTransformer:
