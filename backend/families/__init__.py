@@ -5,6 +5,7 @@ The package's `__init__` holds `FAMILY`, a `FamilyKind`, and imports nothing hea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ def kind_of(family: str) -> FamilyKind:
         raise CatalogError(f"There is no family {family[:60]!r}. Known: {', '.join(FAMILIES)}.")
     kind: FamilyKind = import_module(FAMILIES[family]).FAMILY
     return kind
+
+
+def doors(name: str) -> Iterator[tuple[str, Any]]:
+    """Yield every family that has a door of this name, and what stands behind it.
+
+    Args:
+        name: a key of `FamilyKind.doors`.
+    """
+    for family in FAMILIES:
+        kind = kind_of(family)
+        if name in kind.doors:
+            yield family, kind.door(name)
 
 
 def open_family(spec: ModelSpec, data_dir: Path, device: str = "cpu") -> Any:

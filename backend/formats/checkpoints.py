@@ -1,10 +1,9 @@
-"""What every importer of a Hugging Face style folder needs: its configuration, its weights, and what it hands back."""
+"""What every importer of a Hugging Face style folder needs: its configuration and its weights."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,9 @@ from transformers import AutoConfig, PretrainedConfig
 
 from backend.errors import CheckpointError
 from backend.formats.restricted import read_torch
-from backend.nn.insertion.placement import Placement
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 DIFFUSERS = tuple(f"diffusion_pytorch_model.{kind}" for kind in ("safetensors", "bin", "fp16.safetensors"))
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A checkpoint of another program, in our terms.
-
-    Attributes:
-        config: Hugging Face configuration of the model without codebooks.
-        placements: its codebooks.
-        weights: all of them, under the names of `CodebookTransformer.state_dict()`.
-        warnings: what a person should know.
-    """
-
-    config: PretrainedConfig
-    placements: tuple[Placement, ...]
-    weights: dict[str, torch.Tensor]
-    warnings: tuple[str, ...] = ()
 
 
 def check_finite(name: str, tensor: torch.Tensor, source: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from backend.errors import BadInput, CheckpointError
-from backend.families.image_tokenizer.formats.image_weights import SUFFIXES
+from backend.formats.format import SUFFIXES
 
 _ADDRESS = re.compile(r"hf:([\w.-]{1,96}/[\w.-]{1,96})(?::([\w./-]{1,200}))?", re.ASCII)
 _PATIENCE = 10  # seconds

@@ -6,5 +6,8 @@ _HERE = "backend.families.image_tokenizer"
 FAMILY = FamilyKind(
     item="image",
     files=("config.json", "model.safetensors"),
-    doors={"open": f"{_HERE}.model:open_image_tokenizer"},
+    doors={
+        "open": f"{_HERE}.model:open_image_tokenizer",
+        "bring": f"{_HERE}.bring:FORMATS",
+    },
 )

@@ -6,5 +6,8 @@ _HERE = "backend.families.transformer"
 FAMILY = FamilyKind(
     item="text",
     files=("config.json", "codebooks.json", "model.safetensors"),
-    doors={"open": f"{_HERE}.model:open_transformer"},
+    doors={
+        "open": f"{_HERE}.model:open_transformer",
+        "bring": f"{_HERE}.bring:FORMATS",
+    },
 )

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from backend.errors import BadInput, CheckpointError
 from backend.formats.checkpoints import check_finite, read_tensors
+from backend.formats.format import SUFFIXES
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 COMMON: tuple[Rule, ...] = ((r"^quant_conv\.", "encoder.to_codes."), (r"^post_quant_conv\.", "decoder.from_codes."))
 _TRAINING = re.compile(
     r"^(loss|discriminator|perceptual_loss|lpips|model_ema|optimizer)\.|codebook_used$|cluster_size$|embed_avg$"

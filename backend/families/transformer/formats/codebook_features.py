@@ -22,8 +22,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from backend.errors import CheckpointError
+from backend.families.transformer.formats.imported import Imported
 from backend.families.transformer.formats.wrapped_modules import BACKBONES, Found, Parts, take_apart
-from backend.formats.checkpoints import Imported, read_config, read_json, read_weights
+from backend.formats.checkpoints import read_config, read_json, read_weights
 from backend.nn.insertion.placement import Place, Placement
 from backend.nn.quantize import Similarity
 

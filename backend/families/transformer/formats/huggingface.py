@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from transformers.utils.logging import disable_progress_bar
 
 from backend.errors import CheckpointError
-from backend.formats.checkpoints import Imported, read_config, read_json, read_weights
+from backend.families.transformer.formats.imported import Imported
+from backend.formats.checkpoints import read_config, read_json, read_weights
 
 
 def read(path: Path, base: Path | None) -> Imported:
