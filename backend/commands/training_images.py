@@ -26,7 +26,7 @@ from backend.cli import (
 )
 
 if TYPE_CHECKING:
-    from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe
+    from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
 
 RECIPES = {
     "scenes": "drawn scenes with known content",
@@ -35,12 +35,13 @@ RECIPES = {
     "mixture": "scenes and photos, seven to three",
     "folder": "your own pictures: --images FOLDER",
 }
-METHODS = ("vq", "ema", "reset", "fc", "simvq", "fvq", "lc", "fsq", "rvq")
 _MIXTURE = [{"name": "scenes", "share": 0.7}, {"name": "photos", "share": 0.3}]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of one recipe of `RECIPES`."""
+    from backend.families.image_tokenizer.training.recipe import METHODS
+
     parser.add_argument("--name", help="name of the new model (made from the options, e.g. scenes-fvq-4096)")
     parser.add_argument(
         "--resume", action="store_true", help="go on with a run that was stopped, from its last saved state"
@@ -88,11 +89,10 @@ def run(options: argparse.Namespace, progress: Progress) -> Answer:
     """Train, keep, measure."""
     from backend import catalog
     from backend.build.lock import training_alone
-    from backend.families.image_tokenizer.training.tokenizer_models import tokenizer_name
 
     options.device = chosen_device(options.device)
     recipe = recipe_of(options)
-    name = catalog.check_name(tokenizer_name(recipe) if options.name is None else options.name)
+    name = catalog.check_name(recipe.model if options.name is None else options.name)
     work = catalog.inside(options.data_dir, Path("training") / name)
     with training_alone(work, name):
         return _run(options, recipe, name, work, progress)
@@ -146,7 +146,7 @@ def recipe_of(options: argparse.Namespace) -> TokenizerRecipe:
         UsageError: options that do not go together, or sizes that a method cannot have.
     """
     from backend.errors import UsageError
-    from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe
+    from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
     from backend.nn.bridge import codes_a_token
 
     if options.images and options.data_set not in (None, "folder"):

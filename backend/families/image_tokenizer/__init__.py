@@ -9,5 +9,6 @@ FAMILY = FamilyKind(
     doors={
         "open": f"{_HERE}.model:open_image_tokenizer",
         "bring": f"{_HERE}.bring:FORMATS",
+        "tables": f"{_HERE}.tables:TABLES",
     },
 )

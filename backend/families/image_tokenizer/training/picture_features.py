@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from backend.errors import BadInput
 from backend.families.image_tokenizer.training.pools import Pool
+from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH
 from backend.nn.image_net import Decoder, Encoder, NetSettings
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearly_nearest
 from backend.types import Progress
 
-WIDTH = 64  # length of a feature
 NOISE = 0.3  # standard deviation, of pixels in [-1, 1]
 STEPS = 600
 CELLS, ROUNDS = 4, 2  # of k-means: cells a feature, rounds over them
@@ -34,7 +34,7 @@ _BATCH = 32
 
 def feature_network(downsampling: int) -> Encoder:
     """The encoder, untrained."""
-    return Encoder(NetSettings(code_dim=WIDTH, width=32, downsampling=downsampling))
+    return Encoder(NetSettings(code_dim=FEATURE_WIDTH, width=32, downsampling=downsampling))
 
 
 def train_features(
@@ -43,7 +43,7 @@ def train_features(
     """Train the denoising autoencoder; returns its encoder."""
     torch.manual_seed(seed)
     encoder = feature_network(downsampling)
-    decoder = Decoder(NetSettings(code_dim=WIDTH, width=32, downsampling=downsampling))
+    decoder = Decoder(NetSettings(code_dim=FEATURE_WIDTH, width=32, downsampling=downsampling))
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
@@ -63,7 +63,7 @@ def train_features(
 
 @torch.no_grad()
 def select_features(encoder: Encoder, pool: Pool, count: int, seed: int, progress: Progress | None = None) -> Tensor:
-    """Features of cells of pictures, float32 `[count, WIDTH]`: random ones, moved to where k-means (Lloyd) puts them.
+    """Features of cells of pictures, float32 `[count, FEATURE_WIDTH]`: random ones, moved to where k-means (Lloyd) puts them.
 
     Args:
         encoder: what makes features of pictures.

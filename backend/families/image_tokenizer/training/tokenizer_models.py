@@ -12,7 +12,8 @@ from typing import Any
 
 from backend import catalog
 from backend.families.image_tokenizer.model import save_tokenizer
-from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, train_tokenizer
+from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
+from backend.families.image_tokenizer.training.tokenizers import train_tokenizer
 from backend.families.transformer.checkpoint import trained_as
 from backend.nn.tables import METHODS
 from backend.train.runs import Run
@@ -21,14 +22,8 @@ from backend.types import ModelSpec
 POOLS = "training/pools"  # in the data directory: pictures drawn to train on
 
 
-def tokenizer_name(recipe: TokenizerRecipe) -> str:
-    """E.g. `scenes-fvq-4096`."""
-    levels = f"x{recipe.levels}" if recipe.method == "rvq" else ""
-    return f"{recipe.dataset['name']}-{recipe.method}-{recipe.codes}{levels}"
-
-
 def tokenizer_spec(name: str, recipe: TokenizerRecipe, published: Mapping[str, Any], demo: int = 0) -> ModelSpec:
-    """The catalog entry; its title says that the model was trained here, on little."""
+    """Return the catalog entry; its title says that the model was trained here, on little."""
     size = recipe.dataset.get("size", 32)
     levels = f"{recipe.levels} tables of " if recipe.method == "rvq" else ""
     title = (
@@ -85,11 +80,11 @@ def make_tokenizer_model(
 def trained_with(
     spec: ModelSpec, recipe: TokenizerRecipe, seed: int, data_dir: Path, *, half: bool
 ) -> dict[str, Any] | None:
-    """`training` of the card of a model that was trained with these very settings; None: there is none."""
+    """Return `training` of the card of a model that was trained with these very settings; None: there is none."""
     return trained_as(catalog.inside(data_dir, spec.checkpoint), _settings(recipe, seed, half))
 
 
 def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:
-    """What makes the outcome what it is, as the card keeps it."""
-    found: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.to_json(), "seed": seed, "half": half}))
-    return found
+    """Return what makes the outcome what it is, as the card keeps it."""
+    settings: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.to_json(), "seed": seed, "half": half}))
+    return settings

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from backend.errors import CheckpointError, TrainingError
 from backend.families.transformer.training.batches import Batch
+from backend.families.transformer.training.recipe import Recipe
 from backend.nn.insertion.bottleneck import CodebookLayer
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.kmeans import data_codes, kmeans_codes, refine
@@ -30,48 +30,6 @@ from backend.train.states import read_state, write_state
 from backend.types import Progress
 
 ACTIVATIONS_A_CODE = 8  # that starting values are fitted to, at least
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        steps: optimizer steps.
-        batch: sequences a step, on each device.
-        lr: peak learning rate of the model.
-        codebook_lr: of the code tables, as a multiple of `lr`.
-        weight_decay: of matrices.
-        warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
-        autoencoding, commitment: weights of the codebook losses.
-        straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and with no commitment,
-            what feeds codebooks alone (an MLP) stands still and the codes and all else learn around it: that does
-            not diverge where many codes stand together.
-        distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
-        reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
-        save_every: steps between saved states; 0 none.
-    """
-
-    steps: int
-    batch: int = 64
-    lr: float = 1e-3
-    codebook_lr: float = 1.0
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    decay: float = 0.5
-    autoencoding: float = 1.0
-    commitment: float = 0.0
-    straight_through: bool = True
-    distill: bool = False
-    reset_every: int = 0
-    save_every: int = 500
-
-    def rate(self, step: int) -> float:
-        """Learning rate at a step, as a share of the peak."""
-        rise, fall = self.warmup * self.steps, self.decay * self.steps
-        up = min(1.0, (step + 1) / rise) if rise >= 1 else 1.0
-        down = min(1.0, (self.steps - step) / fall) if fall >= 1 else 1.0
-        return up * (0.1 + 0.9 * down)
 
 
 def train(

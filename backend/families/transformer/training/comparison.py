@@ -1,0 +1,121 @@
+"""Makes the rows of a comparison: each trained from the same base, measured from its checkpoint, put beside the paper's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from backend import catalog
+from backend.data import open_dataset
+from backend.data.texts.bpe import TOKENIZER
+from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
+from backend.families.transformer.tables import Comparison, Row, quick
+from backend.families.transformer.training.batches import batches_of
+from backend.families.transformer.training.runs import train_base, train_codebooks
+from backend.families.transformer.training.tokenizing import make_tokenizer
+from backend.train.runs import Run
+from backend.train.states import read_log
+from backend.train.tables import Record, Reproduction
+from backend.types import ModelSpec
+
+
+def make_comparison(comparison: Comparison, request: Reproduction) -> Iterator[Record]:
+    """Train and measure every row; yields the record after each, see `backend.train.tables.Table`."""
+    if request.fast:
+        comparison = quick(comparison)
+    began = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    for row in comparison.rows:
+        spec = _spec(row, comparison)
+        training = _train(row, spec, comparison, request)
+        measured = request.measure(spec.name)
+        card = {"metrics": measured.metrics, "training": training}
+        write_card(request.data_dir / spec.checkpoint, card | ({"edits": measured.edits} if measured.edits else {}))
+        rows.append(
+            {
+                "model": spec.name,
+                "title": row.title,
+                "metrics": measured.metrics,
+                "paper": dict(row.paper),
+                "training": training,
+            }
+        )
+        missing = [later.model for later in comparison.rows[len(rows) :]]
+        yield {
+            "table": comparison.name,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": round(time.monotonic() - began, 1),
+            "training_seed": request.seed,
+            "evaluation_seeds": request.seeds,
+            "settings": {
+                "dataset": dict(comparison.dataset),
+                "shape": dataclasses.asdict(comparison.shape),
+                "quick": request.fast,
+            },
+            "rows": list(rows),
+        } | ({"missing": missing} if missing else {})
+
+
+def _spec(row: Row, comparison: Comparison) -> ModelSpec:
+    base = comparison.rows[0].model
+    return ModelSpec(
+        name=row.model,
+        family="transformer",
+        kind="text",
+        title=row.title,
+        dataset=comparison.dataset,
+        checkpoint=f"checkpoints/{row.model}",
+        base="" if row.model == base else base,
+        published=row.paper,
+        demo=row.demo,
+    )
+
+
+def _train(row: Row, spec: ModelSpec, comparison: Comparison, request: Reproduction) -> dict[str, Any]:
+    """Train one row unless its checkpoint is there with these very settings; returns what the card says of it."""
+    data_dir, length = request.data_dir, int(comparison.dataset["length"])
+    folder = catalog.inside(data_dir, spec.checkpoint)
+    about: dict[str, Any] = {
+        "recipe": dataclasses.asdict(row.recipe),
+        "placements": [dataclasses.asdict(p) for p in row.placements],
+        "shape": dataclasses.asdict(comparison.shape),
+        "dataset": dict(comparison.dataset),
+        "seed": request.seed,
+        "base": spec.base,
+    }
+    about = json.loads(json.dumps(about))
+    if (training := trained_as(folder, about)) is not None:
+        catalog.write_spec(spec, data_dir)
+        return training
+    work = catalog.inside(data_dir, Path("training") / spec.name)
+    work.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    run = Run(request.seed, request.device, work / "state.pt", True, _named(spec, request), work / "log.jsonl")
+    base = catalog.inside(data_dir, Path("checkpoints") / (spec.base or spec.name))
+    if not spec.base and comparison.vocabulary and not (work / TOKENIZER).exists():
+        make_tokenizer(comparison.dataset, comparison.vocabulary, work, run.progress)
+    source = base if spec.base else work
+    dataset = open_dataset(comparison.dataset, source)
+    batch = batches_of(dataset, length, run.progress)
+    if row.placements:
+        model = train_codebooks(base, batch, row.placements, row.recipe, "kmeans", run)
+    else:
+        config = comparison.shape.config(dataset.vocabulary, length, dataset.bos)
+        model = train_base(config, batch, row.recipe, run)
+    about["seconds"] = round(time.monotonic() - began, 1)
+    if lines := read_log(run.log):
+        about["log"] = lines
+    save_checkpoint(model, folder, {"metrics": {}, "training": about}, tokenizer_in(source))
+    catalog.write_spec(spec, data_dir)
+    shutil.rmtree(work, ignore_errors=True)
+    return about
+
+
+def _named(spec: ModelSpec, request: Reproduction) -> Any:
+    progress = request.progress
+    return None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
