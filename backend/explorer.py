@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from backend import catalog
+from backend.analysis.patterns import MAX_PATTERN
 from backend.answers.stored import (
     Clause,
     CodeStats,
@@ -38,7 +39,6 @@ from backend.questions import places as windows
 from backend.questions.concept_questions import ConceptQuestions
 from backend.questions.descriptions import Description
 from backend.questions.image_questions import ImageQuestions
-from backend.questions.search import MAX_PATTERN
 from backend.questions.states import StateView
 from backend.questions.topics import Coverage, TopicItem
 from backend.store.limits import LIMITS

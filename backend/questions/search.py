@@ -22,17 +22,18 @@ import numpy as np
 import pandas as pd
 
 from backend.analysis.intervals import wilson
+from backend.analysis.patterns import compile_pattern
 from backend.answers.stored import HeldOut, Order, SearchResult
 from backend.calls import count_rows
 from backend.errors import BadInput
 from backend.questions import tags
 from backend.questions.neurons import best_neurons
-from backend.questions.patterns import MAX_PATTERN, Matches, compile_pattern, matching_positions
+from backend.questions.patterns import Matches, matching_positions
 from backend.store import corpus
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
-__all__ = ["MAX_PATTERN", "labelled_positions", "positions_of", "search"]
+__all__ = ["labelled_positions", "positions_of", "search"]
 _ORDERS = ("f1", "precision", "recall", "hits")
 
 
