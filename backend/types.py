@@ -33,7 +33,7 @@ class ModelSpec:
         family: key of `backend.families.FAMILIES`.
         kind: what its items are.
         title: one line for people.
-        dataset: settings of the items it is shown on; `dataset["name"]` is a key of `backend.data.DATASETS`.
+        dataset: settings of the items it is shown on; `dataset["name"]` is a key of `backend.data.datasets.SOURCES`.
         checkpoint: folder of the weights, relative to the data directory.
         base: name of the model without codebooks that losses are compared with; empty where there is none.
         settings: family settings that are not in the checkpoint.

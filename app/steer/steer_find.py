@@ -16,7 +16,8 @@ from app.shell import state, widgets
 from app.steer.edit_list import place_of
 from app.steer.steer_panels import question
 from app.steer.steering import Kept
-from backend.data.judging import FLUENT, LOSS, TRIES, judged, trial_of
+from backend.data.datasets import source_of
+from backend.data.judging import FLUENT, LOSS, TRIES
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit
 
@@ -31,7 +32,7 @@ TRUTHS = {
 
 def choices(explorer: Explorer, model: str, dataset: str) -> dict[str, list[str]]:
     """Field -> values that codes can be looked for by: what new text can be judged for, then the data's labels."""
-    found = {field: list(values) for field, values in judged(dataset).items()}
+    found = {field: list(values) for field, values in source_of(dataset).judged.items()}
     for field in explorer.label_fields(model)["field"]:
         values = explorer.label_values(model, field)["value"]
         found[field] = list(dict.fromkeys([*found.get(field, []), *values]))
@@ -55,7 +56,7 @@ def find_panel(
         with second:
             value = state.choice("value", fields[field], fields[field][0])
             st.selectbox("Value", fields[field], **state.bound("value", value, clears=["find"]))
-        by_itself = value in judged(dataset).get(field, ())
+        by_itself = value in source_of(dataset).judged.get(field, ())
         with third:
             pattern = state.text("wanted", "", 10 * MAX_PATTERN)
             st.text_input(
@@ -94,7 +95,7 @@ def find_panel(
 
 def _measured(edits: Sequence[str], behaviour: str, dataset: str) -> None:
     """What a search found and `evaluate` measured, ready to use as it was measured."""
-    trial = trial_of(dataset)
+    trial = source_of(dataset).trial
     how = {"new": trial.new_tokens, "temperature": trial.temperature} if trial else {}
     left, right = st.columns([1.6, 5], vertical_alignment="center", gap="small")
     with left:

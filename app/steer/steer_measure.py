@@ -21,7 +21,7 @@ from app.steer import steering
 from app.steer.steer_panels import question
 from app.steer.steering import Kept
 from backend.answers.live import Arm
-from backend.data.judging import judged
+from backend.data.datasets import source_of
 from backend.data.machines import Machine
 from backend.explorer import MAX_PATTERN, Explorer
 from backend.types import CodeRef, Edit, Sampling
@@ -74,7 +74,7 @@ def controls(dataset: str, settings: Sampling, machine: Machine | None) -> Asked
         "How often does it succeed?",
         "the same prompt and seeds; as controls, random codes in the edits' place and the best neurons held",
     )
-    judges = ["", *(f"{field}={value}" for field, values in judged(dataset).items() for value in values)]
+    judges = ["", *(f"{field}={value}" for field, values in source_of(dataset).judged.items() for value in values)]
     wide = [1.8, 2.6, 1, 1.3, 1, 1] if len(judges) > 1 else [3, 1, 1.3, 1, 1]
     columns = iter(st.columns(wide, vertical_alignment="bottom", gap="small"))
     judge = ""

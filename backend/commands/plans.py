@@ -336,7 +336,7 @@ def check_measurable(plan: Plan, options: argparse.Namespace) -> None:
     Raises:
         BadInput: the text is a single document, or copies of one, and it is to be measured.
     """
-    from backend.data import open_corpus
+    from backend.data.datasets import open_corpus
     from backend.data.seeds import HELD_OUT_SEED
     from backend.errors import BadInput
 

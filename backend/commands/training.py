@@ -297,7 +297,7 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
 
 
 def _plain_model(plan: Plan, recipe: Recipe, run: Run) -> CodebookTransformer:
-    from backend.data import open_dataset
+    from backend.data.datasets import open_dataset
     from backend.families.transformer.training.batches import batches_of
     from backend.families.transformer.training.runs import train_base
 
@@ -311,7 +311,7 @@ def _plain_model(plan: Plan, recipe: Recipe, run: Run) -> CodebookTransformer:
 def _train_model(plan: Plan, options: argparse.Namespace, progress: Progress) -> tuple[Any, list[dict[str, Any]]]:
     """The trained model, and what was logged."""
     from backend import catalog
-    from backend.data import open_dataset
+    from backend.data.datasets import open_dataset
     from backend.families.transformer.training.batches import batches_of
     from backend.families.transformer.training.runs import train_codebooks
     from backend.train.runs import Run

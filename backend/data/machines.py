@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from backend.data.source import DataSource, Option, Settings
 from backend.errors import BadInput, CatalogError
 from backend.types import Item
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 BOS_TEXT = "<bos>"
+SETTINGS = ("states", "edges", "base", "seed", "length")
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,9 @@ class Machine:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Machine:
         """Read the `[dataset]` of a catalog file; an unknown key is a `CatalogError`."""
-        known = {"states", "edges", "base", "seed", "length"}
         values = {k: v for k, v in settings.items() if k != "name"}
-        if unknown := sorted(values.keys() - known):
-            raise CatalogError(f"Unknown settings {unknown} of the tokfsm data set; known: {sorted(known)}.")
+        if unknown := sorted(values.keys() - {*SETTINGS}):
+            raise CatalogError(f"Unknown settings {unknown} of the tokfsm data set; known: {sorted(SETTINGS)}.")
         if bad := sorted(k for k, v in values.items() if not isinstance(v, int)):
             raise CatalogError(f"Settings {bad} of the tokfsm data set must be whole numbers.")
         return cls(**values)
@@ -63,14 +64,7 @@ class Machine:
     @property
     def settings(self) -> dict[str, Any]:
         """The `[dataset]` that makes this machine."""
-        return {
-            "name": "tokfsm",
-            "states": self.states,
-            "edges": self.edges,
-            "base": self.base,
-            "seed": self.seed,
-            "length": self.length,
-        }
+        return {"name": SOURCE.name, **{key: getattr(self, key) for key in SETTINGS}}
 
     @cached_property
     def digits(self) -> int:
@@ -271,3 +265,36 @@ class Machine:
             terms.extend(share @ self.digit_entropy[:-1])
             share = share @ step
         return float(np.mean(terms[: self.length - 1]))
+
+
+def _resolve(given: Settings) -> Settings:
+    try:
+        return {key: value for key, value in Machine(**given).settings.items() if key != "name"}
+    except CatalogError as error:
+        raise BadInput(str(error)) from error
+
+
+def _slug(settings: Settings) -> str:
+    """`tokfsm`, and what is not as usual: `tokfsm-n25-e4`."""
+    letters = {"states": "n", "edges": "e", "base": "b"}
+    unusual = [f"{letter}{settings[key]}" for key, letter in letters.items() if settings[key] != getattr(Machine, key)]
+    return "-".join([SOURCE.name, *unusual])
+
+
+SOURCE = DataSource(
+    name="tokfsm",
+    item="text",
+    about="a finite-state machine: states written as digits",
+    title="Finite-state machine of {states} states, {edges} edges",
+    open=lambda settings, folder: Machine.from_settings(settings),
+    capabilities=frozenset({"states"}),
+    options=(
+        Option("states", ("--states",), "states (100)", "N", least=1),
+        Option("edges", ("--edges",), "successors of each state (10)", "E", least=1),
+        Option("base", ("--base", "--base-digits"), "base of the digits (10)", "B", least=1),
+        Option("seed", ("--machine-seed",), "of the transitions (42)", "S", least=0),
+        Option("length", ("--length",), "tokens of an item (128)", least=1),
+    ),
+    resolve=_resolve,
+    slug=_slug,
+)

@@ -13,7 +13,7 @@ import numpy as np
 
 from backend import catalog
 from backend.analysis.measures import Measures
-from backend.data.judging import trial_of
+from backend.data.datasets import source_of
 from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import Unsupported
 from backend.families import open_family
@@ -72,7 +72,7 @@ def evaluate(
     if "logits" not in family.capabilities:
         raise Unsupported(f"{model} predicts no tokens; there is nothing to measure for it yet.")
     trials = None
-    if steering and "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
+    if steering and "steer" in family.capabilities and source_of(spec.dataset).trial is not None:
         trials = SteeringMeasures(LiveModel(spec, data_dir, device), seeds, edits, progress)
         if edits is not None:
             edits |= {f"{told.field}={told.value}": [*map(str, found)] for told, found in trials.edits.items()}

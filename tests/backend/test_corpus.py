@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.data import CORPORA, DATASETS, open_corpus, open_dataset
+from backend.data.datasets import open_corpus, open_dataset, sources
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.texts.bpe import TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import (
@@ -228,7 +228,7 @@ def test_every_corpus_is_a_data_set_with_the_tokenizer_of_the_folder(tmp_path: P
     folder = write_tokenizer(tmp_path)
     (tmp_path / "mine.txt").write_text("One day.\n\n" * 900)
     own = {"stories": {}, "python-source": {}, "text": {"path": str(tmp_path / "mine.txt"), "split": "paragraphs"}}
-    assert own.keys() == CORPORA.keys() <= DATASETS.keys()
+    assert own.keys() == {source.name for source in sources("text") if source.corpus}
     for name, settings in own.items():
         data = open_dataset({"name": name, "length": 32, **settings}, folder)
         items = data.items(0, 2, seed=0)
@@ -270,6 +270,7 @@ def test_a_model_of_a_lost_text_still_opens_and_reads_other_text(tmp_path: Path)
 
 
 def test_importing_the_data_sets_imports_no_library_for_them():
-    code = "import sys, backend.data; print([m for m in ('tokenizers', 'pyarrow', 'torch') if m in sys.modules])"
+    modules = "print([m for m in ('tokenizers', 'pyarrow', 'torch') if m in sys.modules])"
+    code = f"import sys; from backend.data.datasets import sources; sources(); {modules}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

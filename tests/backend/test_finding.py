@@ -11,7 +11,7 @@ import torch
 
 from backend import __main__ as cli
 from backend.analysis.site_codes import SiteCodes
-from backend.data.judging import behaviour_of, judge_story, judged, trial_of
+from backend.data.datasets import source_of
 from backend.edits.codes import HeldNeuron
 from backend.errors import BadInput, Unsupported
 from backend.families.transformer.conditions import Goal, best_neurons, sample, true_positions
@@ -72,24 +72,27 @@ def test_a_candidate_differs_from_its_neighbours_in_one_thing() -> None:
 
 def test_prompts_for_choosing_and_for_testing_never_meet() -> None:
     for dataset in ("stories", "python-source"):
-        trial = trial_of(dataset)
+        trial = source_of(dataset).trial
         assert trial is not None and not {*trial.choosing} & {*trial.testing}
-    assert trial_of("tokfsm") is None
+    assert source_of("tokfsm").trial is None
 
 
 def test_what_can_be_judged_is_found_by_its_name_and_by_its_truth() -> None:
-    assert behaviour_of("python-source", "keyword", "class") == behaviour_of("python-source", "syntax", "class")
-    assert behaviour_of("stories", "month", "June") is None and behaviour_of("tokfsm", "state", "1") is None
-    for field, values in judged("stories").items():
-        assert field in judge_story("") and all(behaviour_of("stories", field, value) for value in values)
+    python, stories, machine = (source_of(name) for name in ("python-source", "stories", "tokfsm"))
+    assert python.behaviour("keyword", "class") == python.behaviour("syntax", "class") is not None
+    assert stories.behaviour("month", "June") is None and machine.behaviour("state", "1") is None
+    assert stories.judge is not None and stories.judged.keys() == stories.judge("").keys()
+    for field, values in stories.judged.items():
+        assert all(stories.behaviour(field, value) for value in values)
 
 
 def test_a_goal_that_nobody_can_judge_says_what_can_be_judged() -> None:
     with pytest.raises(BadInput, match="gender=female"):
-        Goal(topic=("month", "June")).test("stories")
+        Goal(topic=("month", "June")).test(source_of("stories"))
     with pytest.raises(BadInput, match="--success"):
-        Goal(topic=("state", "01")).test("tokfsm")
-    assert Goal("b+").test("tokfsm")("abba") and not Goal("b+").test("tokfsm")("aa")
+        Goal(topic=("state", "01")).test(source_of("tokfsm"))
+    succeeds = Goal("b+").test(source_of("tokfsm"))
+    assert succeeds("abba") and not succeeds("aa")
 
 
 # ---- the model

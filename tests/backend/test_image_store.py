@@ -9,7 +9,7 @@ from backend.analysis.neighbours import nearest_rows
 from backend.analysis.projection import pca
 from backend.build.precompute import build
 from backend.catalog.cards import read_card
-from backend.data.images.datasets import open_images
+from backend.data.datasets import open_images
 from backend.data.images.png import to_bytes
 from backend.errors import BadInput, CheckFailed, CheckpointError, UnknownCode, Unsupported
 from backend.explorer import Explorer

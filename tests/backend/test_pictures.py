@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.data.images.bundled import HELD_OUT_PHOTOS, TRAINING_PHOTOS
-from backend.data.images.datasets import IMAGE_DATASETS, open_images
+from backend.data.datasets import open_images, sources
+from backend.data.images.photos import HELD_OUT_PHOTOS, TRAINING_PHOTOS
 from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import CatalogError
 
@@ -94,4 +94,4 @@ def test_a_setting_that_cannot_be_is_named(settings, said):
 
 
 def test_every_data_set_is_in_the_registry():
-    assert set(IMAGE_DATASETS) == {"scenes", "photos", "digits", "mixture", "folder"}
+    assert [source.name for source in sources("image")] == ["scenes", "photos", "digits", "mixture", "folder"]

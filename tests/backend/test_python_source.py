@@ -13,16 +13,8 @@ import pytest
 
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.texts.corpus import Document, Mark
-from backend.data.texts.python_source import (
-    BEHAVIOURS,
-    FIELDS,
-    LEAST,
-    MOST,
-    USUAL,
-    PythonSource,
-    behaviours,
-    file_truth,
-)
+from backend.data.texts.python_source import FIELDS, LEAST, MOST, USUAL, PythonSource, file_truth
+from backend.data.texts.python_source_judging import BEHAVIOURS, behaviours
 from backend.errors import BadInput
 
 STDLIB = Path(sysconfig.get_path("stdlib"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from backend.data.images.datasets import open_images
+from backend.data.datasets import open_images
 from backend.families.image_tokenizer.model import ImageTokenizerFamily
 from backend.nn.image_net import NetSettings
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, rows_of_cells

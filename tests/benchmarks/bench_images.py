@@ -94,7 +94,7 @@ def _family(codes: int) -> Any:
     """An untrained tokenizer whose codes lie where its latents do."""
     import torch
 
-    from backend.data.images.datasets import open_images
+    from backend.data.datasets import open_images
     from backend.families.image_tokenizer.model import ImageTokenizerFamily
     from backend.nn.image_net import NetSettings
     from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, rows_of_cells
@@ -146,7 +146,7 @@ def bench_published(rounds: int) -> list[Row]:
     import numpy as np
     import torch
 
-    from backend.data.images.datasets import open_images
+    from backend.data.datasets import open_images
     from backend.families.image_tokenizer.model import ImageTokenizerFamily
     from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig
     from backend.nn.vqgan import Half, VqganSettings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.build.precompute import build
-from backend.data import open_corpus
+from backend.data.datasets import open_corpus
 from backend.data.texts.bpe import TOKENIZER, TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import TextItems
 from backend.families.transformer.checkpoint import save_checkpoint

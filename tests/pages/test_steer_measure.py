@@ -16,7 +16,7 @@ from app.shell import resources
 from app.steer import steer_find, steer_measure
 from app.steer.steer_measure import Asked
 from backend.answers.live import Arm
-from backend.data.judging import judge_story
+from backend.data.stories.source import JUDGE
 from backend.explorer import Explorer
 from backend.families.transformer.checkpoint import read_card, write_card
 from backend.types import Edit, Generated, Sampling
@@ -97,7 +97,7 @@ def test_success_by_the_data_s_own_truth_is_what_the_judge_says(live, edits):
     found = live.compare(PROMPT, edits, Sampling(12, 40), topic=("gender", "female"))
     for one in (found.unsteered, found.steered):
         new = [g.text.split(PROMPT, 1)[1] for g in one.generated]
-        assert one.hits == sum("female" in judge_story(text)["gender"] for text in new)
+        assert one.hits == sum("female" in JUDGE(text)["gender"] for text in new)
 
 
 def test_a_finished_arm_is_not_made_again_and_progress_ends_at_the_total(live, edits):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from backend.data.datasets import open_images
 from backend.data.images.settings import read_settings
+from backend.data.source import DataSource, ImageDataset
 from backend.errors import CatalogError
 from backend.types import Item
 
-if TYPE_CHECKING:
-    from backend.data.images.datasets import ImageDataset
-
 BLOCK = 256
+PARTS = ({"name": "scenes", "share": 0.7}, {"name": "photos", "share": 0.3})  # where nothing is said
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Mixture:
         if bad := [share for share in shares if type(share) not in (int, float) or not 0 < share < float("inf")]:
             raise CatalogError(f"The share {bad[0]!r} of a mixture's part is no number above 0.")
         names = tuple(str(part.get("name")) for part in tables)
-        if "mixture" in names:
+        if SOURCE.name in names:
             raise CatalogError("A mixture's part is itself a mixture. List its parts in place of it.")
         parts = []
         for table in tables:
@@ -116,3 +116,13 @@ class Mixture:
                 first, last = np.searchsorted(places, (start, stop)).tolist()
                 if first < last:
                     yield number, block + first, block + last, places[first:last]
+
+
+SOURCE = DataSource(
+    name="mixture",
+    item="image",
+    about="scenes and photos, seven to three",
+    title="A mixture of pictures",
+    open=lambda settings, folder: Mixture.from_settings(settings, lambda part: open_images(part, folder)),
+    resolve=lambda given: {"parts": [dict(part) for part in PARTS], **given},
+)

@@ -20,6 +20,7 @@ from backend.data.images.files import ENDINGS, decode, fit
 from backend.data.images.settings import read_settings, to_float
 from backend.data.images.tables import TABLE_ENDING, table_rows
 from backend.data.seeds import HELD_OUT_SEED
+from backend.data.source import DataSource, Option, Settings
 from backend.errors import BadInput, CatalogError
 from backend.types import Item
 
@@ -261,3 +262,23 @@ class OwnImages:
         if not kept:
             return np.arange(total)
         return np.sort(order[-kept:] if seed >= HELD_OUT_SEED else order[:-kept])
+
+
+def _resolve(given: Settings) -> Settings:
+    path = Path(given["path"]).expanduser().resolve()
+    if not path.exists():
+        raise BadInput(f"There are no images {path}. Give a folder, an image or a Parquet file.")
+    return {**given, "path": str(path)}
+
+
+SOURCE = DataSource(
+    name="folder",
+    item="image",
+    about="your own pictures: --images FOLDER",
+    title="Pictures of {path}",
+    open=OwnImages.from_settings,
+    options=(
+        Option("path", ("--images",), "your own: a folder, a picture or a Parquet file", "FOLDER", required=True),
+    ),
+    resolve=_resolve,
+)

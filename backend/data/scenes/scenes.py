@@ -19,6 +19,7 @@ from backend.data.images.settings import read_settings, to_float
 from backend.data.scenes.drawing import Drawn, draw
 from backend.data.scenes.glyphs import GLYPHS
 from backend.data.scenes.plans import BACKGROUNDS, FILLS, MOST_OBJECTS, SHAPES, Plans, plan
+from backend.data.source import DataSource
 from backend.types import Item
 
 AT_ONCE = 128  # images drawn together; more would not fit the processor's caches
@@ -53,6 +54,11 @@ class Scenes:
     def from_settings(cls, settings: Mapping[str, Any]) -> Scenes:
         """Read the `[dataset]` of a catalog file: `size`."""
         return cls(**read_settings(settings, size=cls.size))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The `[dataset]` of these scenes."""
+        return {"name": SOURCE.name, "size": self.size}
 
     def count(self, seed: int) -> None:
         """There is no end to scenes."""
@@ -126,3 +132,12 @@ def _tags(plans: Plans) -> list[dict[str, str]]:
             }
         )
     return tags
+
+
+SOURCE = DataSource(
+    name="scenes",
+    item="image",
+    about="drawn scenes with known content",
+    title="Drawn scenes",
+    open=lambda settings, folder: Scenes.from_settings(settings),
+)

@@ -26,13 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
+from backend.data.source import DataSource, Option, Settings
 from backend.data.texts.corpus import END_OF_TEXT, Document, FiniteCorpus
-from backend.errors import BadInput
+from backend.data.texts.settings import LENGTH, LENGTH_OPTION, check_settings, items_of, with_length
+from backend.errors import BadInput, CatalogError
 
 Split = Literal["paragraphs", "lines", "files"]
 SPLITS: tuple[str, ...] = get_args(Split)
 HUB = "hf:"
 USUAL = 2_000  # bytes of a document made of paragraphs
+BYTES_A_TOKEN = 3  # of text, about
 MAX_UNPACKED = 16 << 30
 _JSON = (".jsonl", ".ndjson")
 _KINDS = (".txt", ".text", ".md", *_JSON, ".parquet")
@@ -322,3 +325,50 @@ def _hub(path: str) -> Iterator[tuple[_Rows, Iterator[_Found]]]:
     ]
     source = _Rows(path, rows, _column(strings, path))
     yield source, source.places()
+
+
+# -- the data set ----------------------------------------------------------------------------------------------------
+
+
+def _corpus(settings: Settings) -> OwnText:
+    check_settings(settings, "path", "split")
+    path, split = settings.get("path"), settings.get("split", SPLITS[0])
+    if not isinstance(path, str) or not path:
+        raise CatalogError(f"The text data set needs a path: a file, a folder or hf: and a name; not {path!r}.")
+    if split not in SPLITS:
+        raise CatalogError(f"The text data set cannot be split into {split!r}. Known: {', '.join(SPLITS)}.")
+    return OwnText(path, split, BYTES_A_TOKEN * settings.get("length", LENGTH))  # so that few texts are cut
+
+
+def _resolve(given: Settings) -> Settings:
+    text = str(given.get("path", ""))
+    if not text.strip():
+        raise BadInput("Which text? --text names it, and it is empty. Give a file, a folder, or hf:owner/name.")
+    if text.startswith(HUB):
+        return with_length(given)
+    path = Path(text).expanduser().resolve()
+    if not path.exists():
+        raise BadInput(f"There is no file or folder {text}. Give --text a path, or hf:owner/name.")
+    return with_length({**given, "path": str(path)})
+
+
+SOURCE = DataSource(
+    name="text",
+    item="text",
+    about="a text of your own: --text FILE, DIR or hf:owner/name",
+    title="Text of {path}",
+    open=items_of(_corpus),
+    corpus=_corpus,
+    options=(
+        Option(
+            "path",
+            ("--text",),
+            "txt, jsonl or parquet files, or a Hugging Face data set such as hf:roneneldan/TinyStories",
+            "FILE|DIR|hf:NAME",
+            required=True,
+        ),
+        Option("split", ("--split",), "what makes a document of a txt file (paragraphs)", choices=SPLITS),
+        LENGTH_OPTION,
+    ),
+    resolve=_resolve,
+)

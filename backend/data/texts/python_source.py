@@ -5,7 +5,7 @@
 2. A document is one stretch. No file is in both the training and the held-out part of the corpus.
 3. Its truth comes from `tokenize` and `ast` over the whole file, when it is first asked for.
 
-`FIELDS` says what is marked. `behaviours` judges code that a model wrote, which need not parse.
+`FIELDS` says what is marked; `python_source_judging` judges code that a model wrote, which need not parse.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from backend.data.source import DataSource, Settings
 from backend.data.texts.corpus import Document, FiniteCorpus, Mark
+from backend.data.texts.python_source_judging import CONCEPTS, JUDGE, TRIAL
+from backend.data.texts.settings import LENGTH_OPTION, check_settings, items_of, with_length
 
 FIELDS = {
     "syntax": "comment, docstring, string, number, keyword, name, operator, newline, or indent (white space of a line)",
@@ -308,86 +311,22 @@ def _of_tree(nodes: Sequence[ast.AST], lines: _Lines) -> Iterator[Truth]:
             yield *lines.extent(node), "import", "import" if isinstance(node, ast.Import) else "from"
 
 
-# -- judging code that need not parse --------------------------------------------------------------------------------
+def _corpus(settings: Settings) -> PythonSource:
+    check_settings(settings)
+    return PythonSource()
 
-BEHAVIOURS = {
-    "comment": "comments",
-    "docstring": "strings that are a statement of their own",
-    "string": "all other strings",
-    "number": "numbers",
-    "import": "statements that begin with import or from",
-    "function": "definitions that begin with def",
-    "class": "definitions that begin with class",
-    "decorator": "lines that begin with @",
-    "loop": "statements that begin with for or while",
-    "condition": "statements that begin with if or elif",
-    "exception": "statements that begin with try, except, finally or raise",
-    "return": "statements that begin with return or yield",
-}
-_STATEMENTS = {
-    "import": "import",
-    "from": "import",
-    "def": "function",
-    "class": "class",
-    "@": "decorator",
-    "for": "loop",
-    "while": "loop",
-    "if": "condition",
-    "elif": "condition",
-    "try": "exception",
-    "except": "exception",
-    "finally": "exception",
-    "raise": "exception",
-    "return": "return",
-    "yield": "return",
-}
-_PIECES = re.compile(
-    r"""(?P<comment>\#[^\n]*)
-    |(?P<string>(?:\b[rbfuRBFU]{1,2}(?=["']))?
-        (?:\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z)|'{3}(?:\\.|[^\\])*?(?:'{3}|\Z)
-          |"(?:\\.|[^"\\\n])*(?:"|$)|'(?:\\.|[^'\\\n])*(?:'|$)))
-    |(?P<number>(?:\d|\.\d)(?:[eE][+-]\d|[\w.])*)
-    |(?P<word>\w+)
-    |(?P<line>\n)
-    |(?P<space>(?:[^\S\n]|\\\n)+)
-    |(?P<other>.)""",
-    re.VERBOSE | re.DOTALL | re.MULTILINE,
+
+SOURCE = DataSource(
+    name="python-source",
+    item="text",
+    about="the sources of Python's standard library, read from the running interpreter",
+    title="Python's standard library",
+    open=items_of(_corpus),
+    corpus=_corpus,
+    judge=JUDGE,
+    trial=TRIAL,
+    concepts=CONCEPTS,
+    options=(LENGTH_OPTION,),
+    resolve=with_length,
+    slug=lambda settings: "python",
 )
-
-
-def behaviours(text: str) -> dict[str, int]:
-    """How often each of `BEHAVIOURS` occurs in code that may be cut off or wrong anywhere; never fails.
-
-    A string without an end goes on to the end of its line, with three quotes to the end of the text. Lines within brackets
-    are one statement; `async` counts for what follows it.
-    """
-    found = dict.fromkeys(BEHAVIOURS, 0)
-    depth, begins, lone_string = 0, True, False
-    for match in _PIECES.finditer(text):
-        kind, piece = match.lastgroup, match[0]
-        if kind == "space":
-            continue
-        if kind == "comment":
-            found["comment"] += 1
-        elif kind == "line" or (piece == ";" and not depth):
-            if not depth:
-                found["docstring" if lone_string else "string"] += lone_string
-                begins, lone_string = True, False
-        elif kind == "string":
-            if begins and not depth:
-                lone_string = True
-            else:
-                found["string"] += 1
-            begins = False
-        else:
-            if lone_string and not depth:  # something follows it: no statement of its own
-                found["string"] += 1
-                lone_string = False
-            if kind == "number":
-                found["number"] += 1
-            if begins and piece in _STATEMENTS:
-                found[_STATEMENTS[piece]] += 1
-            depth = max(0, depth + (piece in "([{") - (piece in ")]}"))
-            begins = begins and piece == "async"
-    found["docstring"] += lone_string
-    return found

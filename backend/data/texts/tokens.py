@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.data.source import DataSource
 from backend.errors import BadInput, CatalogError
 from backend.types import Item
 
@@ -33,6 +34,11 @@ class RandomTokens:
                 "The data set 'tokens' needs 'vocabulary' and may have 'length', both whole numbers above 0."
             )
         return cls(**values)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The `[dataset]` of these tokens."""
+        return {"name": SOURCE.name, "vocabulary": self.vocabulary, "length": self.length}
 
     @property
     def bos(self) -> int:
@@ -68,3 +74,13 @@ class RandomTokens:
                     f"{word[:40]!r} is not a token id. Write numbers from 0 to {self.vocabulary - 1} with spaces between."
                 )
         return np.array([int(w) for w in words], dtype=np.int64)
+
+
+SOURCE = DataSource(
+    name="tokens",
+    item="text",
+    about="random token ids",
+    title="{vocabulary} random tokens",
+    open=lambda settings, folder: RandomTokens.from_settings(settings),
+    learnable=False,
+)

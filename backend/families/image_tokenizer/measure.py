@@ -18,8 +18,8 @@ import torch
 from backend.analysis.likeness import psnr, ssim
 from backend.analysis.measures import Measures
 from backend.analysis.usage import utilization_ceiling
-from backend.data.images.datasets import ImageDataset
 from backend.data.seeds import HELD_OUT_SEED
+from backend.data.source import ImageDataset
 from backend.families.image_tokenizer.model import ImageTokenizerFamily, load_producer
 from backend.families.image_tokenizer.tables import TOKENS_A_CODE
 from backend.nn.image_tokenizer import rows_of_cells

@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backend.data.images.datasets import ImageDataset, open_images
+from backend.data.datasets import open_images
+from backend.data.source import ImageDataset
 from backend.edits.codes import MOVES, first_generated
 from backend.errors import BadInput, CheckpointError, UnknownCode, UsageError
 from backend.families.transformer.checkpoint import WEIGHTS, load_weights, write_card

@@ -25,8 +25,8 @@ import torch
 from backend.analysis.intervals import wilson
 from backend.analysis.patterns import compile_pattern
 from backend.answers.live import Arm, Comparison
-from backend.data.judging import JUDGES, behaviour_of
-from backend.data.judging import judged as judged_values
+from backend.data.datasets import source_of
+from backend.data.source import DataSource
 from backend.edits.codes import MOVES, HeldNeuron, Where, first_generated
 from backend.errors import BadInput
 from backend.families.transformer.measure_concepts import matching
@@ -55,7 +55,7 @@ class Goal:
     def __bool__(self) -> bool:
         return bool(self.pattern or self.topic)
 
-    def test(self, dataset: str) -> Callable[[str], bool]:
+    def test(self, source: DataSource) -> Callable[[str], bool]:
         """New text -> whether it succeeds.
 
         Raises:
@@ -65,31 +65,31 @@ class Goal:
         if self.pattern:
             pattern = compile_pattern(self.pattern).compiled
             return lambda text: pattern.search(text) is not None
-        behaviour = behaviour_of(dataset, *self.topic) if self.topic else None
-        if behaviour is None:
-            known = [f"{field}={value}" for field, values in judged_values(dataset).items() for value in values]
+        behaviour = source.behaviour(*self.topic) if self.topic else None
+        if behaviour is None or source.judge is None:
+            known = [f"{field}={value}" for field, values in source.judged.items() for value in values]
             asked = "=".join(self.topic)[:80] if self.topic else "nothing"
             raise BadInput(
                 f"New text cannot be judged by {asked!r}. Give a pattern of success (--success REGEX)"
                 + (f", or one of: {', '.join(known)}." if known else ".")
             )
-        judge, field, value = JUDGES[dataset], behaviour.field, behaviour.value
+        judge, field, value = source.judge, behaviour.field, behaviour.value
         return lambda text: value in judge(text).get(field, ())
 
-    def field_and_value(self, dataset: str) -> Topic:
+    def field_and_value(self, source: DataSource) -> Topic:
         """The tag or label of the data that `topic` means."""
         assert self.topic is not None
-        behaviour = behaviour_of(dataset, *self.topic)
+        behaviour = source.behaviour(*self.topic)
         return behaviour.truth if behaviour else self.topic
 
-    def truth(self, dataset: str, items: Sequence[Item]) -> np.ndarray:
+    def truth(self, source: DataSource, items: Sequence[Item]) -> np.ndarray:
         """bool `[P]`: where in the items it is true.
 
         Raises:
             BadInput: nowhere.
         """
         if self.topic:
-            return true_positions(items, *self.field_and_value(dataset))
+            return true_positions(items, *self.field_and_value(source))
         truth = np.zeros(sum(item.positions for item in items), dtype=bool)
         truth[matching(items, self.pattern)] = True
         if not truth.any():
@@ -157,7 +157,7 @@ def arms(live: LiveModel, plan: Plan, done: Sequence[Arm] = (), progress: Progre
         done: arms that an earlier, interrupted run has made of the same plan; they come again as they are.
         progress: called with (what, tokens done, tokens of all arms).
     """
-    succeeds = plan.goal.test(str(live.spec.dataset["name"])) if plan.goal else None
+    succeeds = plan.goal.test(source_of(live.spec.dataset)) if plan.goal else None
     ready = {arm.name: arm for arm in done}
     samplings = {name: plan.sampling_of(name) for name in plan.names()}
     total = sum(s.samples * s.max_new_tokens for s in samplings.values())
@@ -212,7 +212,7 @@ def best_neurons(live: LiveModel, goal: Goal, edits: Sequence[Edit]) -> list[Hel
     where = _together([edit.where for edit in edits])
     items = live.family.items(0, ITEMS, 0)
     try:
-        truth = goal.truth(str(live.spec.dataset["name"]), items)
+        truth = goal.truth(source_of(live.spec.dataset), items)
     except BadInput:
         return []
     rows = []

@@ -24,7 +24,8 @@ import numpy as np
 import pandas as pd
 
 from backend.analysis.site_codes import SiteCodes, rank_sites
-from backend.data.judging import FLUENT, LOSS, PRACTICE, TRIES, trial_of
+from backend.data.datasets import source_of
+from backend.data.judging import FLUENT, LOSS, PRACTICE, TRIES
 from backend.edits.codes import Where
 from backend.errors import BadInput, Unsupported
 from backend.families.transformer.conditions import Goal, new_text, sample
@@ -126,7 +127,7 @@ def choosing_prompts(live: LiveModel, after: int, seed: int) -> tuple[str, ...]:
         seed: of the items.
     """
     dataset = live.family.dataset
-    if trial := trial_of(str(live.spec.dataset["name"])):
+    if trial := source_of(live.spec.dataset).trial:
         return trial.choosing
     items = live.family.items(after, after + PROMPTS, seed) or live.family.items(0, PROMPTS, seed)
     skipped = int(dataset.bos == int(items[0].payload[0]))  # `parse` puts it back
@@ -183,7 +184,7 @@ class Finder:
             raise Unsupported(f"{live.spec.name} has no codebooks, so there are no codes to find.")
         for prompt in prompts:
             live.parse(prompt)  # what cannot be read is said before the search
-        trial = trial_of(str(live.spec.dataset["name"]))
+        trial = source_of(live.spec.dataset).trial
         self.live = live
         self._given, self._items = tuple(prompts), items
         self._samples, self._practice, self._seed, self._progress = samples, practice, seed, progress
@@ -231,9 +232,9 @@ class Finder:
         Raises:
             BadInput: it is true nowhere, new text cannot be judged, no code says anything about it.
         """
-        dataset = str(self.live.spec.dataset["name"])
-        succeeds = goal.test(dataset)
-        now = goal.truth(dataset, self._shown)
+        source = source_of(self.live.spec.dataset)
+        succeeds = goal.test(source)
+        now = goal.truth(source, self._shown)
         rankings = {"now": rank_sites(self._grids, self._infos, now)}
         if whole_items := _of_whole_items(self._shown, now):
             places: list[Where] = [f"generated:{-(-self._new_tokens // 2)}", "all"]
@@ -258,9 +259,9 @@ class Finder:
 
         texts: Texts | None = None
         if not whole_items:
-            texts = texts_of_beginnings(self._for_texts, goal.truth(dataset, self._for_texts))
+            texts = texts_of_beginnings(self._for_texts, goal.truth(source, self._for_texts))
         elif goal.topic:
-            texts = texts_of(self._for_texts, *goal.field_and_value(dataset))
+            texts = texts_of(self._for_texts, *goal.field_and_value(source))
         if texts is not None:
             for edits in self._descended(texts):
                 worth("texts", edits)

@@ -14,6 +14,7 @@ import numpy as np
 from backend.analysis.concepts import BETA, concept_codes
 from backend.analysis.measures import Measures
 from backend.analysis.patterns import compile_pattern
+from backend.data.datasets import source_of
 from backend.data.texts.corpus import TextItems
 from backend.families.transformer.model import TransformerFamily
 from backend.types import CodeGrid, Item
@@ -35,63 +36,20 @@ GENERAL = (
     r"[a-z](ing)\b",
     r"\b(not|n't)\b",
 )
-PATTERNS: dict[str, tuple[str, ...]] = {
-    "stories": (
-        r"\b(named) ",
-        r"named ([A-Z]\w+)",
-        r"Once upon a (time)",
-        r"(Once) upon",
-        r"[.!?]\" ([A-Z]\w+)",
-        r"\" (said|asked|cried|called|whispered)",
-        r"\. (But) ",
-        r"\b(On) (?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)",
-        r"\b(very) \w+",
-        r"\b(?:a|an|the) (?:big|small|little|old|tiny|huge) (\w+)",
-        r"\b(?:her|his) (\w+)",
-        r"\b(?:in|on|at|by|to) (the)\b",
-        r"\n(\w+)",
-    ),
-    "python-source": (
-        r"\n *(def) ",
-        r"def (\w+)",
-        r"class (\w+)",
-        r"\n *(return)\b",
-        r"\b(self)\b",
-        r"self(\.)",
-        r"self\.(\w+)",
-        r"\b(import)\b",
-        r"\bfrom (\w+)",
-        r"(\):)\n",
-        r"(\"\"\")",
-        r"# (\w+)",
-        r"\b(if) ",
-        r"\b(not) ",
-        r"\b(None)\b",
-        r"\b(raise) ",
-        r"raise (\w+)",
-        r"(==)",
-        r"( = )",
-        r"(\[)\w",
-        r"isinstance(\()",
-        r"\n\n(    def)",
-        r"__(\w+)__",
-        r"(\d+)\)",
-    ),
-}
 
 
-def concepts(items: Sequence[Item], half: np.ndarray, dataset: str) -> dict[str, np.ndarray]:
+def concepts(items: Sequence[Item], half: np.ndarray, patterns: Sequence[str]) -> dict[str, np.ndarray]:
     """The concepts of some items that occur often enough to be judged: name -> ascending positions int64.
 
     Args:
         items: with labels and texts; their positions are numbered through.
         half: int `[P]`, 0 or 1.
-        dataset: name of the data set, which has patterns of its own.
+        patterns: regular expressions that they are asked beside the general ones.
     """
     found: dict[str, np.ndarray] = {}
     for (field, value), positions in _labelled(items).items():
         found[f"{field} = {value}"] = positions
-    for pattern in (*GENERAL, *PATTERNS.get(dataset, ())):
+    for pattern in (*GENERAL, *patterns):
         found[pattern] = matching(items, pattern)
     total = len(half)
     kept = {
@@ -167,7 +125,7 @@ def measure_concepts(
 ) -> None:
     """Precision of the best code of every concept beside the best neuron at equal recall; see `backend.analysis.concepts`."""
     half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
-    found = concepts(items, half, str(family.spec.dataset["name"]))
+    found = concepts(items, half, source_of(family.spec.dataset).concepts)
     if not found:
         return
     codes = concept_codes(grids, family.codebooks(), neurons, found, half, seed)

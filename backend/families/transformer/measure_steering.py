@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from backend.analysis.measures import Measures
-from backend.data.judging import Behaviour, trial_of
+from backend.data.datasets import source_of
+from backend.data.judging import Behaviour
 from backend.families.transformer.conditions import Goal, new_text, sample
 from backend.families.transformer.finding import Finder
 from backend.families.transformer.live import LiveModel
@@ -45,11 +46,12 @@ class SteeringMeasures:
         """
         self.live = live
         self.samples = -(-SAMPLES // seeds)
-        trial = trial_of(str(live.spec.dataset["name"]))
+        source = source_of(live.spec.dataset)
+        trial = source.trial
         assert trial is not None
         self.trial = trial
         goals = {behaviour: Goal(topic=behaviour.truth) for behaviour in trial.behaviours}
-        self.tests = {behaviour: goal.test(str(live.spec.dataset["name"])) for behaviour, goal in goals.items()}
+        self.tests = {behaviour: goal.test(source) for behaviour, goal in goals.items()}
         self.edits: dict[Behaviour, tuple[Edit, ...]] = {}
         finder = Finder(live, progress=progress)
         for behaviour, goal in goals.items():

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.data import TextDataset, open_dataset
+from backend.data.datasets import open_text, source_of
+from backend.data.source import TextDataset
 from backend.errors import BadInput
 from backend.families.transformer.checkpoint import load_checkpoint
 from backend.nn.insertion.anatomy import decoder_layers
@@ -37,9 +38,7 @@ class TransformerFamily:
         found = {"encode", "logits", "neurons", "generate"}
         if self.model.codebooks:
             found.add("steer")
-        if self.spec.dataset["name"] == "tokfsm":
-            found.add("states")
-        return frozenset(found)
+        return source_of(self.spec.dataset).capabilities | found
 
     @property
     def context(self) -> int:
@@ -212,4 +211,4 @@ def open_transformer(
     """Load a codebook transformer from its checkpoint folder."""
     model = load_checkpoint(folder)
     model.to(device)
-    return TransformerFamily(spec, model, open_dataset(spec.dataset, folder))
+    return TransformerFamily(spec, model, open_text(spec.dataset, folder))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.data.images.datasets import open_images
+from backend.data.datasets import open_images
 from backend.errors import BadInput
 from backend.families.image_tokenizer.training.recipe import POOL
 from backend.files import replacing
@@ -45,7 +45,7 @@ def open_pool(dataset: Mapping[str, Any], folder: Path, count: int = POOL, progr
     """The pool of a data set, drawn if it is not there yet.
 
     Args:
-        dataset: settings of the data set, see `backend.data.images.datasets`.
+        dataset: settings of the data set, see `backend.data.datasets`.
         folder: where pools are kept; relative paths in the settings start here too.
         count: pictures; a data set with fewer gives all it has.
         progress: called with (what, done, total).

@@ -22,7 +22,7 @@ class TokenizerRecipe:
     """How to train a tokenizer.
 
     Attributes:
-        dataset: settings of the pictures, see `backend.data.images.datasets`.
+        dataset: settings of the pictures, see `backend.data.datasets`.
         method: key of `METHODS`.
         codes: K; of each level for `rvq`.
         dim: length of a code; 0: 16, or 8 for `fc`; `fsq` has its own.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.data.machines import Machine
+from backend.data.datasets import source_of
 from backend.errors import CheckpointError
 from backend.families.transformer.checkpoint import build_model, load_weights, save_checkpoint, tokenizer_in
 from backend.families.transformer.formats.dataset import dataset_of
@@ -58,7 +58,7 @@ def _folder_of(base: Path) -> Path:
 def _training(request: ImportRequest, dataset: Mapping[str, Any]) -> str:
     """Return the command that puts codebooks into a model that has none."""
     name = f"--name {request.model}-codes"
-    if dataset["name"] == Machine().settings["name"]:
+    if "states" in source_of(dataset).capabilities:
         return f"train {dataset['name']} --from {request.model} --places mlp {name}"
     text = shlex.quote(str(request.text or "YOUR-TEXT"))
     return f"train text --from {request.model} --text {text} --places mlp --k 8 {name}"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from transformers import PretrainedConfig
 
-from backend.data import LENGTH, open_corpus
+from backend.data.datasets import open_corpus
 from backend.data.machines import DIGITS, Machine
 from backend.data.texts.bpe import TOKENIZER, TextTokenizer, load_tokenizer
+from backend.data.texts.settings import LENGTH
 from backend.errors import BadInput, CatalogError, CheckpointError
 
 MACHINE_SEED = 42  # of the machine of codebook-features

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backend.data import TextDataset
 from backend.data.machines import Machine
+from backend.data.source import TextDataset
 from backend.data.texts.corpus import TextItems
 from backend.errors import Unsupported
 from backend.types import Progress

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
-from backend.data import open_dataset
+from backend.data.datasets import open_dataset
 from backend.data.texts.bpe import TOKENIZER
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
 from backend.families.transformer.tables import Comparison, Row, quick

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from backend.data import open_corpus
+from backend.data.datasets import open_corpus
 from backend.data.texts.bpe import TOKENIZER, train_tokenizer
 from backend.errors import BadInput
 from backend.types import Progress
