@@ -1,4 +1,8 @@
-"""The model card beside the weights: what was measured when the model was trained, and how it was trained."""
+"""The model card beside the weights, `card.json`: what was measured of a model, how it was trained, which edits steer it.
+
+This is its only reader and its only writer. A card is checked as a whole when it is read, so that nobody who shows a part
+of it meets something else there.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from typing import Any
 
 from backend.edits.codes import Edit
 from backend.errors import BadInput, CheckpointError
+from backend.files import write_atomically
+
+CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -18,31 +25,47 @@ class Card:
 
     Attributes:
         metrics: name -> value, low, high, n, seeds, definition.
-        curve: what was written down along the training: one row a step with `step` and the measures of that moment.
+        training: how the model was made: settings, seconds and the like, as whoever trained it wrote them down.
+        edits: `FIELD=VALUE` -> the edits that bring it about, as commands write them; they were found, and then measured.
+        other: whatever else stands in the file, kept as it is.
     """
 
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    curve: list[dict[str, float]] = field(default_factory=list)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    edits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def curve(self) -> list[dict[str, float]]:
+        """What was written down along the training: one row a step with `step` and the measures of that moment."""
+        return [{str(name): float(value) for name, value in row.items()} for row in self.training.get("curve", [])]
+
+    def trained_as(self, about: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return `training` if it says all of `about`; None: the model was trained in another way, or it does not say."""
+        if {key: self.training[key] for key in about.keys() & self.training.keys()} != about:
+            return None
+        return dict(self.training)
 
 
 def read_card(folder: Path) -> Card:
-    """The card in a checkpoint's folder; an empty one where there is none.
+    """Read the card in a checkpoint's folder; an empty one where there is none.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: it cannot be read, or a part of it is not what it should be.
     """
-    path = folder / "card.json"
+    path = folder / CARD
     if not path.is_file():
         return Card()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        metrics = data.get("metrics", {})
-        for metric in metrics.values():
-            float(metric["value"]), float(metric["low"]), float(metric["high"])
-            int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
-        edits_in(data)
-        curve = data.get("training", {}).get("curve", [])
-        return Card(metrics, [{str(name): float(value) for name, value in row.items()} for row in curve])
+        data = _parts(path)
+        card = Card(
+            _checked_metrics(data.pop("metrics", {})),
+            _checked_table(data.pop("training", {}), "training"),
+            _checked_edits(data.pop("edits", {})),
+            data,
+        )
+        _ = card.curve
+        return card
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput) as error:
         raise CheckpointError(
             f"The model card {path} cannot be read ({str(error)[:200]}). Make it again with python -m backend evaluate MODEL "
@@ -50,17 +73,63 @@ def read_card(folder: Path) -> Card:
         ) from error
 
 
-def edits_in(card: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """`FIELD=VALUE` -> the edits that a card's `edits` hold, each as commands write them; nothing where it has none.
+def write_card(folder: Path, card: Card) -> None:
+    """Replace the card in a checkpoint's folder at once."""
+    data = {**card.other, "metrics": card.metrics, "training": card.training}
+    if card.edits:
+        data["edits"] = {name: list(edits) for name, edits in card.edits.items()}
+    write_atomically(folder / CARD, json.dumps(data, indent=1) + "\n")
 
-    Raises:
-        TypeError: they are no lists.
-        AttributeError: they have no names.
-        BadInput: one cannot be read.
+
+def renew_card(
+    folder: Path, metrics: Mapping[str, Mapping[str, Any]], edits: Mapping[str, tuple[str, ...]] | None = None
+) -> None:
+    """Replace what was measured in the card of a checkpoint's folder and keep the rest of it.
+
+    Of a card that cannot be read as a whole the parts that can be are kept.
+
+    Args:
+        folder: the checkpoint's.
+        metrics: as of a `Card`.
+        edits: as of a `Card`; None keeps those that are there.
     """
+    try:
+        data = _parts(folder / CARD)
+    except (OSError, ValueError, TypeError, RecursionError):
+        data = {}
+    _ = data.pop("metrics", None)
+    training = data.pop("training", {})
+    there = data.pop("edits", {})
+    if edits is None:
+        try:
+            edits = _checked_edits(there)
+        except (TypeError, AttributeError, BadInput):
+            edits = {}
+    write_card(folder, Card(metrics, training if isinstance(training, dict) else {}, edits, data))
+
+
+def _parts(path: Path) -> dict[str, Any]:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    return dict(_checked_table(data, "it"))
+
+
+def _checked_table(data: Any, what: str) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise TypeError(f"{what} is not a JSON object")
+    return data
+
+
+def _checked_metrics(metrics: Any) -> dict[str, dict[str, Any]]:
+    for metric in _checked_table(metrics, "metrics").values():
+        _ = [float(metric[name]) for name in ("value", "low", "high")]
+        _ = int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
+    return dict(metrics)
+
+
+def _checked_edits(data: Any) -> dict[str, tuple[str, ...]]:
     found = {}
-    for name, some in card.get("edits", {}).items():
-        if not isinstance(some, list):
-            raise TypeError(f"the edits of {name} are no list")
-        found[str(name)] = tuple(str(Edit.parse(one)) for one in some)
+    for name, edits in _checked_table(data, "edits").items():
+        if not isinstance(edits, list):
+            raise TypeError(f"the edits of {name} are not a list")
+        found[str(name)] = tuple(str(Edit.parse(edit)) for edit in edits)
     return found

@@ -25,7 +25,6 @@ from backend.cli import (
     positive,
     table,
 )
-from backend.errors import CheckpointError
 
 BENCHMARKS = "tests/benchmarks"
 HEADLINES = (
@@ -100,6 +99,8 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
+    from backend import catalog
+    from backend.catalog.cards import renew_card
     from backend.questions.usage import measured_edits
 
     found = {} if options.search else measured_edits(options.data_dir, options.model)
@@ -116,8 +117,8 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
         edits=edits,
     )
     if options.write_card:
-        kept = {"edits": edits} if steering or not edits else {}
-        _write_card(options.model, options.data_dir, {"metrics": metrics} | kept)
+        folder = catalog.checkpoint_folder(catalog.find(options.model, options.data_dir), options.data_dir)
+        renew_card(folder, metrics, {name: tuple(some) for name, some in edits.items()} if steering else None)
     return Answer({"model": options.model, "metrics": metrics}, metric_table(metrics))
 
 
@@ -151,18 +152,6 @@ def measured(
         model, data_dir, seeds=seeds, device=device, steering=steering, edits=edits, progress=progress, **count
     )
     return {name: dataclasses.asdict(metric) for name, metric in metrics.items()}
-
-
-def _write_card(model: str, data_dir: Path, measured: Mapping[str, Any]) -> None:
-    from backend import catalog
-    from backend.families.transformer.checkpoint import read_card, write_card
-
-    folder = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)
-    try:
-        known = read_card(folder)
-    except CheckpointError:  # it is made again
-        known = {}
-    write_card(folder, {key: value for key, value in {**known, **measured}.items() if key != "edits" or value})
 
 
 # -- reproduce -----------------------------------------------------------------------------------------------------

@@ -249,16 +249,17 @@ def _keep(
 ) -> dict[str, Any]:
     """Write checkpoint, catalog entry and, if asked for, what is measured; returns the metrics."""
     from backend import catalog
+    from backend.catalog.cards import Card, write_card
     from backend.commands.making import measured
-    from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, write_card
+    from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 
     folder = catalog.inside(options.data_dir, spec.checkpoint)
-    save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
+    save_checkpoint(model.to("cpu"), folder, Card(training=training), tokenizer_in(plan.folder))
     catalog.write_spec(spec, options.data_dir)
     if not options.evaluate:
         return {}
     metrics = measured(spec.name, options.data_dir, options.evaluate, None, options.device, progress)
-    write_card(folder, {"metrics": metrics, "training": training})
+    write_card(folder, Card(metrics, training))
     return metrics
 
 
@@ -267,6 +268,7 @@ def _keep(
 
 def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, main: bool) -> None:
     from backend import catalog
+    from backend.catalog.cards import Card
     from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
     from backend.train.runs import Run
     from backend.train.states import read_log
@@ -291,7 +293,7 @@ def _train_base(plan: Plan, options: argparse.Namespace, progress: Progress, mai
         )
         training = {"options": identity(options), "steps": plan.base_recipe.steps, "log": read_log(run.log)}
         folder = catalog.inside(options.data_dir, spec.checkpoint)
-        save_checkpoint(model.to("cpu"), folder, {"metrics": {}, "training": training}, tokenizer_in(plan.folder))
+        save_checkpoint(model.to("cpu"), folder, Card(training=training), tokenizer_in(plan.folder))
         catalog.write_spec(spec, options.data_dir)
         finished.touch()
 

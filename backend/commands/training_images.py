@@ -100,6 +100,7 @@ def run(options: argparse.Namespace, progress: Progress) -> Answer:
 
 def _run(options: argparse.Namespace, recipe: TokenizerRecipe, name: str, work: Path, progress: Progress) -> Answer:
     from backend import catalog
+    from backend.catalog.cards import Card, write_card
     from backend.commands.making import measured
     from backend.errors import BadInput
     from backend.families.image_tokenizer.training.tokenizer_models import (
@@ -107,7 +108,6 @@ def _run(options: argparse.Namespace, recipe: TokenizerRecipe, name: str, work: 
         tokenizer_spec,
         trained_with,
     )
-    from backend.families.transformer.checkpoint import write_card
     from backend.train.runs import Run
 
     spec = tokenizer_spec(name, recipe, {})
@@ -124,7 +124,7 @@ def _run(options: argparse.Namespace, recipe: TokenizerRecipe, name: str, work: 
     metrics: dict[str, Any] = {}
     if options.evaluate:
         metrics = measured(name, options.data_dir, options.evaluate, None, options.device, progress)
-        write_card(folder, {"metrics": metrics, "training": training})
+        write_card(folder, Card(metrics, training))
     seconds = time.monotonic() - began
     data = {
         "model": name,

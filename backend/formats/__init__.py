@@ -1,1 +1,3 @@
-"""Readers of checkpoints that other programs wrote, one module per format. They read; `backend.jobs.importing` writes."""
+"""Safe readers of what other programs write: tensors, configurations, addresses on the hub. They know no family."""
+
+TENSOR_FILES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")  # endings of files that hold weights

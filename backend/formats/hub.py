@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from backend.errors import BadInput, CheckpointError
-from backend.formats.format import SUFFIXES
+from backend.formats import TENSOR_FILES
 
 _ADDRESS = re.compile(r"hf:([\w.-]{1,96}/[\w.-]{1,96})(?::([\w./-]{1,200}))?", re.ASCII)
 _PATIENCE = 10  # seconds
@@ -84,7 +84,7 @@ def _parse(address: str) -> tuple[str, str]:
 
 
 def _only(files: list[str], repository: str) -> str:
-    checkpoints = sorted(file for file in files if file.endswith(SUFFIXES))
+    checkpoints = sorted(file for file in files if file.endswith(TENSOR_FILES))
     if len(checkpoints) != 1:
         some = ", ".join(checkpoints[:8]) or "none"
         raise BadInput(f"{repository} holds {len(checkpoints)} checkpoints ({some}). Name one: hf:{repository}:FILE.")

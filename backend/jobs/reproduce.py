@@ -68,7 +68,10 @@ def reproduce(
         metrics = evaluate(
             model, data_dir, seeds=seeds, device=measuring_device(device), edits=edits, progress=progress
         )
-        return Measured({key: dataclasses.asdict(metric) for key, metric in metrics.items()}, edits)
+        return Measured(
+            {key: dataclasses.asdict(metric) for key, metric in metrics.items()},
+            {name: tuple(found) for name, found in edits.items()},
+        )
 
     record: Record = {}
     for made in table.make(Reproduction(data_dir, measure, fast, seeds, seed, device, rows, progress)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 from backend import catalog
 from backend.analysis.usage import utilization_ceiling
 from backend.answers.stored import CodeStats
-from backend.catalog.cards import edits_in
+from backend.catalog.cards import read_card
 from backend.catalog.records import BENCHMARK_RECORD, read_record, record_files
 from backend.errors import CheckpointError, CodescopeError, OutsideDataDir, StoreError
 from backend.store.people import People
@@ -203,9 +202,8 @@ def training_curve(reader: Reader) -> pd.DataFrame:
 def measured_edits(data_dir: Path, model: str) -> dict[str, tuple[str, ...]]:
     """See `backend.explorer.Explorer.measured_edits`."""
     try:
-        card = catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir) / "card.json"
-        return edits_in(json.loads(card.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, CodescopeError):
+        return dict(read_card(catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)).edits)
+    except CodescopeError:
         return {}
 
 

@@ -25,7 +25,7 @@ class Measured:
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
-    edits: Mapping[str, list[str]]
+    edits: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)

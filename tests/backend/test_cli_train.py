@@ -10,8 +10,8 @@ import pytest
 import backend.__main__ as cli
 from backend import catalog
 from backend.build.lock import training_alone
+from backend.catalog.cards import read_card
 from backend.cli import Bar
-from backend.families.transformer.checkpoint import read_card
 from backend.formats.checkpoints import read_tensors
 from tests.backend.commands import SHORT, answer, refused, run
 
@@ -38,11 +38,11 @@ def test_train_writes_checkpoint_catalog_entry_and_measured_card(
     found = answer(capsys, "train", "tokfsm", *options, "--name", "measured", "--evaluate", "1", data=tmp_path)
     assert set(found) == {"model", "checkpoint", "steps", "seconds", "metrics"} and found["steps"] == 20
     card = read_card(Path(found["checkpoint"]))
-    assert card["metrics"] == found["metrics"]
-    assert {"lm_loss", "lm_loss_above_base", "transition_accuracy", "dead_code_fraction"} <= card["metrics"].keys()
+    assert card.metrics == found["metrics"]
+    assert {"lm_loss", "lm_loss_above_base", "transition_accuracy", "dead_code_fraction"} <= card.metrics.keys()
     assert not (tmp_path / "training" / "measured").exists()
     again = answer(capsys, "evaluate", "measured", "--seeds", "1", "--device", "cpu", data=tmp_path)["metrics"]
-    assert again["lm_loss"] == card["metrics"]["lm_loss"]
+    assert again["lm_loss"] == card.metrics["lm_loss"]
     assert set(again["lm_loss"]) == {"value", "low", "high", "n", "seeds", "definition"}
 
 

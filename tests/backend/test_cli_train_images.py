@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backend.families.transformer.checkpoint import read_card
+from backend.catalog.cards import read_card
 from tests.backend.commands import answer, refused
 
 SHORT = ("--steps", "4", "--batch", "4", "--width", "8", "--pool", "32", "--device", "cpu", "--dim", "6")
@@ -20,7 +20,7 @@ def test_a_tokenizer_is_trained_measured_and_measured_again(data, capsys):
     assert set(found) == {"model", "checkpoint", "steps", "seconds", "metrics"}
     assert found["model"] == "scenes-fvq-64" and found["steps"] == 4
     card = read_card(data / "checkpoints" / "scenes-fvq-64")
-    assert card["metrics"] == found["metrics"] and card["training"]["curve"][-1]["step"] == 4
+    assert card.metrics == found["metrics"] and card.training["curve"][-1]["step"] == 4
     again = answer(capsys, "evaluate", "scenes-fvq-64", "--seeds", "1", data=data)
     assert again["metrics"] == found["metrics"]
     (row,) = [row for row in answer(capsys, "models", data=data)["models"] if row["model"] == "scenes-fvq-64"]
@@ -30,7 +30,7 @@ def test_a_tokenizer_is_trained_measured_and_measured_again(data, capsys):
 def test_residual_tables_are_four_where_nothing_is_said(data, capsys):
     options = ("--method", "rvq", "--codes", "16", "--name", "levels", "--evaluate", "0")
     answer(capsys, "train", "scenes", *options, *SHORT, data=data)
-    recipe = read_card(data / "checkpoints" / "levels")["training"]["recipe"]
+    recipe = read_card(data / "checkpoints" / "levels").training["recipe"]
     assert recipe["levels"] == 4 and recipe["features"] == "autoencoder"
 
 
@@ -80,9 +80,9 @@ def test_a_run_stopped_while_it_was_measured_is_measured_with_resume_and_not_tra
         patch.setattr("backend.commands.making.measured", stopped)
         assert "--resume" in refused(capsys, 1, *run, data=data)
     before = (data / "checkpoints" / "killed" / "model.safetensors").stat().st_mtime_ns
-    assert read_card(data / "checkpoints" / "killed")["metrics"] == {}
+    assert read_card(data / "checkpoints" / "killed").metrics == {}
     refused(capsys, 2, *run, data=data)
     refused(capsys, 2, *run, "--resume", "--lr", "0.5", data=data)  # another run's settings
     found = answer(capsys, *run, "--resume", data=data)
-    assert found["metrics"] == whole["metrics"] == read_card(data / "checkpoints" / "killed")["metrics"]
+    assert found["metrics"] == whole["metrics"] == read_card(data / "checkpoints" / "killed").metrics
     assert (data / "checkpoints" / "killed" / "model.safetensors").stat().st_mtime_ns == before

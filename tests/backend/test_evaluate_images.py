@@ -9,6 +9,7 @@ import torch
 
 from backend.analysis.measures import Measures
 from backend.catalog import DEFAULT_DATA_DIR, write_spec
+from backend.catalog.cards import Card
 from backend.errors import UsageError
 from backend.families import open_family
 from backend.families.image_tokenizer.measure import is_measured, measure_images
@@ -78,7 +79,7 @@ def test_a_kept_producer_is_compared_and_one_that_differs_is_found(tmp_path):
     write_spec(spec, tmp_path)
     folder = tmp_path / "checkpoints" / "tiny"
     method = {"name": "simvq", "dim": 6, "settings": {}}
-    save_tokenizer(model, folder, {}, method=method, producer=producer, half=True)
+    save_tokenizer(model, folder, Card(), method=method, producer=producer, half=True)
     same = measured(open_family(spec, tmp_path))
     assert same["fold_token_mismatches"].value == 0 and same["fold_largest_change"].value == 0
     family = open_family(spec, tmp_path)

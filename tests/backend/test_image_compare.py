@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.catalog.cards import Card
 from backend.errors import BadInput, Unsupported
 from backend.explorer import Explorer
 from backend.families.image_tokenizer.model import save_tokenizer
@@ -33,7 +34,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizers")
     (folder / "catalog").mkdir()
     for name, codes in zip(NAMES, ((50,), (20, 30)), strict=True):
-        save_tokenizer(tiny_tokenizer(codes), folder / "checkpoints" / name, {})
+        save_tokenizer(tiny_tokenizer(codes), folder / "checkpoints" / name, Card())
         (folder / "catalog" / f"{name}.toml").write_text(
             f'name = "{name}"\nfamily = "image_tokenizer"\nkind = "image"\ntitle = "Tiny"\n'
             f'checkpoint = "checkpoints/{name}"\n\n[published]\nPSNR = 20.5\n\n[dataset]\nname = "scenes"\nsize = 32\n'

@@ -8,6 +8,7 @@ import torch
 
 from backend.build.precompute import build
 from backend.catalog import write_spec
+from backend.catalog.cards import Card
 from backend.errors import BadInput, CheckpointError, UnknownCode
 from backend.families import open_family
 from backend.families.image_tokenizer.model import load_producer, load_tokenizer, save_tokenizer
@@ -198,7 +199,7 @@ def test_pictures_that_cannot_be_cut_into_cells_are_refused(shape):
 def test_a_checkpoint_gives_the_same_tokens_and_pictures(tmp_path):
     family = tiny_family((40, 30))
     items = family.items(0, 2, seed=1)
-    save_tokenizer(family.model, tmp_path / "checkpoints" / "tiny", {"metrics": {}})
+    save_tokenizer(family.model, tmp_path / "checkpoints" / "tiny", Card())
     again = open_family(family.spec, tmp_path)
     before, after = family.encode(items), again.encode(items)
     for site in before.grids:
@@ -212,7 +213,7 @@ def test_half_precision_is_widened_on_reading_and_its_produced_table_stays_exact
     torch.manual_seed(0)
     producer = make_table("simvq", 64, 6, {}, None)
     method = {"name": "simvq", "dim": 6, "settings": {}}
-    save_tokenizer(model, tmp_path / "m", {}, method=method, producer=producer, half=True)
+    save_tokenizer(model, tmp_path / "m", Card(), method=method, producer=producer, half=True)
     read, kept = load_tokenizer(tmp_path / "m"), load_producer(tmp_path / "m")
     assert read.encoder.to_codes.weight.dtype == torch.float32
     assert torch.equal(read.encoder.to_codes.weight, model.encoder.to_codes.weight.half().float())
@@ -232,7 +233,7 @@ def broken(folder, what):
 
 @pytest.mark.parametrize("what", ["config.json", "model.safetensors"])
 def test_a_checkpoint_that_contradicts_itself_or_was_cut_off_is_refused(tmp_path, what):
-    save_tokenizer(tiny_tokenizer(), tmp_path / "tiny", {})
+    save_tokenizer(tiny_tokenizer(), tmp_path / "tiny", Card())
     broken(tmp_path / "tiny", what)
     with pytest.raises(CheckpointError):
         load_tokenizer(tmp_path / "tiny")
@@ -242,7 +243,7 @@ def test_a_checkpoint_that_contradicts_itself_or_was_cut_off_is_refused(tmp_path
     "change", [{"network": "huge"}, {"codes": []}, {"codes": [0]}, {"more": 1}, {"settings": {"width": 7}}]
 )
 def test_a_configuration_that_makes_no_tokenizer_is_refused(tmp_path, change):
-    save_tokenizer(tiny_tokenizer(), tmp_path / "tiny", {})
+    save_tokenizer(tiny_tokenizer(), tmp_path / "tiny", Card())
     file = tmp_path / "tiny" / "config.json"
     data = json.loads(file.read_text())
     data["tokenizer"] |= change
@@ -254,7 +255,7 @@ def test_a_configuration_that_makes_no_tokenizer_is_refused(tmp_path, change):
 def test_a_build_of_a_tokenizer_checks_itself_and_is_published(tmp_path):
     family = tiny_family()
     write_spec(family.spec, tmp_path)
-    save_tokenizer(family.model, tmp_path / "checkpoints" / "tiny", {})
+    save_tokenizer(family.model, tmp_path / "checkpoints" / "tiny", Card())
     report = build("tiny", tmp_path, items=20, projection="pca")
     assert report.positions == report.activations == 20 * CELLS
     assert report.checks["encoded again"].startswith("20 of 20 items encoded again: 1280 codes agree")

@@ -13,6 +13,7 @@ from transformers import (
     Qwen2Config,
 )
 
+from backend.catalog.cards import Card
 from backend.errors import CheckpointError, UnknownCode, Unsupported
 from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
 from backend.nn.insertion.placement import PLACES, Placement
@@ -129,7 +130,7 @@ def test_codes_of_the_mlp_are_nearest_to_what_the_mlp_puts_out(ids):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_saving_and_loading_is_exact_and_safetensors_only(kind, ids, tmp_path):
     model = make(kind)
-    save_checkpoint(model, tmp_path / "m", {"metrics": {}})
+    save_checkpoint(model, tmp_path / "m", Card())
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
         "card.json",
         "codebooks.json",
@@ -139,13 +140,13 @@ def test_saving_and_loading_is_exact_and_safetensors_only(kind, ids, tmp_path):
     again = load_checkpoint(tmp_path / "m")
     assert torch.equal(again(ids).logits, model(ids).logits)
     model.layer("L0:mlp").table.data[0, 0, 0] += 1
-    save_checkpoint(model, tmp_path / "m", {})
+    save_checkpoint(model, tmp_path / "m", Card())
     assert torch.equal(load_checkpoint(tmp_path / "m").layer("L0:mlp").table, model.layer("L0:mlp").table)
 
 
 def test_a_truncated_or_wrong_checkpoint_is_a_named_error(tmp_path):
     model = make("gpt2")
-    save_checkpoint(model, tmp_path / "m", {})
+    save_checkpoint(model, tmp_path / "m", Card())
     weights = tmp_path / "m" / "model.safetensors"
     whole = weights.read_bytes()
     for wrong in (whole[: len(whole) // 2], b"", b"\x80\x04pickle"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import GPT2Config
 
+from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.errors import BadInput
 from backend.families.transformer.checkpoint import build_model, save_checkpoint
@@ -26,7 +27,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> LiveModel:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=MACHINE.vocabulary, n_positions=33, n_embd=32, n_layer=2, n_head=2)
     model = build_model(config, (Placement("attn", codes=24), Placement("mlp", codes=32)))
-    save_checkpoint(model, data_dir / "checkpoints" / "toy", {})
+    save_checkpoint(model, data_dir / "checkpoints" / "toy", Card())
     return LiveModel(ModelSpec("toy", "transformer", "text", "x", MACHINE.settings, "checkpoints/toy"), data_dir)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from backend import catalog
 from backend.analysis.measures import Measures
+from backend.catalog.cards import read_card
 from backend.errors import UnknownCode
-from backend.families.transformer.checkpoint import read_card
 from backend.families.transformer.live import LiveModel
 from backend.families.transformer.measure_steering import SteeringMeasures
 from backend.questions.usage import measured_edits
@@ -48,7 +48,7 @@ def test_edits_of_another_models_codes_are_refused(live: LiveModel) -> None:
 def test_the_card_of_a_shipped_model_is_that_of_its_codebooks(model: str) -> None:
     spec = catalog.find(model, DATA)
     placements = LiveModel(spec, DATA).family.model.placements
-    said = read_card(catalog.checkpoint_folder(spec, DATA))["training"]["placements"]
+    said = read_card(catalog.checkpoint_folder(spec, DATA)).training["placements"]
     assert [(p["place"], p["codes"], p["k"], tuple(p["layers"])) for p in said] == [
         (p.place, p.codes, p.k, tuple(p.layers)) for p in placements
     ]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from backend.catalog.cards import Card
 from backend.errors import BadInput, CheckpointError, UsageError
 from backend.families.image_tokenizer.model import load_producer, load_tokenizer, save_tokenizer
 from backend.families.image_tokenizer.training import picture_features
@@ -62,7 +63,7 @@ def test_every_method_trains_folds_and_survives_a_checkpoint(method, pools, tmp_
     assert (trained.producer is not None) == (method in ("simvq", "fvq", "lc"))
     model = trained.model
     assert len(model.tables) == (2 if method == "rvq" else 1)
-    save_tokenizer(model, tmp_path / "m", {}, method=trained.method, producer=trained.producer)
+    save_tokenizer(model, tmp_path / "m", Card(), method=trained.method, producer=trained.producer)
     read, producer = load_tokenizer(tmp_path / "m"), load_producer(tmp_path / "m")
     images = open_pool(SCENES, pools, 64).batch(8, torch.Generator().manual_seed(1))
     with torch.no_grad():

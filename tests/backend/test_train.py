@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from backend.catalog import write_spec
+from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.errors import BadInput, CheckpointError, UnknownCode, Unsupported
 from backend.families import open_family
@@ -38,11 +39,11 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     torch.set_num_threads(1)
     base = train_base(CONFIG, WalkBatches(MACHINE), BASE, ON_CPU)
-    save_checkpoint(base, folder / "checkpoints" / "toy-base", {})
+    save_checkpoint(base, folder / "checkpoints" / "toy-base", Card())
     places = (Placement("attn", codes=24), Placement("mlp", codes=96))
     recipe = Recipe(steps=120, batch=32, lr=5e-4, commitment=0.25, distill=True, save_every=0)
     coded = train_codebooks(folder / "checkpoints" / "toy-base", WalkBatches(MACHINE), places, recipe, "kmeans", ON_CPU)
-    save_checkpoint(coded, folder / "checkpoints" / "toy", {})
+    save_checkpoint(coded, folder / "checkpoints" / "toy", Card())
     for name, under in (("toy-base", ""), ("toy", "toy-base")):
         write_spec(
             ModelSpec(name, "transformer", "text", name, MACHINE.settings, f"checkpoints/{name}", base=under), folder
@@ -288,7 +289,7 @@ def test_prompts_that_cannot_be_read_say_why(live, text, error):
 
 
 def test_a_model_of_something_else_has_no_states(tmp_path):
-    save_checkpoint(build_model(CONFIG, ()), tmp_path / "checkpoints" / "x", {})
+    save_checkpoint(build_model(CONFIG, ()), tmp_path / "checkpoints" / "x", Card())
     spec = ModelSpec("x", "transformer", "text", "x", {"name": "tokens", "vocabulary": 4, "length": 9}, "checkpoints/x")
     family = open_family(spec, tmp_path)
     assert "states" not in family.capabilities

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import build_model, save_checkpoint
 from backend.families.transformer.training.batches import WalkBatches
@@ -28,7 +29,7 @@ def make(data: Path, backbone: str) -> ModelSpec:
         model = build_model(config, own)
         if own:
             initialize(model, WalkBatches(MACHINE), "data", rows=2000)
-        save_checkpoint(model, data / "checkpoints" / name, {})
+        save_checkpoint(model, data / "checkpoints" / name, Card())
         (data / "catalog" / f"{name}.toml").write_text(
             f'name = "{name}"\nfamily = "transformer"\nkind = "text"\ntitle = "x"\ncheckpoint = "checkpoints/{name}"\n'
             f'base = "{f"{backbone}-base" if own else ""}"\n\n[dataset]\n{SETTINGS}\n'

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.build.precompute import build
+from backend.catalog.cards import Card
 from backend.families.image_tokenizer.model import save_tokenizer
 from tests.backend.tiny_tokenizer import tiny_tokenizer
 
@@ -19,7 +20,7 @@ CURVE = [{"step": step, "utilization": share} for step, share in ((10, 0.2), (20
 def make_images(data_dir: Path, codes: tuple[int, ...] = (CODES,), items: int = ITEMS, name: str = IMAGES) -> Path:
     """A tokenizer of scenes of 32 pixels, 8 x 8 cells each, built; `codes`: of each residual level."""
     metric = {"value": 20.5, "low": 20.0, "high": 21.0, "n": 96, "seeds": 2, "definition": "a number for tests"}
-    card = {"metrics": {"psnr": metric}, "training": {"curve": CURVE}}
+    card = Card({"psnr": metric}, {"curve": CURVE})
     save_tokenizer(tiny_tokenizer(codes), data_dir / "checkpoints" / name, card)
     (data_dir / "catalog").mkdir(exist_ok=True)
     (data_dir / "catalog" / f"{name}.toml").write_text(

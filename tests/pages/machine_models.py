@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.build.precompute import build
+from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import save_checkpoint
 from backend.families.transformer.training.batches import WalkBatches
@@ -27,11 +28,11 @@ def make_models(data_dir: Path) -> Path:
     config = shape.config(MACHINE.vocabulary, MACHINE.length, MACHINE.bos)
     walks, run = WalkBatches(MACHINE), Run(device="cpu")
     base = train_base(config, walks, Recipe(steps=150, batch=32, lr=5e-3, save_every=0), run)
-    save_checkpoint(base, data_dir / "checkpoints" / PLAIN, {})
+    save_checkpoint(base, data_dir / "checkpoints" / PLAIN, Card())
     places = (Placement("attn", codes=24, k=1), Placement("mlp", codes=32, k=2))
     recipe = Recipe(steps=20, batch=32, lr=5e-4, commitment=0.25, save_every=0)
     coded = train_codebooks(data_dir / "checkpoints" / PLAIN, walks, places, recipe, "kmeans", run)
-    save_checkpoint(coded, data_dir / "checkpoints" / CODED, {})
+    save_checkpoint(coded, data_dir / "checkpoints" / CODED, Card())
     (data_dir / "catalog").mkdir()
     settings = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in MACHINE.settings.items())
     for name, base_name in ((CODED, PLAIN), (PLAIN, "")):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from backend.build.precompute import build
+from backend.catalog.cards import Card
 from backend.data.datasets import open_corpus
 from backend.data.texts.bpe import TOKENIZER, TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import TextItems
@@ -34,10 +35,10 @@ def make_stories(data_dir: Path) -> Path:
     batches, run = TextBatches(items, 64), Run(device="cpu")
     config = Shape(layers=1, dim=32, heads=2, mlp=64).config(items.vocabulary, 96, items.bos)
     base = train_base(config, batches, Recipe(steps=80, batch=16, lr=5e-3, save_every=0), run)
-    save_checkpoint(base, base_folder, {})
+    save_checkpoint(base, base_folder, Card())
     places = (Placement("attn", codes=64, k=2), Placement("mlp", codes=96, k=4))
     recipe = Recipe(steps=20, batch=16, lr=5e-4, commitment=0.25, save_every=0)
-    save_checkpoint(train_codebooks(base_folder, batches, places, recipe, "kmeans", run), folder, {})
+    save_checkpoint(train_codebooks(base_folder, batches, places, recipe, "kmeans", run), folder, Card())
     tokenizer.save(str(folder / TOKENIZER))
     (data_dir / "catalog").mkdir(exist_ok=True)
     settings = "\n".join(f"{k} = {v!r}".replace("'", '"') for k, v in SETTINGS.items())

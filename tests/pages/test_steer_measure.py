@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,9 @@ from app.shell import resources
 from app.steer import steer_find, steer_measure
 from app.steer.steer_measure import Asked
 from backend.answers.live import Arm
+from backend.catalog.cards import read_card, write_card
 from backend.data.stories.source import JUDGE
 from backend.explorer import Explorer
-from backend.families.transformer.checkpoint import read_card, write_card
 from backend.types import Edit, Generated, Sampling
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
 from tests.pages.story_models import STORIES, story_dir  # noqa: F401  (a fixture)
@@ -174,7 +175,7 @@ def test_codes_are_found_used_and_measured_on_the_page(open_page):  # noqa: F811
 def test_measured_edits_of_the_card_come_into_the_list_with_one_click(open_page, measured_dir):  # noqa: F811
     folder, edit = measured_dir / "checkpoints" / STORIES, "L0.mlp:3:+0.2@generated:9"
     card = read_card(folder)
-    write_card(folder, {**card, "edits": {"topic=dragon": [edit]}})
+    write_card(folder, replace(card, edits={"topic=dragon": (edit,)}))
     try:
         page = open_page("steer", model=STORIES, field="topic", value="dragon")
         next(b for b in page.test.button if b.label == "Use the 1 measured edits").click().run()

@@ -6,7 +6,7 @@ config.json           {"tokenizer": ..., "method": ...}: see `TokenizerConfig`; 
 model.safetensors     encoder, decoder and the finished tables; half precision is widened when it is read
 producer.safetensors  where the table was produced by other weights (FVQ's bridge, a projector): these, so that folding can
                       be checked again; nothing else needs them
-card.json             {"metrics": {...}, "training": {...}}: what was measured and how it was made
+card.json             what was measured and how it was made, see `backend.catalog.cards`
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.catalog.cards import Card, write_card
 from backend.data.datasets import open_images
 from backend.data.source import ImageDataset
 from backend.edits.codes import MOVES, first_generated
 from backend.errors import BadInput, CheckpointError, UnknownCode, UsageError
-from backend.families.transformer.checkpoint import WEIGHTS, load_weights, write_card
 from backend.files import replacing_folder
 from backend.formats.checkpoints import read_json, read_tensors
+from backend.formats.weights import WEIGHTS, load_weights
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, rows_of_cells
 from backend.nn.tables import CodeTable, make_table
 from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec
@@ -350,7 +351,7 @@ def load_producer(folder: Path) -> CodeTable | None:
 def save_tokenizer(
     model: ImageTokenizer,
     folder: Path,
-    card: Mapping[str, Any],
+    card: Card,
     *,
     method: Mapping[str, Any] | None = None,
     producer: CodeTable | None = None,

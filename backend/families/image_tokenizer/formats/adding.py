@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from backend.catalog.cards import Card
 from backend.data.images.own_images import OwnImages
 from backend.families.image_tokenizer.formats import diffusers, fvq, llamagen, taming, vqgan_lc
 from backend.families.image_tokenizer.formats.image_weights import ImportedTokenizer
@@ -44,7 +45,7 @@ def add_tokenizer(read: Reader, request: ImportRequest) -> Addition:
     warnings = (*tokenizer.warnings, *reports)
     model = tokenizer_of(tokenizer)
     training = {**request.origin, "warnings": list(warnings)}
-    save_tokenizer(model, request.folder, {"metrics": {}, "training": training})
+    save_tokenizer(model, request.folder, Card(training=training))
     size, (codes, dim) = tokenizer.settings.downsampling, tokenizer.table.shape
     title = f"Image tokenizer with {codes} codes of {dim} values, one for {size} x {size} pixels"
     return Addition(dataset, title, tuple(model.sites), warnings, f"build {request.model}")

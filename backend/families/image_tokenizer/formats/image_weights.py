@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from backend.errors import BadInput, CheckpointError
+from backend.formats import TENSOR_FILES
 from backend.formats.checkpoints import check_finite, read_tensors
-from backend.formats.format import SUFFIXES
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
@@ -89,7 +89,7 @@ def find_file(path: Path, skip: str = "") -> Path:
         return path
     if not path.is_dir():
         raise BadInput(f"{path} is neither a file nor a folder. Give the checkpoint's file.")
-    found = sorted(f for f in path.iterdir() if f.suffix in SUFFIXES and not (skip and re.match(skip, f.name)))
+    found = sorted(f for f in path.iterdir() if f.suffix in TENSOR_FILES and not (skip and re.match(skip, f.name)))
     if len(found) != 1:
         names = ", ".join(f.name for f in found[:6]) or "none"
         raise BadInput(f"{path} holds {names} where one checkpoint was expected. Give the file itself.")

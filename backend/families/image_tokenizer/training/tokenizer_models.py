@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
+from backend.catalog.cards import Card, read_card
 from backend.families.image_tokenizer.model import save_tokenizer
 from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
 from backend.families.image_tokenizer.training.tokenizers import train_tokenizer
-from backend.families.transformer.checkpoint import trained_as
 from backend.nn.tables import METHODS
 from backend.train.runs import Run
 from backend.types import ModelSpec
@@ -70,7 +70,7 @@ def make_tokenizer_model(
         "parameters": sum(p.numel() for n, p in trained.model.named_parameters() if not n.startswith("tables.")),
         "curve": list(trained.curve),
     }
-    card = {"metrics": {}, "training": about}
+    card = Card(training=about)
     save_tokenizer(trained.model, folder, card, method=trained.method, producer=trained.producer, half=half)
     catalog.write_spec(spec, data_dir)
     shutil.rmtree(work, ignore_errors=True)
@@ -81,7 +81,7 @@ def trained_with(
     spec: ModelSpec, recipe: TokenizerRecipe, seed: int, data_dir: Path, *, half: bool
 ) -> dict[str, Any] | None:
     """Return `training` of the card of a model that was trained with these very settings; None: there is none."""
-    return trained_as(catalog.inside(data_dir, spec.checkpoint), _settings(recipe, seed, half))
+    return read_card(catalog.inside(data_dir, spec.checkpoint)).trained_as(_settings(recipe, seed, half))
 
 
 def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:

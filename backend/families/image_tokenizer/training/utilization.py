@@ -13,13 +13,13 @@ from typing import Any
 
 from backend import catalog
 from backend.analysis.measures import Measures
+from backend.catalog.cards import Card, read_card, write_card
 from backend.errors import UsageError
 from backend.families import open_family
 from backend.families.image_tokenizer.measure import is_measured, measure_images
 from backend.families.image_tokenizer.tables import ROWS, SCENES, ImageRow
 from backend.families.image_tokenizer.training.recipe import quick
 from backend.families.image_tokenizer.training.tokenizer_models import make_tokenizer_model, trained_with
-from backend.families.transformer.checkpoint import read_card, write_card
 from backend.train.runs import Run, measuring_device
 from backend.train.tables import Record, Reproduction
 
@@ -78,7 +78,7 @@ def _finished(row: ImageRow, request: Reproduction) -> dict[str, Any] | None:
     training = trained_with(row.spec, row.recipe, row.seed, request.data_dir, half=True)
     if training is None:
         return None
-    metrics = read_card(catalog.inside(request.data_dir, row.spec.checkpoint)).get("metrics", {})
+    metrics = read_card(catalog.inside(request.data_dir, row.spec.checkpoint)).metrics
     if not is_measured(metrics, _seeds(row, request), row.tokens_a_code):
         return None
     catalog.write_spec(row.spec, request.data_dir)
@@ -98,7 +98,7 @@ def _make(row: ImageRow, request: Reproduction) -> dict[str, Any]:
             named("measuring", number, seeds)
         measure_images(family, measures, number, REBUILT, row.tokens_a_code)
     metrics = {key: dataclasses.asdict(metric) for key, metric in measures.metrics().items()}
-    write_card(catalog.inside(request.data_dir, spec.checkpoint), {"metrics": metrics, "training": training})
+    write_card(catalog.inside(request.data_dir, spec.checkpoint), Card(metrics, training))
     return _entry(row, metrics, training)
 
 

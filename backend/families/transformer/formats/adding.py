@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from backend.catalog.cards import Card
 from backend.data.datasets import source_of
 from backend.errors import CheckpointError
-from backend.families.transformer.checkpoint import build_model, load_weights, save_checkpoint, tokenizer_in
+from backend.families.transformer.checkpoint import build_model, save_checkpoint, tokenizer_in
 from backend.families.transformer.formats.dataset import dataset_of
 from backend.families.transformer.formats.imported import Imported
 from backend.formats.checkpoints import check_finite
 from backend.formats.format import Addition, ImportRequest
+from backend.formats.weights import load_weights
 
 Reader = Callable[[Path, Path | None], Imported]
 
@@ -44,7 +46,7 @@ def add_transformer(read: Reader, request: ImportRequest) -> Addition:
     load_weights(model, source.weights, request.path)
     tokenizer: dict[str, bytes] = next(filter(None, map(tokenizer_in, folders)), {})
     training = {**request.origin, "warnings": list(warnings)}
-    save_checkpoint(model, request.folder, {"metrics": {}, "training": training}, tokenizer)
+    save_checkpoint(model, request.folder, Card(training=training), tokenizer)
     sites = tuple(info.site for info in model.infos())
     title = f"{source.config.model_type} with{f' {len(sites)}' if sites else 'out'} codebooks"
     following = f"build {request.model}" if sites else _training(request, dataset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+from torch import Tensor
 from transformers import PretrainedConfig
 
 from backend.nn.insertion.placement import Placement
@@ -23,5 +23,5 @@ class Imported:
 
     config: PretrainedConfig
     placements: tuple[Placement, ...]
-    weights: dict[str, torch.Tensor]
+    weights: dict[str, Tensor]
     warnings: tuple[str, ...] = ()

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from backend import catalog
+from backend.catalog.cards import Card, read_card, write_card
 from backend.data.datasets import open_dataset
 from backend.data.texts.bpe import TOKENIZER
-from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in, trained_as, write_card
+from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.tables import Comparison, Row, quick
 from backend.families.transformer.training.batches import batches_of
 from backend.families.transformer.training.runs import train_base, train_codebooks
@@ -34,8 +35,7 @@ def make_comparison(comparison: Comparison, request: Reproduction) -> Iterator[R
         spec = _spec(row, comparison)
         training = _train(row, spec, comparison, request)
         measured = request.measure(spec.name)
-        card = {"metrics": measured.metrics, "training": training}
-        write_card(request.data_dir / spec.checkpoint, card | ({"edits": measured.edits} if measured.edits else {}))
+        write_card(request.data_dir / spec.checkpoint, Card(measured.metrics, training, measured.edits))
         rows.append(
             {
                 "model": spec.name,
@@ -89,7 +89,7 @@ def _train(row: Row, spec: ModelSpec, comparison: Comparison, request: Reproduct
         "base": spec.base,
     }
     about = json.loads(json.dumps(about))
-    if (training := trained_as(folder, about)) is not None:
+    if (training := read_card(folder).trained_as(about)) is not None:
         catalog.write_spec(spec, data_dir)
         return training
     work = catalog.inside(data_dir, Path("training") / spec.name)
@@ -110,7 +110,7 @@ def _train(row: Row, spec: ModelSpec, comparison: Comparison, request: Reproduct
     about["seconds"] = round(time.monotonic() - began, 1)
     if lines := read_log(run.log):
         about["log"] = lines
-    save_checkpoint(model, folder, {"metrics": {}, "training": about}, tokenizer_in(source))
+    save_checkpoint(model, folder, Card(training=about), tokenizer_in(source))
     catalog.write_spec(spec, data_dir)
     shutil.rmtree(work, ignore_errors=True)
     return about
