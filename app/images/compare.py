@@ -19,7 +19,7 @@ from app.draw.tables import records
 from app.images import image_source
 from app.images.image_source import Picture
 from app.shell import state
-from backend.data.images.png import to_bytes
+from backend.analysis.pixels import to_bytes
 from backend.jobs.compare import DEFINITIONS, Compared, code_colours, compare, turned_towards
 
 MOST = 4  # tokenizers

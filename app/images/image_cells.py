@@ -13,7 +13,7 @@ from app.draw import html, patches, pictures
 from app.images.image_tokens import View, added, errors
 from app.shell import state
 from backend.analysis.patches import crop_cell
-from backend.data.images.png import to_bytes
+from backend.analysis.pixels import to_bytes
 from backend.edits.token_maps import Change, Footprint, Paint, nearest_codes
 from backend.types import CodeRef
 

@@ -16,7 +16,8 @@ from app.images import image_cells, image_source, image_tokens
 from app.images.image_source import Picture
 from app.images.image_tokens import OVERLAYS, TOOLS, View
 from app.shell import resources, state, widgets
-from backend.data.images.png import encode_png, to_bytes
+from backend.analysis.pixels import to_bytes
+from backend.data.images.png import encode_png
 from backend.edits.token_maps import Change, Nearest, Swap
 from backend.explorer import Explorer
 

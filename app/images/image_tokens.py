@@ -15,8 +15,8 @@ from app.components.token_map import Cells, Pane
 from app.draw import html, pictures
 from app.images.image_source import LAST_TEST, SOURCES, Picture
 from app.shell import state
+from backend.analysis.pixels import to_bytes
 from backend.answers.live import TokenMap
-from backend.data.images.png import to_bytes
 from backend.edits.token_maps import Change, Copy, Footprint, Nearest, Paint, Swap, apply, footprint, parse
 from backend.errors import CodescopeError
 from backend.jobs.compare import code_colours

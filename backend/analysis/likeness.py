@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.data.images.png import to_bytes
+from backend.analysis.pixels import to_bytes
 
 
 def psnr(originals: np.ndarray, others: np.ndarray) -> np.ndarray:

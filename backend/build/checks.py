@@ -24,10 +24,11 @@ import duckdb
 import numpy as np
 import re2
 
+from backend.analysis.pixels import to_bytes
 from backend.build.engines import Job
 from backend.build.shards import Shard, check_encoded, is_picture, storable
 from backend.build.writer import Tick
-from backend.data.images.png import decode_png, to_bytes
+from backend.data.images.png import decode_png
 from backend.errors import CheckFailed
 from backend.types import Item
 

@@ -31,7 +31,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from backend.data.images.png import encode_png, to_bytes
+from backend.analysis.pixels import to_bytes
+from backend.data.images.png import encode_png
 from backend.errors import BuildError, ShardError
 from backend.files import write_atomically
 from backend.store.files import sha256

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.analysis.patches import all_cells, crop_cell, spread
-from backend.data.images.png import to_bytes
+from backend.analysis.pixels import to_bytes
 from backend.explorer import Explorer
 from backend.types import CodeRef
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from backend.analysis.neighbours import nearest_rows
+from backend.analysis.pixels import to_bytes
 from backend.analysis.projection import pca
 from backend.build.precompute import build
 from backend.catalog.cards import read_card
 from backend.data.datasets import open_images
-from backend.data.images.png import to_bytes
 from backend.errors import BadInput, CheckFailed, CheckpointError, UnknownCode, Unsupported
 from backend.explorer import Explorer
 from backend.families import open_family

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.data.images.png import decode_png, encode_png, to_bytes
+from backend.analysis.pixels import to_bytes
+from backend.data.images.png import decode_png, encode_png
 from backend.data.images.settings import to_float
 from backend.errors import BadInput
 

@@ -19,11 +19,6 @@ _COLOUR_TYPE = {3: 2, 4: 6}  # channels -> PNG's number: RGB, RGB with alpha
 _LEFT = 1  # the filter
 
 
-def to_bytes(pixels: np.ndarray) -> np.ndarray:
-    """float `[..., 3, height, width]` in [-1, 1] -> uint8 `[..., height, width, 3]`; values beyond are clipped."""
-    return np.moveaxis(np.rint((np.clip(pixels, -1, 1) + 1) * 127.5).astype(np.uint8), -3, -1)
-
-
 def encode_png(pixels: np.ndarray) -> bytes:
     """uint8 `[height, width, 3]`, or 4 with alpha, as a PNG file.
 
