@@ -216,7 +216,7 @@ class Machine:
                 ids.append(digit)
             elif not (character.isspace() or character in ",-"):
                 raise BadInput(
-                    f"{character!r} at character {position + 1} is no digit of base {self.base}. "
+                    f"{character!r} at character {position + 1} is not a digit of base {self.base}. "
                     f"Write states of {self.digits} digits, e.g. {self.name(17 % self.states)} {self.name(self.states - 1)}."
                 )
         return np.array(ids, dtype=np.int64)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from backend.data.judging import Behaviour, Judge, Trial
+from backend.data.report import Report
 from backend.types import Item
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Option:
         least: the smallest whole number that it may be; None: it is a text.
         choices: the texts that it may be; empty: any.
         required: whether it must be given.
+        several: whether it may be several texts with commas between them: a list.
     """
 
     setting: str
@@ -106,6 +108,7 @@ class Option:
     least: int | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    several: bool = False
 
     @property
     def dest(self) -> str:
@@ -132,6 +135,8 @@ class DataSource:
         options: its settings on the command line.
         resolve: what a person gave -> the settings that a catalog file keeps: defaults written out, paths absolute; None:
             they are kept as they are. Raises `BadInput` for what cannot be.
+        notes: settings -> what a person should know about their data before anything long begins, seen in the names of its
+            files alone; None: nothing. Raises `BadInput` for what cannot be.
         slug: settings -> how the name of a model trained on it begins; None: the data set's name.
         learnable: whether there is something to learn from it, so that `train` offers it.
     """
@@ -148,6 +153,7 @@ class DataSource:
     capabilities: frozenset[str] = frozenset()
     options: tuple[Option, ...] = ()
     resolve: Callable[[Settings], Settings] | None = None
+    notes: Callable[[Settings], Sequence[Report]] | None = None
     slug: Callable[[Settings], str] | None = None
     learnable: bool = True
 

@@ -204,7 +204,7 @@ def test_loading_says_what_is_wrong_with_the_file(tmp_path: Path, monkeypatch: p
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_tokenizer(path)
     path.write_text('{"hello": 1}')
-    with pytest.raises(CheckpointError, match="is no tokenizer"):
+    with pytest.raises(CheckpointError, match="is not a tokenizer"):
         load_tokenizer(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(CheckpointError, match="cannot be read"):

@@ -117,7 +117,7 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(mo
 
 
 def test_formats_that_run_other_programs_are_not_opened():
-    with pytest.raises(BadInput, match="no image of a known format"):
+    with pytest.raises(BadInput, match="not an image of a known format"):
         read_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
 
 
@@ -157,7 +157,9 @@ def test_a_folder_is_read_with_all_below_it_and_every_file_that_is_not_is_report
     assert said["moving.gif"] == ("It has 2 frames.", "read the first one")
     assert all(done == "skipped" for path, (_, done) in said.items() if path != "moving.gif")
     assert (
-        "no image" in said["notes.txt"][0] and "link" in said["link.png"][0] and "Parquet" in said["table.parquet"][0]
+        "not an image" in said["notes.txt"][0]
+        and "link" in said["link.png"][0]
+        and "Parquet" in said["table.parquet"][0]
     )
 
 
@@ -219,7 +221,7 @@ def test_a_folder_is_a_data_set_with_files_and_classes(tmp_path):
 
 def test_a_folder_without_images_says_what_it_found(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(BadInput, match=r"No image could be read from .*notes.txt: It is no image"):
+    with pytest.raises(BadInput, match=r"No image could be read from .*notes.txt: It is not an image"):
         open_images({"name": "folder", "path": "."}, tmp_path).pixels(0, 1, 0)
-    with pytest.raises(BadInput, match="It is no file or folder"):
+    with pytest.raises(BadInput, match="It is not a file or folder"):
         open_images({"name": "folder", "path": "nowhere"}, tmp_path).count(0)

@@ -103,12 +103,12 @@ def test_json_lines_give_their_text_or_their_only_string(tmp_path: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"text": "cut', "no JSON"),
+        ('{"text": "cut', "not JSON"),
         ('{"a": "x", "b": "y"}', "2 other strings"),
         ('{"text": 3}', "0 other strings"),
         ("[1]", "0 other strings"),
         ('{"text": "\\ud83d"}', "surrogate"),
-        ("[" * 100_000, "no JSON"),
+        ("[" * 100_000, "not JSON"),
     ],
 )
 def test_a_wrong_line_of_json_is_reported_with_file_and_line(line: str, message: str, tmp_path: Path):
@@ -147,7 +147,7 @@ def test_packed_files_are_unpacked_and_broken_ones_refused(tmp_path: Path):
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("backend.data.texts.own_text.MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr("backend.data.texts.own_files.MAX_UNPACKED", 1 << 20)
     with pytest.raises(BadInput, match="Unpack it and give a part"):
         documents(write(tmp_path / "bomb.txt.gz", gzip.compress(b"a" * (3 << 20))))
 

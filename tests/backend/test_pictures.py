@@ -81,7 +81,7 @@ def test_a_mixture_shows_its_parts_in_their_shares_each_image_as_the_part_has_it
         ({"name": "digits", "size": 4000}, "8 to 1024"),
         ({"name": "mixture"}, "needs parts"),
         ({"name": "mixture", "parts": ["scenes"]}, "needs parts"),
-        ({"name": "mixture", "parts": [{"name": "scenes", "share": -1}]}, "no number above 0"),
+        ({"name": "mixture", "parts": [{"name": "scenes", "share": -1}]}, "not a number above 0"),
         ({"name": "mixture", "parts": [{"name": "scenes", "size": 64}]}, "leave it out"),
         ({"name": "mixture", "parts": [{"name": "mixture"}]}, "itself a mixture"),
         ({"name": "folder"}, "need a path"),

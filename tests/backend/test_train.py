@@ -278,7 +278,7 @@ def test_ten_people_at_once_see_only_their_own_edits(live):
 
 
 @pytest.mark.parametrize(
-    ("text", "error"), [("", None), ("0" * 30_000, "20,000"), ("9", "no digit"), ("0" * 100, "too many")]
+    ("text", "error"), [("", None), ("0" * 30_000, "20,000"), ("9", "not a digit"), ("0" * 100, "too many")]
 )
 def test_prompts_that_cannot_be_read_say_why(live, text, error):
     if error is None:

@@ -32,7 +32,7 @@ def read_picture(source: bytes | Path) -> np.ndarray:
         uint8 `[height, width, 3]`.
 
     Raises:
-        BadInput: it is no image, is broken, or has more than `MAX_PIXELS` pixels.
+        BadInput: it is not an image, is broken, or has more than `MAX_PIXELS` pixels.
     """
     try:
         return decode(source)[0]
@@ -91,7 +91,7 @@ def decode(source: bytes | Path) -> tuple[np.ndarray, str]:
     except Image.DecompressionBombError:
         raise BadInput(f"It has {too_large}") from None
     except UnidentifiedImageError:
-        raise BadInput(f"It is no image of a known format ({', '.join(FORMATS)}).") from None
+        raise BadInput(f"It is not an image of a known format ({', '.join(FORMATS)}).") from None
     except Exception as error:  # decoders raise nearly anything on broken files
         raise BadInput(f"It is broken and cannot be read ({error or type(error).__name__}).") from None
 

@@ -49,7 +49,7 @@ class Mixture:
             open_part: opens one part.
 
         Raises:
-            CatalogError: no parts, a part that is no table or is itself a mixture, or a share that is no number above 0.
+            CatalogError: no parts, a part that is not a table or is itself a mixture, or a share that is not a number above 0.
         """
         values = read_settings(settings, size=32, parts=[])
         tables = values["parts"]
@@ -59,7 +59,7 @@ class Mixture:
             )
         shares = [part.get("share", 1) for part in tables]
         if bad := [share for share in shares if type(share) not in (int, float) or not 0 < share < float("inf")]:
-            raise CatalogError(f"The share {bad[0]!r} of a mixture's part is no number above 0.")
+            raise CatalogError(f"The share {bad[0]!r} of a mixture's part is not a number above 0.")
         names = tuple(str(part.get("name")) for part in tables)
         if SOURCE.name in names:
             raise CatalogError("A mixture's part is itself a mixture. List its parts in place of it.")

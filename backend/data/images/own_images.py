@@ -1,6 +1,6 @@
 """A person's own images: a folder, a file or a Parquet table.
 
-What people have is broken, huge, sideways or no image at all: each file becomes a picture, or a line of report, never
+What people have is broken, huge, sideways or not an image at all: each file becomes a picture, or a line of report, never
 an error of the whole.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,15 @@ import numpy as np
 from backend.data.images.cells import PIXEL_FIELDS, pixel_labels
 from backend.data.images.files import ENDINGS, decode, fit
 from backend.data.images.settings import read_settings, to_float
-from backend.data.images.tables import TABLE_ENDING, table_rows
+from backend.data.images.tables import TABLE_ENDING, Columns, table_rows
+from backend.data.report import Report
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import DataSource, Option, Settings
+from backend.data.tags import OPTIONS, SETTINGS, TagCount, TagRules, checked_path, merged, shown_path
 from backend.errors import BadInput, CatalogError
 from backend.types import Item
 
 MAX_IMAGES = 20_000  # of one data set, kept in memory at its size
-DEFAULT_COLUMNS = ("image", "label")  # of a table: the pictures, and their class where it has one
-
-
-@dataclass(frozen=True)
-class Report:
-    """Something that a person should know about one of their files.
-
-    Attributes:
-        path: the file, as it was found; for tables with the row behind it, `photos.parquet row 3`.
-        what: what is the matter with it.
-        done: what was done: `skipped`, or what was read.
-    """
-
-    path: str
-    what: str
-    done: str
 
 
 @dataclass(frozen=True)
@@ -50,12 +36,14 @@ class OwnPicture:
     Attributes:
         path: where from, as in `Report`.
         pixels: uint8 `[height, width, 3]`.
-        label: its class where the table or a subfolder's name tells; else empty.
+        label: its class where its file's name, the table or a subfolder's name tells; else empty.
+        tags: what else is true of it.
     """
 
     path: str
     pixels: np.ndarray
     label: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,26 +52,33 @@ class _Found:
 
     path: str
     source: bytes | Path
+    file: str  # as `path`, without a row
     label: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 # -- finding -------------------------------------------------------------------------------------------------------
 
 
-def _find(paths: Sequence[Path], columns: tuple[str, str]) -> Iterator[_Found | Report]:
+def _find(paths: Sequence[Path], columns: Columns) -> Iterator[_Found | Report]:
     """Everything below the paths that may be a picture, in the order of their names; reports on what is not."""
     for path in paths:
-        if path.is_dir():
-            for file in _files_below(path):
-                if isinstance(file, Report):
-                    yield file
-                    continue
-                above = file.relative_to(path).parts[:-1]
-                yield from _find_in_file(file, file.relative_to(path).as_posix(), above[0] if above else "", columns)
-        elif path.is_file():
-            yield from _find_in_file(path, path.name, "", columns)
-        else:
-            yield Report(str(path), "It is no file or folder.", "skipped")
+        for file in _files_of(path):
+            if isinstance(file, Report):
+                yield file
+                continue
+            name = file.relative_to(path) if path.is_dir() else Path(file.name)
+            above = shown_path(name.parts[0]) if len(name.parts) > 1 else ""
+            yield from _find_in_file(file, shown_path(name.as_posix()), above, columns)
+
+
+def _files_of(path: Path) -> Iterator[Path | Report]:
+    if path.is_dir():
+        yield from _files_below(path)
+    elif path.is_file():
+        yield path
+    else:
+        yield Report(shown_path(str(path)), "It is not a file or folder.", "skipped")
 
 
 def _files_below(folder: Path) -> Iterator[Path | Report]:
@@ -100,28 +95,36 @@ def _files_below(folder: Path) -> Iterator[Path | Report]:
             file = Path(place) / name
             shown = file.relative_to(folder).as_posix()
             if not file.is_file():  # also a link that leads nowhere, or round in a circle
-                yield Report(shown, "It is no ordinary file.", "skipped")
+                yield Report(shown, "It is not an ordinary file.", "skipped")
             elif not file.resolve().is_relative_to(inside):
                 yield Report(shown, "It is a link that leads out of the folder.", "skipped")
             else:
                 yield file
 
 
-def _find_in_file(file: Path, shown: str, label: str, columns: tuple[str, str]) -> Iterator[_Found | Report]:
+def _find_in_file(file: Path, shown: str, above: str, columns: Columns) -> Iterator[_Found | Report]:
+    """The pictures of a file; `above` is the subfolder that it is in, which is their class where nothing else tells."""
+    of_name = dict(columns.tags.rules.of_path(shown) or {})
+    label = of_name.pop("class", "")
     if file.suffix.lower() != TABLE_ENDING:
-        yield _Found(shown, file, label)
+        yield _Found(shown, file, shown, label or above, of_name)
         return
     try:
-        for row, data, known in table_rows(file, *columns):
-            place = f"{shown} row {row}"
-            yield Report(place, "It holds no picture.", "skipped") if data is None else _Found(place, data, known)
+        for row in table_rows(file, columns):
+            place = f"{shown} row {row.number}"
+            if row.picture is None:
+                yield Report(place, "It holds no picture.", "skipped")
+                continue
+            of_row = columns.tags.rules.of_row(row.fields, place)
+            tags = {**{name: value for name, value in of_row.items() if name != "class"}, **of_name}
+            yield _Found(place, row.picture, shown, label or row.label or of_row.get("class", ""), tags)
     except BadInput as error:
         yield Report(shown, str(error), "skipped")
 
 
-def _read(found: Iterator[_Found | Report]) -> Iterator[OwnPicture | Report]:
+def _read(paths: Sequence[Path], columns: Columns) -> Iterator[OwnPicture | Report]:
     """Decode one after another; a file that cannot be read becomes a report."""
-    for one in found:
+    for one in _find(paths, columns):
         if isinstance(one, Report):
             yield one
             continue
@@ -129,11 +132,12 @@ def _read(found: Iterator[_Found | Report]) -> Iterator[OwnPicture | Report]:
             pixels, note = decode(one.source)
         except BadInput as error:
             strange = isinstance(one.source, Path) and one.source.suffix.lower() not in ENDINGS
-            yield Report(one.path, "It is no image." if strange else str(error), "skipped")
+            yield Report(one.path, "It is not an image." if strange else str(error), "skipped")
             continue
         if note:
             yield Report(one.path, note, "read the first one")
-        yield OwnPicture(one.path, pixels, one.label)
+        columns.tags.of_path(one.file)
+        yield OwnPicture(one.path, pixels, one.label, one.tags)
 
 
 def read_images(paths: Sequence[Path], limit: int = 1_000) -> tuple[list[OwnPicture], list[Report]]:
@@ -148,7 +152,7 @@ def read_images(paths: Sequence[Path], limit: int = 1_000) -> tuple[list[OwnPict
     """
     pictures: list[OwnPicture] = []
     reports: list[Report] = []
-    for one in _read(_find(paths, DEFAULT_COLUMNS)):
+    for one in _read(paths, Columns(tags=TagCount(TagRules(columns=())))):
         if isinstance(one, Report):
             reports.append(one)
         elif len(pictures) < limit:
@@ -174,22 +178,24 @@ class OwnImages:
         whole: show all of a picture between white borders; else its middle square.
         held_out: the share that only seeds from `HELD_OUT_SEED` on show; 0: every seed shows all.
         image_column, label_column: of Parquet files: `{bytes, path}` or bytes, and the class, which may be missing.
+        rules: what becomes a tag.
     """
 
     path: Path
     size: int = 64
     whole: bool = False
     held_out: float = 0.0
-    image_column: str = DEFAULT_COLUMNS[0]
-    label_column: str = DEFAULT_COLUMNS[1]
+    image_column: str = Columns.image
+    label_column: str = Columns.label
+    rules: TagRules = TagRules()
 
     fields = PIXEL_FIELDS
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], folder: Path) -> OwnImages:
-        """Read the `[dataset]` of a catalog file: the attributes; a relative `path` starts from the folder."""
+        """Read the `[dataset]` of a catalog file: the attributes, `tags`, `tags_from`; `path` may start from the folder."""
         values = read_settings(
-            settings,
+            {key: value for key, value in settings.items() if key not in SETTINGS},
             path="",
             size=cls.size,
             whole=cls.whole,
@@ -201,7 +207,7 @@ class OwnImages:
             raise CatalogError("The images of a folder need a path: to a folder, an image or a Parquet file.")
         if not 0 <= values["held_out"] < 1:
             raise CatalogError(f"The share held_out = {values['held_out']} is out of range; give 0 to below 1.")
-        return cls(**{**values, "path": folder / values["path"]})
+        return cls(**{**values, "path": folder / values["path"]}, rules=TagRules.from_settings(settings))
 
     @cached_property
     def _read(self) -> tuple[np.ndarray, list[dict[str, str]], list[Report]]:
@@ -209,12 +215,14 @@ class OwnImages:
         pixels: list[np.ndarray] = []
         tags: list[dict[str, str]] = []
         reports: list[Report] = []
-        for one in _read(_find([self.path], (self.image_column, self.label_column))):
+        count = TagCount(self.rules)
+        for one in _read([self.path], Columns(self.image_column, self.label_column, count)):
             if isinstance(one, Report):
                 reports.append(one)
             elif len(pixels) < MAX_IMAGES:
                 pixels.append(fit(one.pixels, self.size, self.whole).transpose(2, 0, 1))
-                tags.append({"file": one.path, **({"class": one.label} if one.label else {})})
+                own = {"file": one.path, **({"class": one.label} if one.label else {})}
+                tags.append(merged(own, one.tags))
             else:
                 text = f"It comes after the first {MAX_IMAGES:,} pictures."
                 reports.append(Report(one.path, text, "skipped, with all behind it"))
@@ -222,7 +230,8 @@ class OwnImages:
         if not pixels:
             said = " ".join(f"{report.path}: {report.what}" for report in reports[:3])
             raise BadInput(f"No image could be read from {self.path}. {said or 'The folder is empty.'}")
-        return np.stack(pixels), tags, reports
+        count.check()
+        return np.stack(pixels), tags, [*count.reports(), *reports]
 
     @property
     def reports(self) -> list[Report]:
@@ -265,10 +274,22 @@ class OwnImages:
 
 
 def _resolve(given: Settings) -> Settings:
-    path = Path(given["path"]).expanduser().resolve()
-    if not path.exists():
-        raise BadInput(f"There are no images {path}. Give a folder, an image or a Parquet file.")
-    return {**given, "path": str(path)}
+    path = Path(str(given.get("path") or "")).expanduser()
+    if not given.get("path") or not path.exists():
+        raise BadInput(f"There is no file or folder {path}. Give --images a folder, a picture or a Parquet file.")
+    TagRules.from_settings(given)
+    return {**given, "path": checked_path(path.resolve())}
+
+
+def _notes(settings: Settings) -> list[Report]:
+    """Look for the pattern of `tags_from` in the names of all files that may be pictures."""
+    path = Path(settings["path"])
+    count = TagCount(TagRules(names=TagRules.from_settings(settings).names))
+    for file in _files_of(path):
+        if isinstance(file, Path) and file.suffix.lower() in (*ENDINGS, TABLE_ENDING):
+            count.of_path(shown_path(file.relative_to(path).as_posix() if path.is_dir() else file.name))
+    count.check()
+    return count.reports()
 
 
 SOURCE = DataSource(
@@ -279,6 +300,8 @@ SOURCE = DataSource(
     open=OwnImages.from_settings,
     options=(
         Option("path", ("--images",), "your own: a folder, a picture or a Parquet file", "FOLDER", required=True),
+        *OPTIONS,
     ),
     resolve=_resolve,
+    notes=_notes,
 )

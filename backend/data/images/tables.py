@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backend.data.tags import TagCount, class_name, class_names
 from backend.errors import BadInput
 
 TABLE_ENDING = ".parquet"
 _ROWS = 16  # read together
 
 
-def table_rows(file: Path, image_column: str, label_column: str) -> Iterator[tuple[int, bytes | None, str]]:
-    """The rows of a table, in order.
+@dataclass(frozen=True)
+class Columns:
+    """What is read of a table.
 
-    Args:
-        file: the Parquet file.
-        image_column: of bytes, or a struct with a field `bytes`. Paths in it are never followed.
-        label_column: the class, may be missing; numbers are named where the file's notes for Hugging Face name them.
+    Attributes:
+        image: of bytes, or a struct with a field `bytes`. Paths in it are never followed.
+        label: the class, may be missing; numbers are named where the file's notes for Hugging Face name them.
+        tags: what becomes a tag, and what has been seen of it.
+    """
 
-    Yields:
-        Row number from 0, the picture's bytes (None: the row has none), its class (empty: unknown).
+    image: str = "image"
+    label: str = "label"
+    tags: TagCount = field(default_factory=TagCount)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a table.
+
+    Attributes:
+        number: from 0.
+        picture: its bytes; None where the row has none.
+        label: its class; empty where it is not known.
+        fields: the columns that become tags.
+    """
+
+    number: int
+    picture: bytes | None
+    label: str
+    fields: dict[str, Any]
+
+
+def table_rows(file: Path, columns: Columns) -> Iterator[TableRow]:
+    """Read the rows of a Parquet file, in order.
 
     Raises:
-        BadInput: no readable Parquet file, or it lacks a column of pictures.
+        BadInput: it is not a readable Parquet file, or it lacks a column of pictures, or one that was chosen cannot be a tag.
     """
+    image_column, label_column = columns.image, columns.label
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -44,29 +70,18 @@ def table_rows(file: Path, image_column: str, label_column: str) -> Iterator[tup
                 raise BadInput(
                     f"Its column {image_column!r} holds {kind}, where bytes or {{bytes, path}} are expected."
                 )
-            labelled = label_column in schema.names
-            names = _class_names(schema.metadata or {}, label_column)
+            item = [image_column, *([label_column] if label_column in schema.names else [])]
+            columns.tags.see(name for name in schema.names if name not in item)
+            more = columns.tags.rules.columns_of(schema, item, "Its")
+            classes = {name: class_names(schema.metadata or {}, name) for name in (*item[1:], *more)}
             row = 0
-            for batch in table.iter_batches(_ROWS, columns=[image_column, *([label_column] if labelled else [])]):
-                pictures = batch.column(image_column).to_pylist()
-                labels = batch.column(label_column).to_pylist() if labelled else [None] * len(pictures)
-                for picture, label in zip(pictures, labels, strict=True):
-                    yield row, (picture or {}).get("bytes") if packed else picture, _class_name(label, names)
+            for batch in table.iter_batches(_ROWS, columns=[*item, *more]):
+                values = {name: batch.column(name).to_pylist() for name in classes}
+                for at, picture in enumerate(batch.column(image_column).to_pylist()):
+                    known = {name: class_name(values[name][at], names) for name, names in classes.items()}
+                    label = known.pop(label_column, None)
+                    data = (picture or {}).get("bytes") if packed else picture
+                    yield TableRow(row, data, "" if label is None else str(label)[:200], known)
                     row += 1
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"It is no Parquet file that can be read ({str(error).splitlines()[0][:200]}).") from None
-
-
-def _class_names(notes: dict[bytes, bytes], column: str) -> Sequence[str]:
-    """The names of a column's classes, from what Hugging Face's data sets note in a file; empty where they do not."""
-    try:
-        names = json.loads(notes[b"huggingface"])["info"]["features"][column]["names"]
-        return [str(name) for name in names]
-    except (KeyError, TypeError, ValueError):
-        return []
-
-
-def _class_name(label: Any, names: Sequence[str]) -> str:
-    if isinstance(label, int) and 0 <= label < len(names):
-        return names[label]
-    return "" if label is None else str(label)[:200]
+        raise BadInput(f"It is not a Parquet file that can be read ({str(error).splitlines()[0][:200]}).") from None

@@ -6,7 +6,7 @@ of white space), each piece is taken as UTF-8 bytes, and the commonest neighbour
 
 Spans are computed from the bytes of the tokens, never from their printed forms: a token's span is the characters whose
 *first* byte it holds. So the spans of a text's tokens follow each other and leave nothing out; where a character is cut
-into several tokens the first one has it and the others are empty. Bytes that are no UTF-8, which only a model writes, are
+into several tokens the first one has it and the others are empty. Bytes that are not UTF-8, which only a model writes, are
 shown as U+FFFD, one for each piece that Python's decoder replaces.
 
 Exact, in that `render` gives back what `parse` was given, for every text: byte-level BPE without a normalizer (ours, GPT-2,
@@ -86,7 +86,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         return Tokenizer.from_str(content)
     except Exception as error:  # the library raises nothing more special
         raise CheckpointError(
-            f"{path} is no tokenizer of the `tokenizers` library: {error}. Restore the file or write it with "
+            f"{path} is not a tokenizer of the `tokenizers` library: {error}. Restore the file or write it with "
             "`save_pretrained` of a fast tokenizer."
         ) from error
 
@@ -120,7 +120,7 @@ class TextTokenizer:
         Spans refer to the text as it was given and tile it.
 
         Raises:
-            BadInput: a text holds half of a surrogate pair, which is no Unicode text.
+            BadInput: a text holds half of a surrogate pair, which is not Unicode text.
         """
         found = []
         for text, ids in zip(texts, self.ids(texts), strict=True):
@@ -227,7 +227,7 @@ def _tiled(ends: Sequence[int]) -> np.ndarray:
 
 
 def _decode(data: bytes) -> tuple[str, np.ndarray]:
-    """Bytes -> text, U+FFFD where they are no UTF-8, and bool `[bytes]`: here a character of the text begins."""
+    """Bytes -> text, U+FFFD where they are not UTF-8, and bool `[bytes]`: here a character of the text begins."""
     begins = np.frombuffer(data, np.uint8) & 0xC0 != 0x80
     try:
         return data.decode(), begins

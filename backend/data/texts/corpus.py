@@ -189,7 +189,7 @@ class TextItems:
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
         """Items `start` to `stop`, as far as the corpus goes: item i is document i, cut at `length` tokens.
 
-        A token has the value of a mark that covers its first character that is no white space (of a token of white space
+        A token has the value of a mark that covers its first character that is not white space (of a token of white space
         its first; of one that continues a character, that character); of several marks of a field, the shortest one's.
 
         Raises:
@@ -213,7 +213,7 @@ class TextItems:
         return found
 
     def parse(self, text: str) -> np.ndarray:
-        """Text -> token ids int64 `[T]` with the bos token before them; `BadInput` where it is no Unicode text."""
+        """Text -> token ids int64 `[T]` with the bos token before them; `BadInput` where it is not Unicode text."""
         return self.tokenizer.ids([text])[0]
 
     def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:

@@ -9,44 +9,52 @@
 
 `.gz` behind the name of a text or JSON file unpacks it. Text is UTF-8, with or without a byte order mark; anything else is
 refused with file and line. Only where the documents are is kept in memory; what is packed is unpacked into a temporary file.
-Documents of the same text are never in both the training and the held-out part.
+Documents of the same text are never in both the training and the held-out part. What stands beside a text, and parts of its
+file's name, become its tags (`backend.data.tags`).
 """
 
 from __future__ import annotations
 
-import gzip
 import importlib
-import json
-import os
 import re
-import tempfile
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import Any
 
+from backend.data import tags
+from backend.data.report import Report
 from backend.data.source import DataSource, Option, Settings
-from backend.data.texts.corpus import END_OF_TEXT, Document, FiniteCorpus
+from backend.data.tags import TagCount, TagRules, class_name, merged
+from backend.data.texts.corpus import Document, FiniteCorpus
+from backend.data.texts.own_files import (
+    ENDINGS,
+    SPLITS,
+    Cutting,
+    Place,
+    Row,
+    Split,
+    TextFile,
+    open_text_file,
+    text_column,
+    text_files,
+)
 from backend.data.texts.settings import LENGTH, LENGTH_OPTION, check_settings, items_of, with_length
 from backend.errors import BadInput, CatalogError
 
-Split = Literal["paragraphs", "lines", "files"]
-SPLITS: tuple[str, ...] = get_args(Split)
 HUB = "hf:"
 USUAL = 2_000  # bytes of a document made of paragraphs
 BYTES_A_TOKEN = 3  # of text, about
-MAX_UNPACKED = 16 << 30
-_JSON = (".jsonl", ".ndjson")
-_KINDS = (".txt", ".text", ".md", *_JSON, ".parquet")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_Found = tuple[int, int, int, str]  # first byte, the one behind the last, line or row from 1, text
+_PLAIN_DTYPES = re.compile(r"(large_)?string|bool|u?int\d+|float\d+|decimal.*|date\d+|time.*")
 
 
 class OwnText(FiniteCorpus):
-    """Documents of a person's own, with no truth but where they are from (tag `source`)."""
+    """Documents of a person's own: tagged with where they are from (`source`) and what the person's data say of them."""
 
-    def __init__(self, path: str, split: Split = "paragraphs", usual: int = USUAL) -> None:
+    def __init__(
+        self, path: str, split: Split = "paragraphs", usual: int = USUAL, rules: TagRules | None = None
+    ) -> None:
         """Look for the documents; reads everything once.
 
         Args:
@@ -54,259 +62,101 @@ class OwnText(FiniteCorpus):
             split: how text files are cut: `paragraphs`: at blank lines; `lines`: every line is a document; `files`: every
                 file is one.
             usual: bytes that paragraphs have together, about.
+            rules: what becomes a tag; by default all plain columns and fields.
 
         Whatever cannot be read is a `BadInput` when the first document is asked for; it names file and line.
         """
         self._path, self._split, self._usual = path, split, usual
-        self._sources: list[_Bytes | _Rows] = []
+        self._tags = TagCount(rules or TagRules())
+        self._sources: list[TextFile | _Rows] = []
+        self._tags_of_source: list[dict[str, str]] = []
         self._places = array("q")  # of each document: source, first byte, the one behind the last, line
         super().__init__(
             self._look,
             self._document,
             f"There is no text in {path}. Give a file with text in it, or a folder with files whose names end in "
-            f"{', '.join(_KINDS)} (links are not followed).",
+            f"{', '.join(ENDINGS)} (links are not followed).",
         )
+
+    @property
+    def reports(self) -> list[Report]:
+        """What a person should know about their files; reads everything if nothing has been read yet."""
+        self.count(0)
+        return self._tags.reports()
 
     def _look(self) -> Iterator[str]:
         """Note the places of all documents; yields their texts."""
         path = self._path
         self._sources.clear()
+        self._tags_of_source.clear()
         del self._places[:]
+        self._tags = TagCount(self._rules)
         try:
-            for source, places in _hub(path) if path.startswith(HUB) else _files(Path(path), self._split, self._usual):
+            for source, places in _hub(path, self._tags) if path.startswith(HUB) else self._files():
                 self._sources.append(source)
-                for start, stop, line, text in places:
-                    self._places.extend((len(self._sources) - 1, start, stop, line))
-                    yield text
+                for place in places:
+                    if self._rules.columns:  # what was chosen is refused now, not in the middle of training
+                        self._rules.of_row(place.row[1], f"{source.name}:{place.line}")
+                    self._places.extend((len(self._sources) - 1, place.start, place.stop, place.line))
+                    yield place.row[0]
         except OSError as error:
             raise BadInput(f"{path} cannot be read: {error}. Mend it, or take that file out of the folder.") from error
+        if self._places:
+            self._tags.check()
+
+    def _files(self) -> Iterator[tuple[TextFile, Iterator[Place]]]:
+        cutting = Cutting(self._split, self._usual, self._tags)
+        for file, name in text_files(Path(self._path)):
+            self._tags_of_source.append(self._tags.of_path(name))
+            yield open_text_file(file, name, cutting)
 
     def _document(self, number: int) -> Document:
         source, start, stop, line = self._places[4 * number : 4 * number + 4]
         found = self._sources[source]
         place = f"{found.name}:{line}"
-        return Document(found.text(start, stop, place), tags={"source": place})
+        text, fields = found.row(start, stop, place)
+        of_name = self._tags_of_source[source] if self._tags_of_source else {}
+        return Document(text, tags=merged({"source": place}, {**self._rules.of_row(fields, place), **of_name}))
 
-
-@dataclass(frozen=True)
-class _Bytes:
-    """A file whose bytes hold documents: its name for people, the file itself and what turns bytes into a text."""
-
-    name: str
-    file: Path | IO[bytes]  # one that was unpacked has no path
-    extract: Callable[[bytes, str], str]
-
-    def text(self, start: int, stop: int, place: str) -> str:
-        if isinstance(self.file, Path):
-            with self.file.open("rb") as file:
-                return self.extract(os.pread(file.fileno(), stop - start, start), place)
-        return self.extract(os.pread(self.file.fileno(), stop - start, start), place)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """A data set of the package `datasets`."""
-
-    name: str
-    rows: Any
-    column: str
-
-    def text(self, start: int, stop: int, place: str) -> str:
-        return str(self.rows[start][self.column])
-
-    def places(self) -> Iterator[_Found]:
-        for first in range(0, len(self.rows), 1000):
-            for row, text in enumerate(self.rows[first : first + 1000][self.column], first):
-                if text and text.strip():
-                    yield row, row + 1, row + 1, text
-
-
-# -- files -----------------------------------------------------------------------------------------------------------
-
-
-def _files(path: Path, split: Split, usual: int) -> Iterator[tuple[_Bytes, Iterator[_Found]]]:
-    if path.is_dir():
-        found = sorted(
-            Path(place, name)
-            for place, folders, names in os.walk(path)
-            for name in names
-            if name.removesuffix(".gz").endswith(_KINDS) and not name.startswith(".")
-            if not any(part.startswith(".") for part in Path(place).relative_to(path).parts)
-        )
-        files = [file for file in found if file.is_file() and not file.is_symlink()]
-    elif path.is_file():
-        files = [path]
-    else:
-        raise BadInput(f"{path} is neither a file nor a folder. Give one, or hf: and the name of a data set.")
-    for file in files:
-        name = file.relative_to(path).as_posix() if path.is_dir() else file.name
-        yield _open(file, name, split, usual)
-
-
-def _open(path: Path, name: str, split: Split, usual: int) -> tuple[_Bytes, Iterator[_Found]]:
-    if name.endswith(".parquet"):
-        unpacked = tempfile.TemporaryFile()
-        source = _Bytes(name, unpacked, lambda data, place: data.decode())
-        return source, _parquet_places(path, unpacked)
-    file: Path | IO[bytes] = _unpack(path) if name.endswith(".gz") else path
-    if name.removesuffix(".gz").endswith(_JSON):
-        return _Bytes(name, file, _json_text), _json_places(file, path)
-    return _Bytes(name, file, _plain_text), _text_places(file, path, split, usual)
-
-
-def _unpack(path: Path) -> IO[bytes]:
-    file = tempfile.TemporaryFile()
-    try:
-        with gzip.open(path) as packed:
-            while part := packed.read(1 << 20):
-                if file.tell() > MAX_UNPACKED:
-                    raise BadInput(f"{path} has more than {MAX_UNPACKED >> 30} GiB in it. Unpack it and give a part.")
-                file.write(part)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path} cannot be unpacked: {error}. It was cut off or is no gzip: get it again.") from error
-    file.flush()
-    return file
-
-
-def _lines(file: Path | IO[bytes], path: Path, longest: int = -1) -> Iterator[tuple[int, int, bytes]]:
-    """First byte, number from 1 and bytes of every line; one that is too long comes in parts, cut at a space."""
-    with file.open("rb") if isinstance(file, Path) else os.fdopen(os.dup(file.fileno()), "rb") as lines:
-        lines.seek(0)
-        at, number = 0, 1
-        while piece := lines.readline(longest):
-            if len(piece) == longest and not piece.endswith(b"\n"):
-                piece = piece[: piece.rfind(b" ") + 1 or _before_last_character(piece)]
-                lines.seek(at + len(piece))
-            yield at, number, piece
-            at += len(piece)
-            number += piece.endswith(b"\n")
-
-
-def _before_last_character(piece: bytes) -> int:
-    return next((len(piece) - back for back in range(1, 5) if piece[-back] & 0xC0 != 0x80), len(piece))
-
-
-def _decode(data: bytes, path: Path, line: int) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        known, encoding = (
-            ("It looks like UTF-16", "UTF-16")
-            if data[:2] in (b"\xff\xfe", b"\xfe\xff")
-            else ("It may be Latin-1 or Windows-1252", "WINDOWS-1252")
-        )
-        raise BadInput(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} (number {error.start + 1} of it) is not UTF-8. {known}: "
-            f"convert the file, e.g. iconv -f {encoding} -t UTF-8 OLD > NEW."
-        ) from error
-
-
-def _plain_text(data: bytes, place: str) -> str:
-    return data.decode().removeprefix("\ufeff").replace("\r\n", "\n").strip("\n")
-
-
-def _text_places(file: Path | IO[bytes], path: Path, split: Split, usual: int) -> Iterator[_Found]:
-    parts: list[str] = []
-    begin, begin_line, size = 0, 1, 0
-
-    def gathered(stop: int) -> Iterator[_Found]:
-        text = _plain_text("".join(parts).encode(), "")
-        if text.strip():
-            yield begin, stop, begin_line, text
-
-    for at, line, piece in _lines(file, path, 4 * usual if split == "paragraphs" else -1):
-        text = _decode(piece, path, line)
-        ends = text.strip() == END_OF_TEXT
-        if split == "lines":
-            full = True
-        else:
-            full = split == "paragraphs" and (size >= 2 * usual or (size >= usual and not text.strip()))
-        if ends or full:
-            yield from gathered(at)
-            parts, size = [], 0
-        if not ends:
-            if not parts:
-                begin, begin_line = at, line
-            parts.append(text)
-            size += len(piece)
-    yield from gathered(begin + size)
-
-
-def _json_text(data: bytes, place: str) -> str:
-    """The text of a line of JSON; `place` is for the message."""
-    try:
-        row = json.loads(data.decode().removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{place}: this is no JSON ({error}). Every line must be one JSON object.") from error
-    fields = {name: value for name, value in row.items() if isinstance(value, str)} if isinstance(row, dict) else {}
-    if "text" not in fields and len(fields) != 1:
-        raise BadInput(
-            f"{place}: no field 'text' that is a string, and {len(fields)} other strings. Give every line one, "
-            'as in {"text": "Once upon a time ..."}.'
-        )
-    text = fields["text"] if "text" in fields else next(iter(fields.values()))
-    if half := _SURROGATE.search(text):
-        raise BadInput(f"{place}: {half[0]!r} is half of a surrogate pair and no Unicode text. Delete it.")
-    return text
-
-
-def _json_places(file: Path | IO[bytes], path: Path) -> Iterator[_Found]:
-    for at, line, piece in _lines(file, path):
-        if _decode(piece, path, line).strip("\ufeff \t\r\n"):
-            text = _json_text(piece, f"{path}, line {line}")
-            if text.strip():
-                yield at, at + len(piece), line, text
-
-
-def _parquet_places(path: Path, unpacked: IO[bytes]) -> Iterator[_Found]:
-    """Write the texts one behind the other into a file; yields where each is."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    row = at = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            strings = [
-                field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-            ]
-            column = _column(strings, str(path))
-            for batch in file.iter_batches(1024, columns=[column]):
-                for text in batch.column(0).to_pylist():
-                    row += 1
-                    if not text or not text.strip():
-                        continue
-                    data = text.encode()
-                    if at + len(data) > MAX_UNPACKED:
-                        raise BadInput(f"{path} has more than {MAX_UNPACKED >> 30} GiB of text. Give a part of it.")
-                    unpacked.write(data)
-                    yield at, at + len(data), row, text
-                    at += len(data)
-    except pa.ArrowException as error:
-        raise BadInput(f"{path} cannot be read as Parquet: {error}. Get the file again.") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}, near row {row + 1}: a text is not UTF-8 ({error}). Write the file again.") from error
-    unpacked.flush()
-
-
-def _column(strings: list[str], where: str) -> str:
-    if "text" not in strings and len(strings) != 1:
-        raise BadInput(
-            f"{where} has no column 'text'; its columns of strings are {strings or 'none'}. Rename one 'text'."
-        )
-    return "text" if "text" in strings else strings[0]
+    @property
+    def _rules(self) -> TagRules:
+        return self._tags.rules
 
 
 # -- Hugging Face ----------------------------------------------------------------------------------------------------
 
 
-def _hub(path: str) -> Iterator[tuple[_Rows, Iterator[_Found]]]:
+@dataclass(frozen=True)
+class _Rows:
+    """A data set of the package `datasets`: its rows, the column of texts, and those of tags with their classes' names."""
+
+    name: str
+    rows: Any
+    column: str
+    tags: dict[str, list[str]]
+
+    def row(self, start: int, stop: int, place: str) -> Row:
+        """Read a document again."""
+        row = self.rows[start]
+        fields = {name: class_name(row.get(name), classes) for name, classes in self.tags.items()}
+        return str(row[self.column]), fields
+
+    def places(self) -> Iterator[Place]:
+        for first in range(0, len(self.rows), 1000):
+            for row, text in enumerate(self.rows[first : first + 1000][self.column], first):
+                if text and text.strip():
+                    yield Place(row, row + 1, row + 1, (text, {}))
+
+
+def _hub(path: str, count: TagCount) -> Iterator[tuple[_Rows, Iterator[Place]]]:
     name, _, rest = path.removeprefix(HUB).partition(":")
     config, _, split = rest.partition(":")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII):
         raise BadInput(
             f"{path!r} names no data set. Write hf:owner/name, hf:owner/name:config or hf:owner/name::split."
         )
+    if count.rules.names is not None:
+        raise BadInput(f"The rows of {path} are in no files of your own: leave --tags-from out, or choose --tags.")
     try:
         datasets = importlib.import_module("datasets")  # optional, so it is no requirement
     except ImportError as error:
@@ -320,10 +170,19 @@ def _hub(path: str) -> Iterator[tuple[_Rows, Iterator[_Found]]]:
             f"{path} cannot be loaded: {error}. It needs the network, or to have been loaded before on this machine; a "
             "Parquet or text file of it can be given instead."
         ) from error
-    strings = [
-        column for column, kind in rows.features.items() if getattr(kind, "dtype", "") in ("string", "large_string")
-    ]
-    source = _Rows(path, rows, _column(strings, path))
+    kinds = {column: str(getattr(kind, "dtype", "")) for column, kind in rows.features.items()}
+    column = text_column([name for name, kind in kinds.items() if kind in ("string", "large_string")], path)
+    others = [name for name in kinds if name != column]
+    count.see(others)
+    chosen = others if count.rules.columns is None else [name for name in others if name in count.rules.columns]
+    plain = {
+        name: list(getattr(rows.features[name], "names", None) or [])
+        for name in chosen
+        if _PLAIN_DTYPES.fullmatch(kinds[name])
+    }
+    if count.rules.columns is not None and (strange := [name for name in chosen if name not in plain]):
+        raise BadInput(f"{path}: the column {strange[0]!r} is not plain, so it cannot be a tag. Choose other --tags.")
+    source = _Rows(path, rows, column, plain)
     yield source, source.places()
 
 
@@ -331,25 +190,37 @@ def _hub(path: str) -> Iterator[tuple[_Rows, Iterator[_Found]]]:
 
 
 def _corpus(settings: Settings) -> OwnText:
-    check_settings(settings, "path", "split")
+    check_settings(settings, "path", "split", *tags.SETTINGS)
     path, split = settings.get("path"), settings.get("split", SPLITS[0])
     if not isinstance(path, str) or not path:
         raise CatalogError(f"The text data set needs a path: a file, a folder or hf: and a name; not {path!r}.")
     if split not in SPLITS:
         raise CatalogError(f"The text data set cannot be split into {split!r}. Known: {', '.join(SPLITS)}.")
-    return OwnText(path, split, BYTES_A_TOKEN * settings.get("length", LENGTH))  # so that few texts are cut
+    usual = BYTES_A_TOKEN * settings.get("length", LENGTH)  # so that few texts are cut
+    return OwnText(path, split, usual, TagRules.from_settings(settings))
 
 
 def _resolve(given: Settings) -> Settings:
     text = str(given.get("path", ""))
     if not text.strip():
         raise BadInput("Which text? --text names it, and it is empty. Give a file, a folder, or hf:owner/name.")
+    TagRules.from_settings(given)
     if text.startswith(HUB):
         return with_length(given)
     path = Path(text).expanduser().resolve()
     if not path.exists():
         raise BadInput(f"There is no file or folder {text}. Give --text a path, or hf:owner/name.")
-    return with_length({**given, "path": str(path)})
+    return with_length({**given, "path": tags.checked_path(path)})
+
+
+def _notes(settings: Settings) -> list[Report]:
+    if settings["path"].startswith(HUB):
+        return []
+    count = TagCount(TagRules(names=TagRules.from_settings(settings).names))
+    for _, name in text_files(Path(settings["path"])):
+        count.of_path(name)
+    count.check()
+    return count.reports()
 
 
 SOURCE = DataSource(
@@ -368,7 +239,9 @@ SOURCE = DataSource(
             required=True,
         ),
         Option("split", ("--split",), "what makes a document of a txt file (paragraphs)", choices=SPLITS),
+        *tags.OPTIONS,
         LENGTH_OPTION,
     ),
     resolve=_resolve,
+    notes=_notes,
 )
