@@ -60,7 +60,7 @@ def reproduce(
     if rows and not table.alone:
         raise UsageError(f"The rows of {name} build on each other: they cannot be chosen.")
 
-    def measure(model: str) -> Measured:
+    def measure(model: str, progress: Progress) -> Measured:
         from backend.jobs.evaluate import evaluate
         from backend.train.runs import measuring_device
 

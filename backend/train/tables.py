@@ -34,7 +34,8 @@ class Reproduction:
 
     Attributes:
         data_dir: where models, training states and the record go.
-        measure: name of a model of the catalog -> everything that `evaluate` says of it, with `seeds` seeds.
+        measure: name of a model of the catalog, and whom to tell how far it is -> everything that `evaluate` says of it, with
+            `seeds` seeds.
         fast: few steps and small batches: shows that everything runs, proves nothing. Names end in `-quick` then.
         seeds: of the evaluation.
         seed: of the training.
@@ -44,7 +45,7 @@ class Reproduction:
     """
 
     data_dir: Path
-    measure: Callable[[str], Measured]
+    measure: Callable[[str, Progress], Measured]
     fast: bool = False
     seeds: int = 3
     seed: int = 0

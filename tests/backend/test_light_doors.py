@@ -9,7 +9,7 @@ from tests.backend.commands import process
 HEAVY = "{'torch', 'transformers', 'accelerate', 'duckdb', 'pandas', 'PIL', 'tokenizers'}"
 
 
-@pytest.mark.parametrize("door", ["bring", "tables"])
+@pytest.mark.parametrize("door", ["train", "bring", "tables"])
 def test_what_help_shows_of_a_family_is_known_without_anything_heavy(door: str) -> None:
     script = (
         "import sys\n"

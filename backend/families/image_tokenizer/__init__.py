@@ -8,6 +8,7 @@ FAMILY = FamilyKind(
     files=("config.json", "model.safetensors"),
     doors={
         "open": f"{_HERE}.model:open_image_tokenizer",
+        "train": f"{_HERE}.train:RECIPES",
         "bring": f"{_HERE}.bring:FORMATS",
         "tables": f"{_HERE}.tables:TABLES",
     },

@@ -8,6 +8,7 @@ FAMILY = FamilyKind(
     files=("config.json", "codebooks.json", "model.safetensors"),
     doors={
         "open": f"{_HERE}.model:open_transformer",
+        "train": f"{_HERE}.train:RECIPES",
         "bring": f"{_HERE}.bring:FORMATS",
         "tables": f"{_HERE}.tables:TABLES",
     },

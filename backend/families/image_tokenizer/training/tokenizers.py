@@ -32,6 +32,7 @@ from backend.families.image_tokenizer.training.picture_features import (
 )
 from backend.families.image_tokenizer.training.pools import Pool, open_pool
 from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH, TokenizerRecipe
+from backend.families.image_tokenizer.training.work import FEATURES, PICTURES, SELECTION, TRAINING
 from backend.nn.image_net import Encoder
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
 from backend.nn.nearest import nearly_nearest, spread_over_equals
@@ -117,12 +118,12 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
         UsageError: sizes that the method cannot have.
         BadInput: a person's own pictures or features cannot be used.
         CheckpointError: the state belongs to another run.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is no longer a number.
     """
     if recipe.method == "lc" and recipe.features not in ("autoencoder", "random"):
         read_features(Path(recipe.features), recipe.codes, run.seed)  # before anything takes long
     device = run.torch_device
-    pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress)
+    pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress_of(PICTURES))
     state = read_state(run.saved, _identity(recipe, run)) if run.saved is not None else {}
     features, extractor = _features(recipe, run, pool, state)
     torch.manual_seed(run.seed)
@@ -140,6 +141,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
     assert isinstance(method, CodeTable)
     starts_at = int(SHARE_BEFORE_START * recipe.steps) if method.warms_up else 0
     learner.train()
+    progress, shown = run.progress_of(TRAINING), f"training {recipe.method}"
+    if progress:
+        progress(shown, first, recipe.steps)
     for step in range(first, recipe.steps):
         if step == starts_at:
             _start(learner, method, extractor, pool, device, run.seed)
@@ -162,7 +166,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
             if not math.isfinite(float(loss.detach())):
                 raise TrainingError(f"The loss is {float(loss)} at step {done}. Start again with a lower --lr.")
             curve.append(point)
-            _tell(run, recipe, point)
+            shown = _note_point(run, recipe, point)
+        if progress:
+            progress(shown, done, recipe.steps)
         if run.state is not None and recipe.save_every and done % recipe.save_every == 0 and done < recipe.steps:
             kept = {
                 "window": window,
@@ -194,8 +200,8 @@ def _features(
         extractor = feature_network(recipe.downsampling).eval()
         extractor.load_state_dict(state["extractor"])
         return state["learner"]["tables.0.codes"], extractor
-    extractor = train_features(pool, recipe.downsampling, own, progress=run.progress)
-    return select_features(extractor, pool, recipe.codes, own, progress=run.progress), extractor
+    extractor = train_features(pool, recipe.downsampling, own, progress=run.progress_of(FEATURES))
+    return select_features(extractor, pool, recipe.codes, own, progress=run.progress_of(SELECTION)), extractor
 
 
 @torch.no_grad()
@@ -239,13 +245,12 @@ def _point(step: int, window: Tensor, tokens: int, codes: int, error: float, sec
     }
 
 
-def _tell(run: Run, recipe: TokenizerRecipe, point: Mapping[str, float]) -> None:
-    if run.progress:
-        what = f"training {recipe.method}, error {point['error']:.4f}, utilization {100 * point['utilization']:.1f} %"
-        run.progress(what, int(point["step"]), recipe.steps)
+def _note_point(run: Run, recipe: TokenizerRecipe, point: Mapping[str, float]) -> str:
+    """Add a point to the log; returns it for people."""
     if run.log is not None:
         with run.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
+    return f"training {recipe.method}, error {point['error']:.4f}, utilization {100 * point['utilization']:.1f} %"
 
 
 def _identity(recipe: TokenizerRecipe, run: Run) -> str:

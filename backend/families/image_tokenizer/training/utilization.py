@@ -20,7 +20,10 @@ from backend.families.image_tokenizer.measure import is_measured, measure_images
 from backend.families.image_tokenizer.tables import ROWS, SCENES, ImageRow
 from backend.families.image_tokenizer.training.recipe import quick
 from backend.families.image_tokenizer.training.tokenizer_models import make_tokenizer_model, trained_with
+from backend.families.image_tokenizer.training.work import work_of
+from backend.train.recipes import MEASURING
 from backend.train.runs import Run, measuring_device
+from backend.train.stages import Staged, Stages, parts
 from backend.train.tables import Record, Reproduction
 
 REBUILT = 256  # held-out pictures a seed of the evaluation
@@ -46,8 +49,10 @@ def make_utilization(request: Reproduction) -> Iterator[Record]:
     finished: Rows = {row.model: entry for row in rows if (entry := _finished(row, request))}
     wanted = [row for row in rows if row.model not in finished and (not request.rows or row.model in request.rows)]
     yield _record(names, finished, request)
+    work = {row.model: work_of(row.recipe, _seeds(row, request)) for row in wanted}
+    stages = Stages(request.progress, parts(work))
     for row in wanted:
-        finished[row.model] = _make(row, request)
+        finished[row.model] = _make(row, request, stages.part(row.model))
         yield _record(names, finished, request)
 
 
@@ -85,17 +90,15 @@ def _finished(row: ImageRow, request: Reproduction) -> dict[str, Any] | None:
     return _entry(row, metrics, training)
 
 
-def _make(row: ImageRow, request: Reproduction) -> dict[str, Any]:
+def _make(row: ImageRow, request: Reproduction, stages: Staged) -> dict[str, Any]:
     """Train (unless that is done) and measure one model."""
-    spec, progress, seeds = row.spec, request.progress, _seeds(row, request)
-    named = None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
-    run = Run(row.seed, request.device, resume=True, progress=named)
+    spec, seeds = row.spec, _seeds(row, request)
+    run = Run(row.seed, request.device, resume=True, stages=stages)
     training = make_tokenizer_model(spec, row.recipe, run, request.data_dir, half=True)
     family = open_family(spec, request.data_dir, measuring_device(request.device))
-    measures = Measures()
+    measures, progress = Measures(), stages.stage(MEASURING)
     for number in range(seeds):
-        if named:
-            named("measuring", number, seeds)
+        progress("measuring", number, seeds)
         measure_images(family, measures, number, REBUILT, row.tokens_a_code)
     metrics = {key: dataclasses.asdict(metric) for key, metric in measures.metrics().items()}
     write_card(catalog.inside(request.data_dir, spec.checkpoint), Card(metrics, training))

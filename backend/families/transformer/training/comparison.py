@@ -12,14 +12,17 @@ from typing import Any
 
 from backend import catalog
 from backend.catalog.cards import Card, read_card, write_card
-from backend.data.datasets import open_dataset
+from backend.data.datasets import open_text, source_of
 from backend.data.texts.bpe import TOKENIZER
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.tables import Comparison, Row, quick
+from backend.families.transformer.training import work
 from backend.families.transformer.training.batches import batches_of
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.tokenizing import make_tokenizer
+from backend.train.recipes import MEASURING
 from backend.train.runs import Run
+from backend.train.stages import Staged, Stages, parts
 from backend.train.states import read_log
 from backend.train.tables import Record, Reproduction
 from backend.types import ModelSpec
@@ -30,11 +33,12 @@ def make_comparison(comparison: Comparison, request: Reproduction) -> Iterator[R
     if request.fast:
         comparison = quick(comparison)
     began = time.monotonic()
+    stages = Stages(request.progress, parts({row.model: _work(row, comparison, request) for row in comparison.rows}))
     rows: list[dict[str, Any]] = []
     for row in comparison.rows:
-        spec = _spec(row, comparison)
-        training = _train(row, spec, comparison, request)
-        measured = request.measure(spec.name)
+        spec, own = _spec(row, comparison), stages.part(row.model)
+        training = _train(row, spec, comparison, request, own)
+        measured = request.measure(spec.name, own.stage(MEASURING))
         write_card(request.data_dir / spec.checkpoint, Card(measured.metrics, training, measured.edits))
         rows.append(
             {
@@ -76,7 +80,24 @@ def _spec(row: Row, comparison: Comparison) -> ModelSpec:
     )
 
 
-def _train(row: Row, spec: ModelSpec, comparison: Comparison, request: Reproduction) -> dict[str, Any]:
+def _work(row: Row, comparison: Comparison, request: Reproduction) -> dict[str, float]:
+    """Return the stages of a row, each with about how long it takes."""
+    length = int(comparison.dataset["length"])
+    parameters = work.parameters_of(comparison.shape, comparison.vocabulary or work.SMALL_VOCABULARY)
+    books = work.codebooks_of(row.placements, comparison.shape)
+    stages: dict[str, float] = {}
+    if comparison.vocabulary:
+        stages |= {work.TEXT: work.READING if not books else 1.0, work.CORPUS: work.CUTTING}
+    if books:
+        stages[work.CODES] = work.first_codes(books, parameters)
+    stages[work.TRAINING] = work.training(row.recipe, length, parameters, books)
+    trial = source_of(comparison.dataset).trial
+    searches = len(trial.behaviours) if trial and books else 0
+    measuring = work.measuring(parameters, length, request.seeds, bool(books))
+    return stages | {MEASURING: measuring + searches * work.SEARCH}
+
+
+def _train(row: Row, spec: ModelSpec, comparison: Comparison, request: Reproduction, stages: Staged) -> dict[str, Any]:
     """Train one row unless its checkpoint is there with these very settings; returns what the card says of it."""
     data_dir, length = request.data_dir, int(comparison.dataset["length"])
     folder = catalog.inside(data_dir, spec.checkpoint)
@@ -92,30 +113,26 @@ def _train(row: Row, spec: ModelSpec, comparison: Comparison, request: Reproduct
     if (training := read_card(folder).trained_as(about)) is not None:
         catalog.write_spec(spec, data_dir)
         return training
-    work = catalog.inside(data_dir, Path("training") / spec.name)
-    work.mkdir(parents=True, exist_ok=True)
+    place = catalog.inside(data_dir, Path("training") / spec.name)
+    place.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    run = Run(request.seed, request.device, work / "state.pt", True, _named(spec, request), work / "log.jsonl")
+    run = Run(request.seed, request.device, place / "state.pt", True, log=place / "log.jsonl", stages=stages)
     base = catalog.inside(data_dir, Path("checkpoints") / (spec.base or spec.name))
-    if not spec.base and comparison.vocabulary and not (work / TOKENIZER).exists():
-        make_tokenizer(comparison.dataset, comparison.vocabulary, work, run.progress)
-    source = base if spec.base else work
-    dataset = open_dataset(comparison.dataset, source)
-    batch = batches_of(dataset, length, run.progress)
+    if not spec.base and comparison.vocabulary and not (place / TOKENIZER).exists():
+        make_tokenizer(comparison.dataset, comparison.vocabulary, place, stages.stage(work.TEXT))
+    source = base if spec.base else place
+    batches = batches_of(open_text(comparison.dataset, source), length)
+    if comparison.vocabulary:
+        batches.prepare(stages.stage(work.CORPUS))
     if row.placements:
-        model = train_codebooks(base, batch, row.placements, row.recipe, "kmeans", run)
+        model = train_codebooks(base, batches, row.placements, row.recipe, "kmeans", run)
     else:
-        config = comparison.shape.config(dataset.vocabulary, length, dataset.bos)
-        model = train_base(config, batch, row.recipe, run)
+        config = comparison.shape.config(batches.vocabulary, length, batches.bos)
+        model = train_base(config, batches, row.recipe, run)
     about["seconds"] = round(time.monotonic() - began, 1)
     if lines := read_log(run.log):
         about["log"] = lines
     save_checkpoint(model, folder, Card(training=about), tokenizer_in(source))
     catalog.write_spec(spec, data_dir)
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
     return about
-
-
-def _named(spec: ModelSpec, request: Reproduction) -> Any:
-    progress = request.progress
-    return None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
