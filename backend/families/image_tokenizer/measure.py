@@ -20,12 +20,12 @@ from backend.analysis.usage import TokenUse, token_use, utilization_ceiling
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import ImageDataset
 from backend.families.image_tokenizer.model import ImageTokenizerFamily, load_producer
+from backend.families.image_tokenizer.tables import TOKENS_A_CODE
 from backend.families.kind import Other, Request
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.picture_distance import feature_distance
 
-TOKENS_A_CODE = 32
 # tokens a code after which utilization is noted on the way
 SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 BATCH = 256  # pictures
