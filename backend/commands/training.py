@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.jobs.training import train
 
     options.device = chosen_device(options.device)
-    report = train(options.trains.plan(options), progress)
+    report = train(options.trains, options.trains.plan(options), progress)
     if report is None:  # one of several processes, and not the one that answers
         return Answer({}, "")
     data = {

@@ -50,8 +50,13 @@ def recipes() -> dict[str, Recipe]:
     return {recipe.name: recipe for _, known in families.doors("train") for recipe in known}
 
 
-def train(plan: Plan, progress: Progress) -> TrainReport | None:
+def train(recipe: Recipe, plan: Plan, progress: Progress) -> TrainReport | None:
     """Do a run: train, keep, measure.
+
+    Args:
+        recipe: what is trained.
+        plan: the run, as the recipe has worked it out.
+        progress: called with (what, done, total); told about the whole run too, where it is a `Watcher`.
 
     Returns:
         What was trained; None in the processes of `accelerate launch` other than the first.
@@ -68,8 +73,8 @@ def train(plan: Plan, progress: Progress) -> TrainReport | None:
     run, folder = plan.run, folder_of(plan)
     with training_alone(folder, plan.name) if first else nullcontext():
         began = time.monotonic()
-        stages = Stages(progress, plan.work)
-        training = plan.train(stages)
+        stages = Stages(progress, recipe.work(plan))
+        training = recipe.train(plan, stages)
         if not first:
             return None
         seconds = time.monotonic() - began
@@ -79,8 +84,9 @@ def train(plan: Plan, progress: Progress) -> TrainReport | None:
             metrics = _measure(plan, stages)
             write_card(checkpoint, Card(metrics, training))
         shutil.rmtree(folder, ignore_errors=True)
-        remarks = tuple(plan.remarks(metrics))
-        return TrainReport(plan.name, checkpoint, plan.steps, round(seconds, 2), metrics, remarks)
+        return TrainReport(
+            plan.name, checkpoint, plan.steps, round(seconds, 2), metrics, tuple(recipe.remarks(metrics))
+        )
 
 
 def _is_first(plan: Plan) -> bool:

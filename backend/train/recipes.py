@@ -72,27 +72,6 @@ class Plan(Protocol):
         """Whether several processes of `accelerate launch` train it together; else each is on its own."""
         ...
 
-    @property
-    def work(self) -> Mapping[str, float]:
-        """The stages of the run in their order, each with about how much work it is; `MEASURING` is the last."""
-        ...
-
-    def train(self, stages: Stages) -> Mapping[str, Any]:
-        """Write the checkpoint and the catalog entry; returns `training` of the model card.
-
-        Everything that `resume` needs is in `folder_of` until the run is finished.
-
-        Raises:
-            BadInput: the name is taken, or the run that is to go on had other options.
-            CheckpointError: the saved state cannot be read.
-            TrainingError: the loss is no longer a number.
-        """
-        ...
-
-    def remarks(self, metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-        """Say what a person should know of the figures of the trained model."""
-        ...
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -102,17 +81,26 @@ class Recipe:
         name: as it is typed, the data set's.
         about: one line for people, for the list of recipes.
         description: a sentence.
+        examples: command lines behind `python -m backend`.
         options: adds its arguments to a parser.
         plan: the parsed options -> the run. Raises `BadInput` or `UsageError` for options that cannot be.
-        examples: command lines behind `python -m backend`.
+        work: the run -> its stages in their order, each with about how much work it is; `MEASURING` is the last, if it is one.
+        train: does the run: writes the checkpoint and the catalog entry, returns `training` of the model card. Everything that
+            `resume` needs is in `folder_of` the run until then. Raises `BadInput` where the name is taken or the run that is
+            to go on had other options, `CheckpointError` where its state cannot be read, `TrainingError` where the loss is
+            no longer a number.
+        remarks: metrics of the trained model -> what a person should know of them.
     """
 
     name: str
     about: str
     description: str
+    examples: tuple[str, ...]
     options: Callable[[argparse.ArgumentParser], None]
-    plan: Callable[[argparse.Namespace], Plan]
-    examples: tuple[str, ...] = ()
+    plan: Callable[[argparse.Namespace], Any]
+    work: Callable[[Any], Mapping[str, float]]
+    train: Callable[[Any, Stages], Mapping[str, Any]]
+    remarks: Callable[[Mapping[str, Mapping[str, Any]]], Sequence[str]] = lambda metrics: ()
 
 
 def folder_of(plan: Plan) -> Path:

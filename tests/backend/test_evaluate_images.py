@@ -130,7 +130,9 @@ def test_every_row_of_the_shipped_record_counts_as_measured():
 
 def made(data_dir, only, progress=None):
     """Every record that a fast run gives on its way."""
-    return list(make_utilization(Reproduction(data_dir, {}.get, True, device="cpu", rows=only, progress=progress)))
+    return list(
+        make_utilization(ROWS, Reproduction(data_dir, {}.get, True, device="cpu", rows=only, progress=progress))
+    )
 
 
 def test_the_record_is_whole_after_every_row_and_a_finished_row_is_not_made_again(tmp_path):

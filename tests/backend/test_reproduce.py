@@ -33,7 +33,7 @@ TINY = Comparison(
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "TABLES", {"tiny": TINY.table})
+    monkeypatch.setattr(tables, "TABLES", {"tiny": tables.table_of(TINY)})
 
 
 def test_the_record_is_written_after_every_row_and_names_what_is_missing_until_all_are_there(

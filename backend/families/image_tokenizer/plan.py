@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from backend.data.source import DataSource
 from backend.errors import UsageError
 from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
 from backend.train.recipes import RunOptions, given_settings, run_options
-from backend.train.stages import Stages
 
 # option -> the method that alone knows it
 _OF_METHODS = {"no_projector": "lc", "no_zero_init": "fvq", "features": "lc", "levels": "rvq"}
@@ -40,23 +39,6 @@ class TokenizerPlan:
     def steps(self) -> int:
         """See `Plan`."""
         return self.recipe.steps
-
-    @property
-    def work(self) -> Mapping[str, float]:
-        """See `Plan`."""
-        from backend.families.image_tokenizer.training.work import work_of
-
-        return work_of(self.recipe, self.run.seeds)
-
-    def train(self, stages: Stages) -> Mapping[str, Any]:
-        """See `Plan`."""
-        from backend.families.image_tokenizer.training.tokenizer_models import train_plan
-
-        return train_plan(self, stages)
-
-    def remarks(self, metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-        """See `Plan`."""
-        return []
 
 
 def make_plan(options: argparse.Namespace) -> TokenizerPlan:

@@ -13,14 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
-from backend.families.image_tokenizer.training.tokenizer_models import (
-    tokenizer_spec,
-)
+from backend.families.image_tokenizer.training.recipe import TOKENS_A_CODE, TokenizerRecipe
+from backend.families.image_tokenizer.training.tokenizer_models import tokenizer_spec
 from backend.train.tables import Record, Reproduction, Table
 from backend.types import ModelSpec
 
-TOKENS_A_CODE = 32  # that the use of a table is counted over where a row says nothing else
 SCENES = {"name": "scenes", "size": 32}
 STEPS, LARGE_STEPS = 1500, 800
 SIZES = (1024, 4096, 16_384)
@@ -144,7 +141,7 @@ ROWS: tuple[ImageRow, ...] = (
 def _make(request: Reproduction) -> Iterator[Record]:
     from backend.families.image_tokenizer.training.utilization import make_utilization
 
-    return make_utilization(request)
+    return make_utilization(ROWS, request)
 
 
 _ABOUT = "every method of image tokenizers at several sizes of table"

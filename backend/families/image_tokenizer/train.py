@@ -7,12 +7,15 @@ All methods are trained with the same network and schedule. What a run does is w
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from backend.cli import counting, given_path, positive
 from backend.data.datasets import sources
-from backend.families.image_tokenizer.plan import make_plan
+from backend.families.image_tokenizer.plan import TokenizerPlan, make_plan
 from backend.families.image_tokenizer.training.recipe import METHODS, POOL
 from backend.train.recipes import Recipe, add_model_options, add_run_options, add_source_options
+from backend.train.stages import Stages
 
 _EXAMPLES = (
     "train scenes --method fvq --codes 4096",
@@ -70,14 +73,28 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--half", action="store_true", help="keep the networks in half precision")
 
 
+def _work(plan: TokenizerPlan) -> Mapping[str, float]:
+    from backend.families.image_tokenizer.training.work import work_of
+
+    return work_of(plan.recipe, plan.run.seeds)
+
+
+def _train(plan: TokenizerPlan, stages: Stages) -> Mapping[str, Any]:
+    from backend.families.image_tokenizer.training.tokenizer_models import train_plan
+
+    return train_plan(plan, stages)
+
+
 RECIPES = tuple(
     Recipe(
         source.name,
         f"an image tokenizer on {source.about}",
         f"Train an image tokenizer on {source.about}.",
+        tuple(example for example in _EXAMPLES if example.startswith(f"train {source.name} ")),
         _add_options,
         make_plan,
-        tuple(example for example in _EXAMPLES if example.startswith(f"train {source.name} ")),
+        _work,
+        _train,
     )
     for source in sources("image")
     if source.learnable

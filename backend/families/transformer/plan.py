@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from backend.families.transformer.training.recipe import Recipe
 from backend.families.transformer.training.shapes import Shape
 from backend.nn.insertion.placement import PLACES, Placement
 from backend.train.recipes import RunOptions, given_settings, run_options
-from backend.train.stages import Stages
 from backend.types import ModelSpec
 
 if TYPE_CHECKING:
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 SHAPE_OPTIONS = ("backbone", "layers", "dim", "heads", "mlp")
 VOCABULARY = 2048  # tokens of a tokenizer that is trained
 SHORTEST = 8  # tokens of a row of text that something can be learnt from
-BY_HEART = (
-    "The loss above the base is below zero: the base has learnt its texts by heart and does worse on others than with codes. "
-    "Give it more text, or fewer --base-steps."
-)
 
 
 @dataclass(frozen=True)
@@ -131,23 +126,6 @@ class TransformerPlan:
     def source(self) -> DataSource:
         """The data set."""
         return source_of(self.dataset)
-
-    @property
-    def work(self) -> Mapping[str, float]:
-        """See `Plan`."""
-        from backend.families.transformer.training.work import work_of
-
-        return work_of(self)
-
-    def train(self, stages: Stages) -> Mapping[str, Any]:
-        """See `Plan`."""
-        from backend.families.transformer.training.models import make_models
-
-        return make_models(self, stages)
-
-    def remarks(self, metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
-        """See `Plan`."""
-        return [BY_HEART] if metrics.get("lm_loss_above_base", {}).get("value", 0.0) < 0 else []
 
     def spec(self, name: str, placements: tuple[Placement, ...], base: str = "") -> ModelSpec:
         """Return the catalog entry of a model of this run."""

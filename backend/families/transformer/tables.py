@@ -59,29 +59,18 @@ class Comparison:
     rows: tuple[Row, ...]
     vocabulary: int = 0
 
-    @property
-    def table(self) -> Table:
-        """What `reproduce` sees of it."""
-        return Table(self.about, tuple(row.model for row in self.rows), self._make)
-
-    def _make(self, request: Reproduction) -> Iterator[Record]:
-        from backend.families.transformer.training.comparison import make_comparison
-
-        return make_comparison(self, request)
-
-
-def quick(comparison: Comparison) -> Comparison:
-    """Return the same comparison with a fiftieth of the steps and small batches: it shows that everything runs."""
-    rows = [
-        dataclasses.replace(
-            row,
-            model=f"{row.model}-quick",
-            recipe=dataclasses.replace(row.recipe, steps=max(20, row.recipe.steps // 50), batch=8, save_every=0),
-            demo=0,
-        )
-        for row in comparison.rows
-    ]
-    return dataclasses.replace(comparison, name=f"{comparison.name}-quick", rows=tuple(rows))
+    def quick(self) -> Comparison:
+        """Return the same comparison with a fiftieth of the steps and small batches: it shows that everything runs."""
+        rows = [
+            dataclasses.replace(
+                row,
+                model=f"{row.model}-quick",
+                recipe=dataclasses.replace(row.recipe, steps=max(20, row.recipe.steps // 50), batch=8, save_every=0),
+                demo=0,
+            )
+            for row in self.rows
+        ]
+        return dataclasses.replace(self, name=f"{self.name}-quick", rows=tuple(rows))
 
 
 # -- machines ----------------------------------------------------------------------------------------------------------
@@ -279,4 +268,17 @@ PYTHON = Comparison(
     vocabulary=2048,
 )
 COMPARISONS = (TOKFSM, SMALL, STORIES, PYTHON)
-TABLES = {comparison.name: comparison.table for comparison in COMPARISONS}
+
+
+def table_of(comparison: Comparison) -> Table:
+    """Return what `reproduce` sees of a comparison."""
+
+    def make(request: Reproduction) -> Iterator[Record]:
+        from backend.families.transformer.training.comparison import make_comparison
+
+        return make_comparison(comparison.quick() if request.fast else comparison, request)
+
+    return Table(comparison.about, tuple(row.model for row in comparison.rows), make)
+
+
+TABLES = {comparison.name: table_of(comparison) for comparison in COMPARISONS}

@@ -7,14 +7,17 @@ into it, filled by k-means, and the whole is fine-tuned. What a run does is work
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from backend.cli import counting, positive
 from backend.data.datasets import sources
 from backend.data.source import DataSource
-from backend.families.transformer.plan import VOCABULARY, Defaults, defaults_of, make_plan
+from backend.families.transformer.plan import VOCABULARY, Defaults, TransformerPlan, defaults_of, make_plan
 from backend.families.transformer.training.shapes import BACKBONES
 from backend.train.recipes import Recipe, add_model_options, add_run_options, add_source_options
+from backend.train.stages import Stages
 
 _PLACES = """\
 places: attn (attention before its output projection, a codebook for each head), attn_out (behind it), mlp,
@@ -28,6 +31,12 @@ _EXAMPLES = (
     "train python-source --places attn --k 8",
     "train text --text my-novel.txt --places attn --k 8 --name mine",
     "train text --text my-novel.txt --from a-model-i-imported --places mlp --k 64 --name theirs-mlp",
+)
+
+
+_BY_HEART = (
+    "The loss above the base is below zero: the base has learnt its texts by heart and does worse on others than with codes. "
+    "Give it more text, or fewer --base-steps."
 )
 
 
@@ -103,14 +112,33 @@ def _add_training(group: argparse._ArgumentGroup, defaults: Defaults) -> None:
     )
 
 
+def _work(plan: TransformerPlan) -> Mapping[str, float]:
+    from backend.families.transformer.training.work import work_of
+
+    return work_of(plan)
+
+
+def _train(plan: TransformerPlan, stages: Stages) -> Mapping[str, Any]:
+    from backend.families.transformer.training.models import make_models
+
+    return make_models(plan, stages)
+
+
+def _remarks(metrics: Mapping[str, Mapping[str, Any]]) -> Sequence[str]:
+    return [_BY_HEART] if metrics.get("lm_loss_above_base", {}).get("value", 0.0) < 0 else []
+
+
 RECIPES = tuple(
     Recipe(
         source.name,
         source.about,
         f"Train on {source.about}.",
+        tuple(example for example in _EXAMPLES if example.startswith(f"train {source.name} ")),
         partial(_add_options, source),
         make_plan,
-        tuple(example for example in _EXAMPLES if example.startswith(f"train {source.name} ")),
+        _work,
+        _train,
+        _remarks,
     )
     for source in sources("text")
     if source.learnable

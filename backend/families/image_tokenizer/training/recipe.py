@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 METHODS = ("vq", "ema", "reset", "fc", "simvq", "fvq", "lc", "fsq", "rvq")  # keys of `backend.nn.tables.METHODS`
 FEATURE_WIDTH = 64  # length of a frozen feature of `lc`
+TOKENS_A_CODE = 32  # that the use of a table is counted over where nothing else is said
 POOL = 20_000  # pictures that are drawn to train on
 
 

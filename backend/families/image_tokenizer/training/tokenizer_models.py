@@ -84,7 +84,7 @@ def make_tokenizer_model(
 
 
 def train_plan(plan: TokenizerPlan, stages: Stages) -> Mapping[str, Any]:
-    """Train what a plan says into the catalog; returns `training` of the model's card. See `backend.train.recipes.Plan`."""
+    """Train what a plan says into the catalog; returns `training` of the model's card. See `backend.train.recipes.Recipe`."""
     run = plan.run
     spec = tokenizer_spec(plan.name, plan.recipe, {})
     same = trained_with(spec, plan.recipe, run.seed, run.data_dir, half=plan.half) is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend import catalog
 from backend.analysis.measures import Measures
@@ -17,7 +17,6 @@ from backend.catalog.cards import Card, read_card, write_card
 from backend.errors import UsageError
 from backend.families import open_family
 from backend.families.image_tokenizer.measure import is_measured, measure_images
-from backend.families.image_tokenizer.tables import ROWS, SCENES, ImageRow
 from backend.families.image_tokenizer.training.recipe import quick
 from backend.families.image_tokenizer.training.tokenizer_models import make_tokenizer_model, trained_with
 from backend.families.image_tokenizer.training.work import work_of
@@ -26,13 +25,16 @@ from backend.train.runs import Run, measuring_device
 from backend.train.stages import Staged, Stages, parts
 from backend.train.tables import Record, Reproduction
 
+if TYPE_CHECKING:
+    from backend.families.image_tokenizer.tables import ImageRow
+
 REBUILT = 256  # held-out pictures a seed of the evaluation
 LARGEST_QUICK = 5000  # codes of a row that a fast run makes
 LARGEST_WITH_SEEDS = 16_384  # codes of a row that is measured with several seeds
 Rows = dict[str, dict[str, Any]]  # model -> what the record says of it
 
 
-def make_utilization(request: Reproduction) -> Iterator[Record]:
+def make_utilization(rows: Sequence[ImageRow], request: Reproduction) -> Iterator[Record]:
     """Train and measure rows; yields the record at once and after every row, see `backend.train.tables.Table`.
 
     A fast run takes a fiftieth of the steps on few pictures, no large table, one seed each: it shows that it runs.
@@ -41,36 +43,35 @@ def make_utilization(request: Reproduction) -> Iterator[Record]:
         UsageError: there is no row of such a name.
     """
     if request.fast:
-        request = dataclasses.replace(request, seeds=1)
-    rows = _quick_rows() if request.fast else ROWS
+        request, rows = dataclasses.replace(request, seeds=1), _quick(rows)
     names = [row.model for row in rows]
     if unknown := sorted(set(request.rows) - set(names)):
         raise UsageError(f"There are no rows {', '.join(unknown)[:200]}. Known: {', '.join(names)}.")
     finished: Rows = {row.model: entry for row in rows if (entry := _finished(row, request))}
     wanted = [row for row in rows if row.model not in finished and (not request.rows or row.model in request.rows)]
-    yield _record(names, finished, request)
+    yield _record(rows, finished, request)
     work = {row.model: work_of(row.recipe, _seeds(row, request)) for row in wanted}
     stages = Stages(request.progress, parts(work))
     for row in wanted:
         finished[row.model] = _make(row, request, stages.part(row.model))
-        yield _record(names, finished, request)
+        yield _record(rows, finished, request)
 
 
-def _quick_rows() -> Sequence[ImageRow]:
-    small = [row for row in ROWS if row.recipe.codes <= LARGEST_QUICK and not row.seed]
+def _quick(rows: Sequence[ImageRow]) -> Sequence[ImageRow]:
+    small = [row for row in rows if row.recipe.codes <= LARGEST_QUICK and not row.seed]
     return [dataclasses.replace(row, model=f"{row.model}-quick", recipe=quick(row.recipe), paper={}) for row in small]
 
 
-def _record(names: Sequence[str], finished: Rows, request: Reproduction) -> Record:
-    rows = [finished[name] for name in names if name in finished]
+def _record(rows: Sequence[ImageRow], finished: Rows, request: Reproduction) -> Record:
+    entries = [finished[row.model] for row in rows if row.model in finished]
     return {
         "table": "utilization-quick" if request.fast else "utilization",
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(sum(row["training"]["seconds"] for row in rows), 1),
+        "seconds": round(sum(entry["training"]["seconds"] for entry in entries), 1),
         "evaluation_seeds": request.seeds,
-        "settings": {"dataset": SCENES, "quick": request.fast},
-        "rows": rows,
-        "missing": [name for name in names if name not in finished],
+        "settings": {"dataset": rows[0].recipe.dataset, "quick": request.fast},
+        "rows": entries,
+        "missing": [row.model for row in rows if row.model not in finished],
     }
 
 

@@ -7,7 +7,7 @@ models took within a factor of two.
 from __future__ import annotations
 
 from backend.families.image_tokenizer.training.picture_features import CELLS, ROUNDS, STEPS
-from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH, TokenizerRecipe
+from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH, TOKENS_A_CODE, TokenizerRecipe
 from backend.train.recipes import MEASURING
 
 PICTURES, FEATURES, SELECTION, TRAINING = "pictures", "features", "selection", "training"  # stages of a run
@@ -16,7 +16,6 @@ _COMPARED = 2e8  # scores a second of which the best is chosen
 _NETWORK = 2e-6  # seconds a pixel of a step, gradients included, with 32 channels and one block
 _FEATURE_BATCH = 32
 _DRAWN = 1e-6  # seconds a pixel
-_MEASURED_TOKENS = 32  # a code
 
 
 def work_of(recipe: TokenizerRecipe, seeds: int) -> dict[str, float]:
@@ -42,7 +41,7 @@ def work_of(recipe: TokenizerRecipe, seeds: int) -> dict[str, float]:
 
 
 def _measuring(recipe: TokenizerRecipe, pixels: int) -> float:
-    tokens = _MEASURED_TOKENS * recipe.codes
+    tokens = TOKENS_A_CODE * recipe.codes
     pictures = max(256, tokens * recipe.downsampling**2 // pixels)
     return pictures * pixels * _NETWORK / 3 + _choosing(tokens, recipe.codes, recipe.code_dim)
 

@@ -8,14 +8,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend import catalog
 from backend.catalog.cards import Card, read_card, write_card
 from backend.data.datasets import open_text, source_of
 from backend.data.texts.bpe import TOKENIZER
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
-from backend.families.transformer.tables import Comparison, Row, quick
 from backend.families.transformer.training import work
 from backend.families.transformer.training.batches import batches_of
 from backend.families.transformer.training.runs import train_base, train_codebooks
@@ -27,11 +26,12 @@ from backend.train.states import read_log
 from backend.train.tables import Record, Reproduction
 from backend.types import ModelSpec
 
+if TYPE_CHECKING:
+    from backend.families.transformer.tables import Comparison, Row
+
 
 def make_comparison(comparison: Comparison, request: Reproduction) -> Iterator[Record]:
     """Train and measure every row; yields the record after each, see `backend.train.tables.Table`."""
-    if request.fast:
-        comparison = quick(comparison)
     began = time.monotonic()
     stages = Stages(request.progress, parts({row.model: _work(row, comparison, request) for row in comparison.rows}))
     rows: list[dict[str, Any]] = []

@@ -40,7 +40,7 @@ from backend.types import ModelSpec, Progress
 
 
 def make_models(plan: TransformerPlan, stages: Stages) -> Mapping[str, Any]:
-    """Train what the plan says into the catalog; returns `training` of the new model's card. See `Plan.train`."""
+    """Train what a plan says into the catalog; returns `training` of the card. See `backend.train.recipes.Recipe`."""
     began = time.monotonic()
     processes = PartialState(cpu=plan.run.device == "cpu")
     folder = folder_of(plan)
