@@ -20,7 +20,6 @@ from backend.analysis.usage import TokenUse, token_use, utilization_ceiling
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import ImageDataset
 from backend.families.image_tokenizer.model import ImageTokenizerFamily, load_producer
-from backend.families.image_tokenizer.tables import TOKENS_A_CODE
 from backend.families.image_tokenizer.training.recipe import TOKENS_A_CODE
 from backend.families.kind import Other, Request
 from backend.nn.image_tokenizer import rows_of_cells
