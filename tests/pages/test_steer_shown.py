@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from app.steer.measured import Measured
 from app.steer.steer_measure import Asked
 from app.steer.steering import Pair, Written
 from backend.answers.live import Arm
-from backend.families.transformer.checkpoint import read_card, write_card
+from backend.catalog.cards import read_card, write_card
 from backend.types import Edit, Sampling
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
 from tests.pages.story_models import STORIES, story_dir  # noqa: F401  (a fixture)
@@ -190,7 +191,7 @@ def test_the_first_prompt_says_nothing_of_what_will_follow(open_page):  # noqa: 
 def test_one_click_on_measured_edits_shows_them_with_a_seed_that_tells(open_page, data_dir):  # noqa: F811
     folder, edit = data_dir / "checkpoints" / STORIES, "L0.mlp:3:+0.2@generated:9"
     before = read_card(folder)
-    write_card(folder, {**before, "edits": {"gender=female": [edit]}})
+    write_card(folder, dataclasses.replace(before, edits={"gender=female": (edit,)}))
     try:
         page = open_page("steer", model=STORIES)
         assert "Steer it to" in page.html
