@@ -20,6 +20,7 @@ from backend.answers.stored import (
     CodeStats,
     Context,
     Example,
+    FirstLook,
     HeldOut,
     How,
     ItemView,
@@ -33,7 +34,7 @@ from backend.calls import Call, as_python, recorded, recording
 from backend.data.machines import Machine
 from backend.errors import NoBuild
 from backend.questions import beside as associations
-from backend.questions import boolean, search, states, usage
+from backend.questions import boolean, first_look, search, states, usage
 from backend.questions import places as windows
 from backend.questions.concept_questions import ConceptQuestions
 from backend.questions.descriptions import Description
@@ -57,6 +58,7 @@ __all__ = [
     "Description",
     "Example",
     "Explorer",
+    "FirstLook",
     "HeldOut",
     "ItemView",
     "Patch",
@@ -158,6 +160,24 @@ class Explorer(ConceptQuestions, ImageQuestions):
             codes), `pca_x, pca_y, rank`.
         """
         return usage.codes(self.reader(model), site)
+
+    # ---- before anything was asked
+
+    @recorded
+    def first_look(self, model: str) -> FirstLook:
+        """The most meaningful codebook of a model and its best code: what a page opens on where nothing was chosen."""
+        return first_look.first_look(self.reader(model))
+
+    @recorded
+    def code_names(self, model: str, site: str) -> pd.DataFrame:
+        """A short name of every live code of a codebook, for chips.
+
+        Returns:
+            `code, name, kind`: `label`, `field`, `token`, `before`, `shape` or `ending`: a description that was tested and
+            is good, e.g. `story topic = dragon`; `most`: the most frequent token under it, in quotes, of a code that
+            nothing describes well. Codes that nothing is known of (of images: that no label describes well) are left out.
+        """
+        return first_look.code_names(self.reader(model), site)
 
     # ---- one code
 

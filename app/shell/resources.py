@@ -32,7 +32,7 @@ CACHED = frozenset(
         "facts metrics codebooks codes code examples tokens_of labels_of neighbours together alike search "
         "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
         "beside describe descriptions concepts passage_codes covered_passages next_topic tag_fields all_labels tags_of "
-        "code_places outputs utilization training_curve"
+        "code_places outputs utilization training_curve first_look code_names"
     ).split()
 )
 OF_ALL = frozenset(("models", "comparisons", "published"))  # of no one build: looked at again every few seconds
