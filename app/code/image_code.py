@@ -9,9 +9,9 @@ from app.code import codes, people
 from app.draw import html, patches
 from app.draw.tables import Row
 from app.shell import state, widgets
+from backend.answers.meaning import DecodedCode
 from backend.answers.stored import CodeStats, How
 from backend.explorer import Explorer
-from backend.questions.decoding import DecodedCode, decode_code
 from backend.types import CodeRef
 
 AT_ONCE = 24
@@ -90,7 +90,7 @@ def _decoded(explorer: Explorer, ref: CodeRef, can_decode: bool, seed: int) -> N
         widgets.empty("Not available:", "this model has no decoder.")
         return
     with widgets.guarded(), st.spinner("Decoding ..."):
-        widgets.draw(decoded_view(decode_code(explorer, ref, explorer.live(ref.model).decode, seed=seed)))
+        widgets.draw(decoded_view(explorer.decoded(ref, explorer.live(ref.model).decode, seed=seed)))
 
 
 def decoded_view(found: DecodedCode) -> Markup:

@@ -273,28 +273,3 @@ class Patch:
     margin: float
     slot: int
     labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class FirstLook:
-    """Where to open a model that somebody sees for the first time: its most meaningful codebook, and the best code in it.
-
-    Attributes:
-        site: the codebook.
-        code: the code in it.
-        text: what the code stands for, in words, e.g. `story topic = dragon`; where there are no labels its most
-            frequent token in quotes; empty where nothing is known.
-        precision: share of the code's activations at which that is true; measured on half 1, chosen on half 0.
-        recall: share of the positions where it is true at which the code fires; NaN for a `token`.
-        n: activations behind the precision.
-        kind: `label`: a label value, held out; `token`: the most frequent token, over the whole build; `usage`: nothing
-            but how often it fires.
-    """
-
-    site: str
-    code: int
-    text: str
-    precision: float
-    recall: float
-    n: int
-    kind: Literal["label", "token", "usage"]

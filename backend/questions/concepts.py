@@ -24,8 +24,20 @@ COLUMNS = ["field", "value", "support", "matches", "ref", "site", "code", "count
 NEURON_COLUMNS = ("neuron", "neuron_precision", "neuron_recall", "neuron_n")
 
 
-def concepts(reader: Reader, field: str | None, min_support: int, neurons: bool) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.concepts`."""
+def concepts(reader: Reader, field: str | None = None, min_support: int = 20, neurons: bool = False) -> pd.DataFrame:
+    """The code that stands best for each label value, chosen on half 0 by F1; every figure is of half 1.
+
+    Args:
+        reader: the model's build.
+        field: only the values of this field; None: of all.
+        min_support: a value needs at least this many positions on each half.
+        neurons: look up the best neuron too, which takes long in a large build.
+
+    Returns:
+        `field, value, support` (positions, both halves), `matches` (half 1), `ref, site, code, count, precision,
+        recall, f1, hits, precision_low, precision_high, recall_low, recall_high, control` (a code that fires about
+        as often, str), `control_precision, chance` (share of positions with the value); with `neurons` as `search`.
+    """
     if min_support < 1:
         raise BadInput(f"A support of {min_support} is out of range. Give 1 or more positions on each half.")
     fields = list(reader.fields) if field is None else [field]

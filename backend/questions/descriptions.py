@@ -16,18 +16,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from backend.analysis.intervals import wilson
+from backend.answers.meaning import Description, DescriptionKind
 from backend.store import corpus, numbered
 from backend.store.numbered import Numbered
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
-Kind = Literal["label", "field", "token", "before", "shape", "ending"]
 MIN_HITS = 5  # on half 0: less is no evidence
 MAX_SHARE = 0.5  # of all positions: what is true of most says nothing
 MIN_LIFT = 2.0  # on half 0: as often as anywhere is no description
@@ -47,46 +46,9 @@ ENDINGS = ("ing", "ed", "ly", "est", "er", "tion", "ness", "'s", "n't", "s")
 class Feature:
     """One way to say something of a position, with all its values."""
 
-    kind: Kind
+    kind: DescriptionKind
     field: str
     values: Numbered
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a code fires on; chosen on half 0 of the items, every figure measured on half 1.
-
-    Attributes:
-        text: in words, e.g. `month = June`.
-        kind: `label` (a value of a field), `field` (any value of it), `token`, `before` (the token before), `shape` or
-            `ending` of the token.
-        field: the label field; empty for the others.
-        value: the label's value, the token, the shape or the ending; empty for `field`.
-        precision: share of the code's activations at which the description is true; `low`, `high`: its 95 % interval.
-        recall: share of the positions where the description is true at which the code fires.
-        hits, n, matches: activations where it is true; all activations; positions where it is true.
-        control: precision for the description of a code of the same codebook that fires about as often; NaN where
-            there is none.
-        chance: share of all positions where the description is true.
-        shuffled: precision of the best description of the same number of places elsewhere; NaN where there is none.
-        held_out: always True: nothing here was measured on what it was chosen on.
-    """
-
-    text: str
-    kind: Kind
-    field: str
-    value: str
-    precision: float
-    low: float
-    high: float
-    recall: float
-    hits: int
-    n: int
-    matches: int
-    control: float
-    chance: float
-    shuffled: float
-    held_out: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,7 +63,7 @@ class _Best:
 
 
 def describe(reader: Reader, ref: CodeRef) -> Description | None:
-    """See `backend.explorer.Explorer.describe`."""
+    """What the code fires on, found on half 0 and tested on half 1; None where nothing has five hits on half 0."""
     features = _features(reader)
     fires = _fires(reader, ref)
     best = _best(reader, features, fires)
@@ -119,8 +81,8 @@ def describe(reader: Reader, ref: CodeRef) -> Description | None:
     )
 
 
-def describe_all(reader: Reader, site: str) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.descriptions`."""
+def descriptions(reader: Reader, site: str) -> pd.DataFrame:
+    """The same of all live codes of a codebook, without controls: `code, text, kind, precision, recall, n`."""
     features = _features(reader)
     rows = []
     for code in np.flatnonzero(_counts(reader, site)):

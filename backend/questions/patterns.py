@@ -1,14 +1,12 @@
-"""Regular expressions of people, matched against the texts of a build in linear time (RE2).
+"""Where a person's pattern matches, over the texts of a build.
 
-1. `compile_pattern` refuses what is too long, what RE2 does not know, and what matches the empty string.
-2. `matching_positions` runs it over every item's text. The token that holds the first character of group 1 (of the
-   whole match where the pattern has no group) is the match; a token counts once. Matches do not overlap and never reach
-   from one item into the next.
+`matching_positions` runs it over every item's text. The token that holds the first character of group 1 (of the whole match
+where the pattern has no group) is the match; a token counts once. Matches do not overlap and never reach from one item into
+the next.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,32 +15,12 @@ import pyarrow.compute as pc
 import re2
 
 from backend.analysis.marking import marking
+from backend.analysis.patterns import MATCHES_EMPTY, Pattern
 from backend.errors import BadPattern
 from backend.store.corpus import TextBlock, text_blocks
 from backend.store.reader import Reader
 
-MAX_PATTERN = 300  # characters
-MAX_REGEX_BYTES = 8 << 20  # of RE2's own tables
-_EMPTY = (
-    "It matches the empty string, so it would match everywhere. Ask for at least one character, e.g. + in place of *."
-)
-_PROBES = (b"", b"a", b"a b", b"1.2\n_x", b" -")
 _UNANCHORED = re2._re2.RE2.Anchor.UNANCHORED  # the module's own Match objects cost twice the matching itself
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """A pattern that may be used.
-
-    Attributes:
-        text: as it was given.
-        group: the group whose first character names the token: 1, or 0 for the whole match.
-        compiled: the automaton.
-    """
-
-    text: str
-    group: int
-    compiled: re2._Regexp
 
 
 @dataclass(frozen=True)
@@ -56,45 +34,6 @@ class Matches:
 
     positions: np.ndarray
     unplaced: int
-
-
-def compile_pattern(text: str) -> Pattern:
-    """Check a person's pattern.
-
-    Raises:
-        BadPattern: it cannot be used; `position` is the character where the mistake is, where that is known.
-    """
-    if not isinstance(text, str) or not text:
-        raise BadPattern("The pattern is empty. Write a regular expression, e.g. ' (the) '.", 0)
-    if len(text) > MAX_PATTERN:
-        raise BadPattern(
-            f"The pattern has {len(text):,} characters; the limit is {MAX_PATTERN}. Shorten it.", MAX_PATTERN
-        )
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MAX_REGEX_BYTES
-    try:
-        compiled = re2.compile(text, options)
-    except UnicodeEncodeError as error:
-        raise BadPattern(
-            f"Half a character (a lone surrogate) stands at {error.start}. Remove it.", error.start
-        ) from None
-    except re2.error as error:
-        message = error.args[0] if error.args else ""
-        message = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
-        position = _position(text, message)
-        where = "" if position is None else f" at character {position}"
-        raise BadPattern(
-            f"The pattern cannot be read{where}: {message}. The syntax is RE2's: no look-around, no back-references; "
-            r"write \( for a bracket itself.",
-            position,
-        ) from None
-    finally:
-        re2.purge()  # the module would keep 128 automata, of up to 8 MiB each
-    for probe in _PROBES:
-        if any(match.start() == match.end() for match in compiled.finditer(probe)):
-            raise BadPattern(_EMPTY)
-    return Pattern(text, min(compiled.groups, 1), compiled)
 
 
 def matching_positions(reader: Reader, pattern: Pattern) -> Matches:
@@ -119,7 +58,7 @@ def _first_bytes(block: TextBlock, pattern: Pattern) -> np.ndarray:
         return _first_bytes_one_by_one(block, pattern)
     start, stop = spans
     if pattern.group == 0 and (start == stop).any():
-        raise BadPattern(_EMPTY)
+        raise BadPattern(MATCHES_EMPTY)
     return np.where(start < stop, start, -1)
 
 
@@ -156,21 +95,8 @@ def _first_bytes_one_by_one(block: TextBlock, pattern: Pattern) -> np.ndarray:
             if start < 0:
                 break
             if start == stop:
-                raise BadPattern(_EMPTY)
+                raise BadPattern(MATCHES_EMPTY)
             first, last = spans[group]
             found.append(base + first if first < last else -1)
             at = stop
     return np.array(found, np.int64)
-
-
-def _position(text: str, message: str) -> int | None:
-    """Where the mistake is: RE2 names the offending piece only, so Python's own parser is asked first."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        if error.pos is not None:
-            return error.pos
-    except (RecursionError, OverflowError):
-        return None
-    piece = message.partition(": ")[2]
-    return text.find(piece) if piece and piece in text else None

@@ -22,17 +22,17 @@ import numpy as np
 import pandas as pd
 
 from backend.analysis.intervals import wilson
+from backend.analysis.patterns import compile_pattern
 from backend.answers.stored import HeldOut, Order, SearchResult
 from backend.calls import count_rows
 from backend.errors import BadInput
 from backend.questions import tags
 from backend.questions.neurons import best_neurons
-from backend.questions.patterns import MAX_PATTERN, Matches, compile_pattern, matching_positions
+from backend.questions.patterns import Matches, matching_positions
 from backend.store import corpus
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
-__all__ = ["MAX_PATTERN", "labelled_positions", "positions_of", "search"]
 _ORDERS = ("f1", "precision", "recall", "hits")
 
 
@@ -52,18 +52,40 @@ def search(
     reader: Reader,
     pattern: str,
     *,
-    sites: Sequence[str] | None,
-    min_support: int,
-    limit: int,
-    field: str | None,
-    value: str | None,
-    also: Sequence[tuple[str, str]],
-    order: Order,
-    baselines: int,
-    seed: int,
-    held_out: bool,
+    sites: Sequence[str] | None = None,
+    min_support: int = 5,
+    limit: int = 200,
+    field: str | None = None,
+    value: str | None = None,
+    also: Sequence[tuple[str, str]] = (),
+    order: Order = "f1",
+    baselines: int = 20,
+    seed: int = 0,
+    held_out: bool = False,
 ) -> SearchResult:
-    """See `backend.explorer.Explorer.search`."""
+    r"""Which codes fire on a pattern? Exact over the whole build.
+
+    Args:
+        reader: the model's build.
+        pattern: an RE2 expression (linear time; no look-around, no back-references; `\d`, `\w` and `\b` are ASCII),
+            at most `MAX_PATTERN` characters. The token that holds the first character of group 1, or of the whole
+            match where there is no group, is the match; a token counts once. May be '' where a label is given.
+        sites: only these codebooks.
+        min_support: a code needs at least this many hits.
+        limit: rows of `SearchResult.codes`.
+        field: a label field, or `item:FIELD` for a tag; with `value` a position must have it too (both or none).
+        value: its value.
+        also: further labels (field, value) that a position must have; `item:FIELD` is a tag of its item.
+        order: what the best codes are sorted by.
+        baselines: for how many of the best codes the best neuron is looked up.
+        seed: of the random-code control.
+        held_out: `min_support`, `limit` and `order` look at half 0 alone, and the codes' figures are of half 1 alone,
+            where no neuron is looked up.
+
+    Raises:
+        BadPattern: too long, empty, not RE2, or it matches the empty string; `position` says where.
+        BadInput: an unknown label field, or a label value without a field.
+    """
     started = time.perf_counter()
     if order not in _ORDERS:
         raise BadInput(f"{str(order)[:40]!r} is no order. Give one of {', '.join(_ORDERS)}.")

@@ -31,14 +31,18 @@ def tags(reader: Reader) -> Mapping[tuple[str, str], np.ndarray]:
 
 
 def tag_fields(reader: Reader) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.tag_fields`."""
+    """What items are tagged with: `field, value, items`. In `search` a tag's field is written `item:FIELD`."""
     rows = [(field, value, len(items)) for (field, value), items in tags(reader).items()]
     table = pd.DataFrame(rows, columns=["field", "value", "items"]).astype({"items": np.int64})
     return table.sort_values(["field", "items", "value"], ascending=[True, False, True], ignore_index=True)
 
 
-def all_labels(reader: Reader, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.all_labels`."""
+def all_labels(reader: Reader, n: int = 60) -> pd.DataFrame:
+    """What `search` can be asked for beside a pattern: the n most frequent values of every label field and tag.
+
+    Returns:
+        `field` (`item:FIELD` for tags), `value, positions`.
+    """
     labels = reader.table(
         "SELECT field, value, count(*) AS positions FROM labels JOIN fields USING (field_id) GROUP BY field_id, field, value "
         "QUALIFY row_number() OVER (PARTITION BY field_id ORDER BY count(*) DESC, value) <= ? "
@@ -73,8 +77,13 @@ def tagged_positions(reader: Reader, field: str, value: str) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int64), *runs])
 
 
-def tags_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.tags_of`."""
+def tags_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
+    """The tags of the items in which the code fires, most frequent first.
+
+    Returns:
+        `field, value, count` (activations in items with that tag), `precision` (count / activations of the code),
+        `recall` (count / total), `total` (positions of items with that tag).
+    """
     site = reader.site_of(ref)
     pos = reader.arrays("SELECT pos FROM postings WHERE site_id = ? AND code = ?", [site.site_id, ref.code])["pos"]
     fires = np.bincount(reader.items.index_of(pos), minlength=len(reader.items.item))

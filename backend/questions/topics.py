@@ -8,13 +8,12 @@ at least `MIN_LIFT` times as densely as the build.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from backend.answers.stored import Context
+from backend.answers.meaning import Coverage, TopicItem
 from backend.calls import count_rows
 from backend.errors import BadInput
 from backend.questions import places as windows
@@ -27,42 +26,14 @@ MAX_PASSAGES = 100
 ITEMS_AT_ONCE = 256
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """The passages that a code covers.
+def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = None, n: int = 50) -> pd.DataFrame:
+    """The codes that cover a passage: positions `start` to `stop` of an item (None: to its end).
 
-    Attributes:
-        items: how many items it covers by `min_share` at least, of `total` items with any position.
-        total: items.
-        table: the most covered ones: `item, share` (of the item's positions), `fires, positions, half, tags` (dict).
-        passages: the same items in the same order, each a context that begins at its first position.
+    Returns:
+        `ref, site, count, fires` (positions of the passage), `share` (of them), `corpus_share, lift, tag,
+        tag_precision` (the item's tag that the code says most about, and the share of its activations that lie in
+        items with it), `tag_share` (the share of all positions that do).
     """
-
-    items: int
-    total: int
-    table: pd.DataFrame
-    passages: tuple[Context, ...]
-
-
-@dataclass(frozen=True)
-class TopicItem:
-    """An item that a code covers far beyond its share of the build.
-
-    Attributes:
-        item: its number.
-        ref: the code that covers most of it.
-        share: of the item's positions; `corpus_share`: of all positions; `lift`: the one over the other.
-    """
-
-    item: int
-    ref: CodeRef
-    share: float
-    corpus_share: float
-    lift: float
-
-
-def passage_codes(reader: Reader, item: int, start: int, stop: int | None, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.passage_codes`."""
     row = _row(reader, item)
     first, length = int(reader.items.first_pos[row]), int(_lengths(reader)[row])
     last = length if stop is None else stop
@@ -96,8 +67,8 @@ def passage_codes(reader: Reader, item: int, start: int, stop: int | None, n: in
     )
 
 
-def covered_passages(reader: Reader, ref: CodeRef, min_share: float, n: int, cap: int) -> Coverage:
-    """See `backend.explorer.Explorer.covered_passages`."""
+def covered_passages(reader: Reader, ref: CodeRef, min_share: float = 0.0, n: int = 10, cap: int = 400) -> Coverage:
+    """The items of whose positions a code fires at the largest share, `min_share` at least; `cap` tokens of each."""
     if not 0 <= min_share <= 1 or not 1 <= n <= MAX_PASSAGES:
         raise BadInput(f"Give min_share from 0 to 1 and n from 1 to {MAX_PASSAGES}, not {min_share} and {n}.")
     site = reader.site_of(ref)
@@ -123,8 +94,8 @@ def covered_passages(reader: Reader, ref: CodeRef, min_share: float, n: int, cap
     return Coverage(len(covered), int((lengths > 0).sum()), table, tuple(passages))
 
 
-def next_topic(reader: Reader, after_item: int, threshold: float) -> TopicItem | None:
-    """See `backend.explorer.Explorer.next_topic`."""
+def next_topic(reader: Reader, after_item: int = -1, threshold: float = 0.5) -> TopicItem | None:
+    """The next item that some topic code covers by more than `threshold`, from the start again behind the last."""
     if not 0 <= threshold < 1:
         raise BadInput(f"The threshold {threshold} is no share. Give a number from 0 to less than 1.")
     items = reader.items.item

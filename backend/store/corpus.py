@@ -144,6 +144,18 @@ def count_codes(reader: Reader, positions: np.ndarray) -> tuple[np.ndarray, np.n
     return by_half.sum(axis=0), by_half[1]
 
 
+def codes_of_site(reader: Reader, site: Site) -> np.ndarray:
+    """What one codebook chose at every position: `[position, slot]`, two or four bytes each; `num_codes` is an empty slot."""
+    layout = columns(reader)
+    first = layout.first[site.site_id]
+    found = np.empty((reader.positions, site.info.slots), layout.dtype)
+    for block, part in code_blocks(reader, np.arange(reader.positions)):
+        found[part] = block.codes[:, first : first + site.info.slots]
+        if block.has_empty:
+            found[part][found[part] == layout.empty] = site.info.num_codes
+    return found
+
+
 def refs(reader: Reader, numbers: np.ndarray) -> list[CodeRef]:
     """The codes of some numbers, all codes of all codebooks being counted through."""
     sites = list(reader.sites.values())

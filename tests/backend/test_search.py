@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from backend.analysis.intervals import wilson
 from backend.analysis.marking import marking
+from backend.analysis.patterns import compile_pattern
 from backend.errors import BadInput, BadPattern, UnknownCode
 from backend.explorer import MAX_PATTERN, Explorer
-from backend.questions.patterns import compile_pattern, matching_positions
+from backend.questions.patterns import matching_positions
 from tests.backend import tiny_store
 from tests.backend.tiny_store import MODEL, SITES, Truth
 

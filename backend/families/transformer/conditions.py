@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from backend.analysis.intervals import wilson
+from backend.analysis.patterns import compile_pattern
 from backend.answers.live import Arm, Comparison
 from backend.data.judging import JUDGES, behaviour_of
 from backend.data.judging import judged as judged_values
@@ -30,7 +31,6 @@ from backend.edits.codes import MOVES, HeldNeuron, Where, first_generated
 from backend.errors import BadInput
 from backend.families.transformer.measure_concepts import matching
 from backend.nn.sampling import Sampler
-from backend.questions.patterns import compile_pattern
 from backend.types import Edit, Generated, Item, Progress, Sampling
 
 if TYPE_CHECKING:

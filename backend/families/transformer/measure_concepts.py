@@ -13,9 +13,9 @@ import numpy as np
 
 from backend.analysis.concepts import BETA, concept_codes
 from backend.analysis.measures import Measures
+from backend.analysis.patterns import compile_pattern
 from backend.data.texts.corpus import TextItems
 from backend.families.transformer.model import TransformerFamily
-from backend.questions.patterns import compile_pattern
 from backend.types import CodeGrid, Item
 
 MIN_SUPPORT = 20  # positions on each half
