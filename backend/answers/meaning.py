@@ -31,10 +31,13 @@ class Description:
         precision: share of the code's activations at which the description is true; `low`, `high`: its 95 % interval.
         recall: share of the positions where the description is true at which the code fires.
         hits, n, matches: activations where it is true; all activations; positions where it is true.
-        control: precision for the description of a code of the same codebook that fires about as often; NaN where
-            there is none.
+        control: mean precision, for the description, of other codes of the same codebook that fire about as often and not
+            together with it; NaN where there are none. `control_low`, `control_high`: the lowest and the highest.
+        controls: how many codes these are.
         chance: share of all positions where the description is true.
         shuffled: precision of the best description of the same number of places elsewhere; NaN where there is none.
+        good: whether it is above the floor; where it is not, nothing should be claimed of the code.
+        objection: why it is not good, in words; empty where it is.
         held_out: always True: nothing here was measured on what it was chosen on.
     """
 
@@ -50,8 +53,13 @@ class Description:
     n: int
     matches: int
     control: float
+    control_low: float
+    control_high: float
+    controls: int
     chance: float
     shuffled: float
+    good: bool
+    objection: str
     held_out: bool = True
 
 

@@ -1,4 +1,4 @@
-"""Everything that can be said of a position: its label in each field, its token, the token before, the token's shape and ending."""
+"""All that can be said of a position: its label in each field, its token, the one before, the token's shape and ending."""
 
 from __future__ import annotations
 

@@ -27,10 +27,13 @@ ITEMS_AT_ONCE = 256
 
 
 def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = None, n: int = 50) -> pd.DataFrame:
-    """The codes that cover a passage: positions `start` to `stop` of an item (None: to its end).
+    """The codes that cover a passage, positions `start` to `stop` of an item (None: to its end), most special first.
+
+    A code that fires everywhere covers every passage by the largest share and says nothing of it; so the order is by
+    `bits`: how often the code fires there, times log2 of its lift.
 
     Returns:
-        `ref, site, count, fires` (positions of the passage), `share` (of them), `corpus_share, lift, tag,
+        `ref, site, count, fires` (positions of the passage), `share` (of them), `corpus_share, lift, bits, tag,
         tag_precision` (the item's tag that the code says most about, and the share of its activations that lie in
         items with it), `tag_share` (the share of all positions that do).
     """
@@ -48,7 +51,8 @@ def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = 
     share, corpus_share = fires / len(positions), everywhere / reader.positions
     lift = share / np.maximum(corpus_share, 1e-12)
     found = np.flatnonzero(fires)
-    best = found[np.lexsort((found, -lift[found], -fires[found]))][: max(0, n)]
+    bits = fires * np.log2(np.maximum(lift, 1e-12))
+    best = found[np.lexsort((found, -fires[found], -bits[found]))][: max(0, n)]
     tag, precision, base = _tags_of(reader, row, best)
     refs = corpus.refs(reader, best)
     return pd.DataFrame(
@@ -60,6 +64,7 @@ def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = 
             "share": share[best],
             "corpus_share": corpus_share[best],
             "lift": lift[best],
+            "bits": bits[best],
             "tag": tag,
             "tag_precision": precision,
             "tag_share": base,

@@ -71,9 +71,14 @@ def crossed(codes: np.ndarray, num_codes: int, values: Numbered, where: np.ndarr
         counts = np.zeros(size * width, np.int64)
         for begin in range(0, len(where), rows):
             part = where[begin : begin + rows]
-            chosen = codes[part].astype(np.int64) - first
-            cell = chosen * width + values.number[part][:, None]
-            counts += np.bincount(cell[(chosen >= 0) & (chosen < size)], minlength=len(counts))
+            cell = codes[part].astype(np.int64)
+            if size < num_codes:
+                cell = np.where(
+                    (cell >= first) & (cell < first + size), cell - first, size
+                )  # the others behind the last
+            cell *= width
+            cell += values.number[part][:, None]
+            counts += np.bincount(cell.ravel(), minlength=len(counts) + width)[: len(counts)]
         yield first, counts.reshape(size, width)
 
 

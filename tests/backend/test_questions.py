@@ -51,4 +51,4 @@ def test_everything_may_be_given_by_name_and_is_recorded_so(tmp_path) -> None:
         {"model": MODEL, "site": "L0.mlp"},
     ]
     with pytest.raises(TypeError, match="unexpected keyword"):
-        explorer.codes(MODEL, place="L0.mlp")
+        explorer.codes(MODEL, "L0.mlp", place="mlp")
