@@ -164,8 +164,8 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
     widgets.draw(passage_text(item, start, stop, fires, html.colour_of(marked.site) if marked else "c0"))
     widgets.section(
         "Codes that cover it",
-        "most special first, by bits: how often it fires times log2 of its lift; lift: how much more often than in the whole build; precision: of the code's activations, those in items with the "
-        "tag; chance: of all tokens",
+        "most special first, by bits: how often it fires times log2 of its lift; lift: how much more often than in the whole "
+        "build; precision: of the code's activations, those in items with the tag; chance: of all tokens",
     )
     address = {name: values[0] for name, values in state.parameters().items()}
     widgets.draw(passage_table(found, labels, {"model": model, **address}))

@@ -3,7 +3,7 @@
 A code is no control of its twin: two codes that fire together say much the same. So, for a code,
 
 1. live codes of the same codebook, those that fire most nearly as often first;
-2. without those that fire at a tenth of the code's own positions or more, and at least twice as often as chance has them;
+2. without those that fire at more of the code's own positions than chance has them, by a tenth of the way to all of them;
 3. eight of the first forty of these, drawn by the seed and the code alone: the same on every page, whatever the claim is.
 
 What stands beside a claim is their mean, the lowest and the highest.
@@ -24,8 +24,7 @@ from backend.types import CodeRef
 
 CONTROLS = 8
 POOL = 40  # codes near in frequency that the controls are drawn from
-MAX_TOGETHER = 0.1  # of a code's positions at which a control may fire too ...
-MAX_LIFT = 2.0  # ... unless that is hardly more than chance: a code that fires everywhere is nobody's twin
+MAX_TOGETHER = 0.1  # of the way from chance (0: independent) to firing wherever the code does (1)
 SAMPLED = 128  # positions of a code, about, at which its twins are looked for
 CELLS = 1 << 22  # of a table that is counted at once
 
@@ -104,8 +103,8 @@ def _drawn(reader: Reader, site: Site, codes: np.ndarray, seed: int) -> np.ndarr
             near = live[low : rank[code] + reach + 1]
             near = near[np.argsort(np.abs(np.arange(len(near)) + low - rank[code]), kind="stable")[1:]]  # not itself
             if together is not None:
-                there = together[row, near]
-                near = near[(there < MAX_TOGETHER) | (there * reader.positions < MAX_LIFT * count[near])]
+                chance = count[near] / reader.positions
+                near = near[together[row, near] - chance < MAX_TOGETHER * (1 - chance)]
             if len(near) >= POOL:
                 break
         pool, name = near[:POOL], f"{seed} {reader.model}/{site.info.site}/{code}"
