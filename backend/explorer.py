@@ -35,6 +35,7 @@ from backend.questions import (
     concepts,
     decoding,
     descriptions,
+    finding,
     first_sight,
     machines,
     overview,
@@ -126,6 +127,7 @@ class Explorer:
 
     first_look = of_model(first_sight.first_look)
     code_names = of_model(first_sight.code_names, shown=False)
+    find = of_archive(finding.find, shown=False)
 
     # ---- one code
 

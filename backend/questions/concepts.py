@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,13 @@ from backend.store import corpus, numbered
 from backend.store.reader import Reader
 
 COLUMNS = ["field", "value", "support", "matches", "ref", "site", "code", "count", "precision", "recall", "f1", "hits"]
+MIN_SUPPORT = 20  # positions of a value on each half, where nobody asks for another number
 NEURON_COLUMNS = ("neuron", "neuron_precision", "neuron_recall", "neuron_n")
 
 
-def concepts(reader: Reader, field: str | None = None, min_support: int = 20, neurons: bool = False) -> pd.DataFrame:
+def concepts(
+    reader: Reader, field: str | None = None, min_support: int = MIN_SUPPORT, neurons: bool = False
+) -> pd.DataFrame:
     """The code that stands best for each label value, chosen on half 0 by F1; every figure is of half 1.
 
     Args:
@@ -46,7 +49,14 @@ def concepts(reader: Reader, field: str | None = None, min_support: int = 20, ne
     """
     if min_support < 1:
         raise BadInput(f"A support of {min_support} is out of range. Give 1 or more positions on each half.")
-    fields = list(reader.fields) if field is None else [field]
+    if field is None and min_support == MIN_SUPPORT and not neurons:
+        key = (reader.path, "concepts")
+        return reader.cache.remember(key, lambda: _table(reader, list(reader.fields), min_support, False)).copy()
+    return _table(reader, list(reader.fields) if field is None else [field], min_support, neurons)
+
+
+def _table(reader: Reader, fields: Sequence[str], min_support: int, neurons: bool) -> pd.DataFrame:
+    """The values of some fields with their best codes; see `concepts`."""
     rows, rivals = [], []
     for name in fields:
         for concept, positions in _of_field(reader, name, min_support):

@@ -14,9 +14,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from backend.calls import count_rows
 from backend.questions.controls import controls_of
 from backend.questions.features import Feature, features
 from backend.store import corpus
+from backend.store.cache import ByteCache
 from backend.store.numbered import Numbered, crossed
 from backend.store.reader import Reader
 from backend.types import CodeRef
@@ -99,7 +101,17 @@ def descriptions(reader: Reader, site: str) -> pd.DataFrame:
         floor; else nothing should be claimed), `objection` (why not; empty where it is good).
     """
     table: pd.DataFrame = reader.cache.get((reader.path, "descriptions", site), partial(_descriptions, reader, site))
+    good = table.loc[table["good"], ["code", "text", "kind", "precision"]]
+    reader.cache.remember((reader.path, "described", site), lambda: good)
     return table.copy()  # the caller may change its own
+
+
+def described(cache: ByteCache, path: Path, sites: Iterable[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the codebooks of a build that were described so far, with their good descriptions: `code, text, kind, precision`."""
+    for site in sites:
+        good = cache.remembered((path, "described", site))
+        if good is not None:
+            yield site, good
 
 
 def _descriptions(reader: Reader, name: str) -> tuple[pd.DataFrame, int]:

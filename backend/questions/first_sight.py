@@ -16,7 +16,6 @@ from backend.store.numbered import crossed
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
-MIN_SUPPORT = 20  # positions with a label value on each half
 LOOKED_AT = 60  # concepts, those whose codes are worth most, that are looked at more closely
 PLAIN = 0.1  # what a code is worth that tells no more than the token under it, as a share of one that tells everything
 MIN_COUNT = 50  # activations of a code that is shown for its tokens
@@ -33,7 +32,7 @@ def first_look(reader: Reader) -> FirstLook:
 
     Without labels: the codebook that spreads its use most, and in it the code of the fewest different tokens.
     """
-    table = concepts(reader, None, MIN_SUPPORT)
+    table = concepts(reader)
     good = table[is_good(table["hits"].to_numpy(), table["count"].to_numpy())] if len(table) else table
     table = (good if len(good) else table).sort_values("worth", ascending=False, kind="stable").head(LOOKED_AT)
     if table.empty:

@@ -85,27 +85,30 @@ def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library
 def _summary(library: Library, model: str) -> dict[str, Any]:
     """What a model's newest build says of itself; opened for that once only, so that a list of many closes none in use."""
     newest = library.newest(model)
-    path = newest[1] if newest else None
-    if path is None or path not in library.summaries:
-        reader = library.reader(model)
-        path = reader.path
-        found = reader.arrays(
+    known = library.cache.remembered((newest[1], "summary")) if newest else None
+    if known is not None:
+        return dict(known)
+    reader = library.reader(model)  # which passes a newest build over that cannot be read
+
+    def summary() -> dict[str, Any]:
+        counted = reader.arrays(
             "SELECT (SELECT count(*) FROM items) AS items, (SELECT count(*) FROM tokens) AS positions, "
             "coalesce(sum(count), 0)::BIGINT AS activations, count(*) AS codes, count(*) FILTER (count = 0) AS dead "
             "FROM codes"
         )
-        one = {name: int(column[0]) for name, column in found.items()}
-        dead = one.pop("dead")
-        library.summaries[path] = {
+        row = {name: int(column[0]) for name, column in counted.items()}
+        dead = row.pop("dead")
+        return {
             "built": reader.build,
-            **one,
+            **row,
             "codebooks": len(reader.sites),
-            "dead_fraction": dead / one["codes"] if one["codes"] else float("nan"),
+            "dead_fraction": dead / row["codes"] if row["codes"] else float("nan"),
             "capabilities": list(reader.facts.get("capabilities", [])),
             "finished": str(reader.facts.get("finished", "")),
             "facts": reader.facts,
         }
-    return library.summaries[path]
+
+    return reader.cache.remember((reader.path, "summary"), summary)
 
 
 def facts(reader: Reader) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend import catalog
@@ -19,11 +20,13 @@ class Archive:
         data_dir: the directory.
         library: its builds.
         people: labels, lists and notes.
+        looking: held by the one thread that looks into builds before anybody asks for them.
     """
 
     data_dir: Path
     library: Library
     people: People
+    looking: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, data_dir: Path) -> Archive:
