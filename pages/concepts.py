@@ -58,7 +58,7 @@ if len(found):
     widgets.section(
         "The best code of each",
         "chosen on one half of the items by F1, measured on the other, with Wilson's 95 % intervals; chance: share of all "
-        "positions; control: the code of the same codebook that fires most nearly as often"
+        "positions; control: mean and range of other codes of the codebook that fire as often and not together with it"
         + ("; neuron: chosen and measured on the same positions of both halves, which favours it" if neurons else ""),
     )
     widgets.draw(concepts.concept_table(found.head(show), model, names))

@@ -14,9 +14,9 @@ from app.draw import html, patches
 from app.draw.tables import Row
 from app.shell import address, foot, widgets
 from app.shell.parts import part
+from backend.answers.meaning import DecodedCode
 from backend.answers.stored import CodeStats, Context, How
 from backend.explorer import Explorer
-from backend.questions.decoding import DecodedCode, decode_code
 from backend.types import CodeRef
 
 AT_ONCE = 24
@@ -86,8 +86,8 @@ def _decoded(explorer: Explorer, ref: CodeRef, can_decode: bool, seed: int) -> N
     if not can_decode:
         widgets.empty("Not available:", "this model has no decoder.")
         return
-    with st.spinner("Decoding ..."):
-        widgets.draw(decoded_view(decode_code(explorer, ref, explorer.live(ref.model).decode, seed=seed)))
+    with widgets.guarded(), st.spinner("Decoding ..."):
+        widgets.draw(decoded_view(explorer.decoded(ref, explorer.live(ref.model).decode, seed=seed)))
 
 
 def decoded_view(found: DecodedCode) -> Markup:

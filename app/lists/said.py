@@ -10,9 +10,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html
+from backend.answers.people import CodeList, Label, Note
 from backend.errors import CodescopeError
 from backend.explorer import Explorer
-from backend.store.people import CodeList, Label, Note
 from backend.types import CodeRef
 
 

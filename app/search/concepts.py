@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
+from app.search import results
 from backend.explorer import MAX_PATTERN, Description
 from backend.types import CodeRef
 
@@ -45,7 +46,7 @@ def summary(found: pd.DataFrame, min_support: int) -> Markup:
         ("concepts", f"{len(found):,}", f"label values with at least {min_support:,} positions on each half"),
         ("precision", mean("precision"), "mean of the best codes, held out"),
         ("recall", mean("recall"), "mean of the same codes, held out"),
-        ("control", mean("control_precision"), "mean precision of codes that fire as often"),
+        ("control", mean("control_precision"), "mean precision of other codes that fire as often"),
     ]
     if "neuron_precision" in found:
         figures.append(("best neuron", mean("neuron_precision"), "mean precision at the code's recall"))
@@ -78,9 +79,7 @@ def _concept_row(row: Row, model: str, labels: Mapping[CodeRef, str], has_neuron
         f"{int(row.hits):,} of {int(row.count):,}",
         f"{int(row.matches):,}",
         html.share(row.chance),
-        Markup('<span title="{}, which fires about as often">{}</span>').format(
-            row.control, html.share(row.control_precision)
-        ),
+        results.control(row),
     ]
     if has_neurons:
         cells.append(
@@ -92,17 +91,21 @@ def _concept_row(row: Row, model: str, labels: Mapping[CodeRef, str], has_neuron
 
 
 def descriptions_table(found: pd.DataFrame, model: str, site: str, labels: Mapping[CodeRef, str]) -> Markup:
-    """What the codes of a codebook fire on, as `Explorer.descriptions` found it; the most precise first."""
+    """What the codes of a codebook fire on, as `Explorer.descriptions` found it; good ones first, the most precise first."""
     css = html.colour_of(site)
     rows = [
         [
             html.chip(CodeRef(model, site, int(row.code)), None, labels.get(CodeRef(model, site, int(row.code)), "")),
-            html.visible_label(row.text),
+            html.visible_label(row.text)
+            if row.good
+            else Markup('<span class="faint" title="{}">no good description; best: {}</span>').format(
+                row.objection, html.visible_label(row.text)
+            ),
             Markup('<span class="{}">{}</span>').format(css, html.bar(row.precision)),
             Markup('<span class="{}">{}</span>').format(css, html.bar(row.recall)),
             f"{int(row.n):,}",
         ]
-        for row in records(found.sort_values(["precision", "n"], ascending=False, kind="stable"))
+        for row in records(found.sort_values(["good", "precision", "n"], ascending=False, kind="stable"))
     ]
     columns = ["Code", "Fires on", "Precision", "Recall", "Held-out activations"]
     return html.table(columns, rows, right=(4,), caption=f"what the codes of {site} fire on")
@@ -135,16 +138,24 @@ def shown(found: Description) -> str:
 def description(found: Description) -> Markup:
     """What the code fires on and how precisely; below it how that was found, and what chance and others would reach."""
     others = [f"{html.share(found.chance)} of all positions"]
-    if found.control == found.control:
-        others.append(f"{html.share(found.control)} of the activations of a code that fires as often")
+    if found.controls:
+        others.append(
+            f"{html.share(found.control)} of the activations of {found.controls} other codes that fire as often "
+            f"({html.share(found.control_low)} to {html.share(found.control_high)})"
+        )
     if found.shuffled == found.shuffled:
         others.append(f"{html.share(found.shuffled)} for the best description of as many places elsewhere")
+    head = (
+        Markup("Fires on <b>{}</b>").format(shown(found))
+        if found.good
+        else Markup("<b>No good description</b>: {}. The best was {}").format(found.objection, shown(found))
+    )
     return Markup(
-        '<p>Fires on <b>{}</b>: <b>{}</b> of its {:,} held-out activations <span class="faint">({} to {}), {} of the {:,} '
+        '<p>{}: <b>{}</b> of its {:,} held-out activations <span class="faint">({} to {}), {} of the {:,} '
         'positions that are so.</span><br><span class="faint">Found on one half of the items, tested on the other. For '
         "comparison: {}.</span></p>"
     ).format(
-        shown(found),
+        head,
         html.share(found.precision),
         found.n,
         html.share(found.low),

@@ -12,6 +12,7 @@ import gc
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,15 +26,6 @@ from backend.errors import CodescopeError
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
-CACHED = frozenset(
-    (
-        "facts metrics codebooks codes code examples tokens_of labels_of neighbours together alike search "
-        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
-        "beside describe descriptions concepts passage_codes covered_passages next_topic tag_fields all_labels tags_of "
-        "code_places outputs utilization training_curve first_look code_names"
-    ).split()
-)
-OF_ALL = frozenset(("models", "comparisons", "published"))  # of no one build: looked at again every few seconds
 LIVE = frozenset("lens steer stream generate compare arms find_codes effect believe encode decode".split())
 REFRESH_SECONDS = 3
 WARM_UP_SECONDS = 1.5  # after the first page
@@ -67,10 +59,13 @@ class _Cached:
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self._explorer, name)
-        if name in OF_ALL:
-            return functools.partial(self._answer, name, str(int(time.time() / REFRESH_SECONDS)))
-        if name in CACHED:
+        kept = getattr(target, "kept", None)  # only a question says how long its answers may be kept
+        if kept == "by build":
             return functools.partial(self._read, name)
+        if kept == "for moments":
+            return functools.partial(self._answer, name, str(int(time.time() / REFRESH_SECONDS)))
+        if kept == "never":
+            return functools.partial(self._ask, target)
         return target
 
     def live(self, model: str) -> Any:
@@ -83,6 +78,12 @@ class _Cached:
         first = args[0] if args else next(iter(kwargs.values()))
         model = first.model if isinstance(first, CodeRef) else str(first)
         return self._answer(name, self._explorer.build(model), *args, **kwargs)
+
+    def _ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with calls.recording() as made:
+            answer = question(*args, **kwargs)
+        trace().calls.extend((call, False) for call in made)
+        return answer
 
     def _answer(self, name: str, build: str, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
@@ -135,6 +136,7 @@ def _load_first(explorer: Explorer) -> None:
         with contextlib.suppress(CodescopeError):  # whoever asks for the model is told what is wrong
             explorer.live(str(able.sort_values("demo", kind="stable")["model"].iloc[0]))
     keep_for_good("what every page needs")
+    explorer.find("")  # looks into every build, so that the first search is as fast as the next
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
