@@ -29,22 +29,22 @@ from backend.build.shards import Shard, check_encoded, is_picture, storable
 from backend.build.writer import Tick
 from backend.data.images.png import decode_png, to_bytes
 from backend.errors import CheckFailed
-from backend.types import Item
+from backend.types import Family, Item
 
 SHARE = 0.01
 TOLERANCE = 1e-4
 
 
 def check_store(
-    connection: duckdb.DuckDBPyConnection, job: Job, shards: Sequence[Shard], items: int, tick: Tick
+    connection: duckdb.DuckDBPyConnection, job: Job, family: Family, shards: Sequence[Shard], tick: Tick
 ) -> dict[str, str]:
     """Check a store against the model and against itself.
 
     Args:
         connection: the finished store.
-        job: the model and how its items were batched.
-        shards: all shards.
-        items: number of items.
+        job: how the items were batched.
+        family: the model.
+        shards: all shards, in the order of their items.
         tick: told the checks done.
 
     Returns:
@@ -53,7 +53,7 @@ def check_store(
     Raises:
         CheckFailed: a difference was found.
     """
-    checks = {}
+    checks, items = {}, shards[-1].stop
     tick("check", 0, 6)
     checks["counts"] = _check_counts(connection, shards, items)
     tick("check", 1, 6)
@@ -62,13 +62,13 @@ def check_store(
     batches = _sample([b for shard in shards for b in job.batches(shard.start, shard.stop)], items, job.seed)
     fresh = []
     for first, last in batches:
-        again = job.family.items(first, last, job.seed)
+        again = family.items(first, last, job.seed)
         positions = sum(item.positions for item in again)
-        fresh.append((again, check_encoded(job.family.encode(again), job.family.codebooks(), positions)[:2]))
-    checks["encoded again"] = _check_encoded(connection, job, fresh, items)
+        fresh.append((again, check_encoded(family.encode(again), family.codebooks(), positions)[:2]))
+    checks["encoded again"] = _check_encoded(connection, family, fresh, items)
     tick("check", 3, 6)
     for name, check in (("pictures", _check_pictures), ("labels", _check_labels), ("regex", _check_regex)):
-        found = check(connection, job, fresh)
+        found = check(connection, family, fresh)
         if found:  # not every model has texts, pictures or labels
             checks[name] = found
     tick("check", 6, 6)
@@ -140,8 +140,8 @@ def _check_orders(connection: duckdb.DuckDBPyConnection) -> str:
 Fresh = Sequence[tuple[Sequence[Item], tuple[np.ndarray, np.ndarray]]]
 
 
-def _check_encoded(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh, items: int) -> str:
-    slots = [info.slots for info in job.family.codebooks()]
+def _check_encoded(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh, items: int) -> str:
+    slots = [info.slots for info in family.codebooks()]
     first_slot = np.cumsum([0, *slots])
     compared = ties = 0
     for again, (codes, scores) in fresh:
@@ -195,7 +195,7 @@ def _in_row(codes: np.ndarray, there: np.ndarray, slots: Sequence[int]) -> np.nd
     return found
 
 
-def _check_pictures(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
+def _check_pictures(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
     pictures = {item.index: to_bytes(item.payload) for again, _ in fresh for item in again if is_picture(item)}
     rows = connection.execute(
         "SELECT item, png FROM pictures WHERE item IN (SELECT unnest(?))", [list(pictures)]
@@ -207,7 +207,7 @@ def _check_pictures(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fres
     return f"{len(pictures)} pictures are those the model was shown" if pictures else ""
 
 
-def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
+def _check_labels(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
     """The label that occurs most often in the sample."""
     items = [item for again, _ in fresh for item in again]
     seen = Counter(
@@ -222,7 +222,7 @@ def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh)
     (field, value), _ = max(seen.items(), key=lambda pair: (pair[1], pair[0]))
     brute: Counter[tuple[int, int]] = Counter()
     places = 0
-    site_of_slot = np.repeat(np.arange(len(job.family.codebooks())), [i.slots for i in job.family.codebooks()])
+    site_of_slot = np.repeat(np.arange(len(family.codebooks())), [i.slots for i in family.codebooks()])
     for again, (codes, _) in fresh:
         labels = [v for item in again for v in item.labels.get(field, [""] * item.positions)]
         rows = codes[[storable(label)[0] == value for label in labels]]
@@ -239,14 +239,14 @@ def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh)
     return f"{field} = {value!r}: {places} positions, hits of {len(hits)} codes equal a brute-force count"
 
 
-def _check_regex(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
+def _check_regex(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
     """The pattern is two tokens that follow each other in the sample, the second one captured."""
     pattern = _pattern([item for again, _ in fresh for item in again])
     if pattern is None:
         return ""
     brute: Counter[tuple[int, int]] = Counter()
     matches = 0
-    site_of_slot = np.repeat(np.arange(len(job.family.codebooks())), [i.slots for i in job.family.codebooks()])
+    site_of_slot = np.repeat(np.arange(len(family.codebooks())), [i.slots for i in family.codebooks()])
     for again, (codes, _) in fresh:
         row = 0
         for item in again:
