@@ -62,15 +62,15 @@ def check_store(
     batches = _sample([b for shard in shards for b in job.batches(shard.start, shard.stop)], items, job.seed)
     fresh = []
     for first, last in batches:
-        again = family.items(first, last, job.seed)
-        positions = sum(item.positions for item in again)
-        fresh.append((again, check_encoded(family.encode(again), family.codebooks(), positions)[:2]))
+        encoded_items = family.items(first, last, job.seed)
+        positions = sum(item.positions for item in encoded_items)
+        fresh.append((encoded_items, check_encoded(family.encode(encoded_items), family.codebooks(), positions)[:2]))
     checks["encoded again"] = _check_encoded(connection, family, fresh, items)
     tick("check", 3, 6)
     for name, check in (("pictures", _check_pictures), ("labels", _check_labels), ("regex", _check_regex)):
-        found = check(connection, family, fresh)
-        if found:  # not every model has texts, pictures or labels
-            checks[name] = found
+        summary = check(connection, family, fresh)
+        if summary:  # not every model has texts, pictures or labels
+            checks[name] = summary
     tick("check", 6, 6)
     return checks
 
@@ -163,36 +163,38 @@ def _check_encoded(connection: duckdb.DuckDBPyConnection, family: Family, fresh:
         rows = connection.execute(
             "SELECT pos, site_id, slot, code, score, margin FROM grid WHERE pos >= ? AND pos < ?", [start, stop]
         ).fetchnumpy()
-        there = np.full(codes.shape, -1, np.int32)
+        stored_codes = np.full(codes.shape, -1, np.int32)
         score, margin = np.zeros(codes.shape, np.float32), np.zeros(codes.shape, np.float32)
         place = rows["pos"] - start, first_slot[rows["site_id"]] + rows["slot"]
-        there[place], score[place], margin[place] = rows["code"], rows["score"], rows["margin"]
+        stored_codes[place], score[place], margin[place] = rows["code"], rows["score"], rows["margin"]
         # Two slots of nearly the same score may change places; then each one's score still agrees.
-        differs = there != codes
+        differs = stored_codes != codes
         close = np.abs(score - scores) <= TOLERANCE * np.maximum(1, np.abs(scores))
-        tie = close & ((margin <= TOLERANCE) | _in_row(codes, there, slots))
-        wrong = np.where(differs, ~tie, (there >= 0) & ~close)
+        tie = close & ((margin <= TOLERANCE) | _in_row(codes, stored_codes, slots))
+        wrong = np.where(differs, ~tie, (stored_codes >= 0) & ~close)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise _fail(
                 f"items {first} to {last} encoded again, position {start + row}",
-                f"code {there[row, column]} (score {score[row, column]:.6g}) in the store",
+                f"code {stored_codes[row, column]} (score {score[row, column]:.6g}) in the store",
                 f"code {codes[row, column]} (score {scores[row, column]:.6g})",
             )
-        codes[differs] = there[differs]  # ties: the counts of `_check_regex` take the store's choice
+        codes[differs] = stored_codes[differs]  # ties: the counts of `_check_regex` take the store's choice
         compared += codes.size
         ties += int(differs.sum())
-    many = sum(len(again) for again, _ in fresh)
-    return f"{many} of {items} items encoded again: {compared} codes agree" + (f", {ties} of them ties" if ties else "")
+    sampled = sum(len(again) for again, _ in fresh)
+    return f"{sampled} of {items} items encoded again: {compared} codes agree" + (
+        f", {ties} of them ties" if ties else ""
+    )
 
 
-def _in_row(codes: np.ndarray, there: np.ndarray, slots: Sequence[int]) -> np.ndarray:
+def _in_row(codes: np.ndarray, stored_codes: np.ndarray, slots: Sequence[int]) -> np.ndarray:
     """Which of `codes`, a bool each `codes`: the stored code is among those now chosen in its codebook."""
-    found = np.zeros(codes.shape, bool)
+    inside = np.zeros(codes.shape, bool)
     for first, size in zip(np.cumsum([0, *slots]).tolist(), slots, strict=False):
         part = slice(first, first + size)
-        found[:, part] = (there[:, part, None] == codes[:, None, part]).any(axis=2)
-    return found
+        inside[:, part] = (stored_codes[:, part, None] == codes[:, None, part]).any(axis=2)
+    return inside
 
 
 def _check_pictures(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:

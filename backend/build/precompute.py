@@ -144,8 +144,8 @@ def build(
     data_dir = Path(data_dir).resolve()
     spec = find(model, data_dir)
     make_shards = open_engine(engine).make_shards
-    usual = int(spec.settings.get("items", spec.dataset.get("items", DEFAULT_ITEMS)))
-    count = usual if items is None else items
+    default = int(spec.settings.get("items", spec.dataset.get("items", DEFAULT_ITEMS)))
+    count = default if items is None else items
     if count < 1:
         raise BadInput(f"A build of {count} items was asked for. Give 1 or more.")
     tell = progress or (lambda stage, done, total: None)
@@ -218,11 +218,11 @@ def _available(family: Family, items: int, seed: int, tell: Progress) -> int:
     """How many of the items asked for the data set has; says so if there are fewer."""
     if family.items(items - 1, items, seed):
         return items
-    there = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
-    if not there:
+    available = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
+    if not available:
         raise BadInput(f"The data set has no items with seed {seed}. Give it more, or another seed.")
-    tell(f"the data set has {there:,} items: all are taken", 0, 0)
-    return there
+    tell(f"the data set has {available:,} items: all are taken", 0, 0)
+    return available
 
 
 def _plan(family: Family, items: int, seed: int, limits: Limits) -> Plan:
@@ -378,7 +378,7 @@ def _write_tables(
     sort_postings(connection)
     tell("sort", 1, 1)
     counted = count_codes(connection, codebooks, family.table, maps, tell)
-    counts = np.concatenate([np.zeros(0, np.int64), *(one.usage.count for one in counted)])
+    counts = np.concatenate([np.zeros(0, np.int64), *(codebook.usage.count for codebook in counted)])
     write_together(connection, codebooks, cells, counts, tell)
     neurons = write_neurons(connection, shards, job.folder, min(building.limits.neuron_positions, 65_536), tell)
     write_codes(connection, codebooks, family.table, counted, tell)

@@ -167,10 +167,12 @@ class ShardBuilder:
         self._scores.append(scores)
         self._runners.append(runners)
         self._runner_scores.append(runner_scores)
-        kept = sum(item.positions for item in items if item.index < self.neuron_items)
-        if kept:
+        with_neurons = sum(item.positions for item in items if item.index < self.neuron_items)
+        if with_neurons:
             for site, values in encoded.neurons.items():
-                self._neurons.setdefault(site, []).append(np.asarray(values[:kept], np.float32).T)  # [neuron, position]
+                self._neurons.setdefault(site, []).append(
+                    np.asarray(values[:with_neurons], np.float32).T
+                )  # [neuron, position]
 
     def write(self, folder: Path) -> Shard:
         """Write the files and return the manifest's entry. Called once, when all batches are in."""

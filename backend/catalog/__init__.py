@@ -97,7 +97,7 @@ def models(data_dir: Path) -> dict[str, ModelSpec]:
     A file that cannot be used is left out with a warning on stderr, so that it costs nobody the other models; `doctor`
     lists it, and asking for its model says what is wrong with it.
     """
-    found = {}
+    specs = {}
     for folder in (SHIPPED, data_dir / "catalog"):
         for path in sorted(folder.glob("*.toml")):
             try:
@@ -105,8 +105,8 @@ def models(data_dir: Path) -> dict[str, ModelSpec]:
             except CatalogError as error:
                 print(f"Warning: {error}", file=sys.stderr)
                 continue
-            found[spec.name] = spec
-    return found
+            specs[spec.name] = spec
+    return specs
 
 
 def find(name: str, data_dir: Path) -> ModelSpec:
@@ -116,8 +116,8 @@ def find(name: str, data_dir: Path) -> ModelSpec:
         UnknownModel: there is none; the message lists those there are.
     """
     known = models(data_dir)
-    if name not in known and _NAME.fullmatch(name) and (mine := data_dir / "catalog" / f"{name}.toml").exists():
-        return read_spec(mine)
+    if name not in known and _NAME.fullmatch(name) and (path := data_dir / "catalog" / f"{name}.toml").exists():
+        return read_spec(path)
     if name not in known:
         raise UnknownModel(f"There is no model {name[:80]!r}. Known models: {', '.join(sorted(known)) or 'none yet'}.")
     return known[name]

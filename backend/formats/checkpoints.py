@@ -35,12 +35,12 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: missing, not JSON, or no object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # endless digits are a ValueError, nesting a RecursionError
         raise CheckpointError(f"{path} cannot be read as JSON: {error}. Give a complete checkpoint folder.") from error
-    if not isinstance(found, dict):
+    if not isinstance(data, dict):
         raise CheckpointError(f"{path} holds no JSON object, so it is no configuration.")
-    return found
+    return data
 
 
 def read_config(path: Path) -> PretrainedConfig:
@@ -90,9 +90,9 @@ def read_weights(
             for part in sorted(set(parts.values())):
                 if Path(part).name != part:
                     raise CheckpointError(f"{index} names the file {part!r}, which is not in its folder.")
-                found, said = read_tensors(folder / part)
-                weights |= found
-                warnings += said
+                tensors, sentences = read_tensors(folder / part)
+                weights |= tensors
+                warnings += sentences
             return weights, tuple(warnings)
     raise CheckpointError(f"{folder} holds neither {' nor '.join(names)}. Give the folder of a saved model.")
 

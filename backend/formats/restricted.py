@@ -200,8 +200,8 @@ def _start(entry: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
 def _known(module: str, name: str) -> Callable[..., Any] | torch.dtype | None:
     if module == "torch" and name in _STORAGES:
         return _STORAGES[name]
-    if module == "torch" and isinstance(found := getattr(torch, name, None), torch.dtype):
-        return found
+    if module == "torch" and isinstance(kind := getattr(torch, name, None), torch.dtype):
+        return kind
     if module in ("builtins", "__builtin__") and name in _PLAIN:
         return getattr(builtins, name)
     rebuilders: dict[tuple[str, str], Callable[..., Any]] = {

@@ -142,8 +142,8 @@ def common_size(tokenizers: Sequence[Tokenizer], size: int = 0) -> int:
     Raises:
         BadInput: it is smaller than a cell.
     """
-    step = math.lcm(*(one.cell for one in tokenizers))
-    wished = size or max(one.size for one in tokenizers)
+    step = math.lcm(*(tokenizer.cell for tokenizer in tokenizers))
+    wished = size or max(tokenizer.size for tokenizer in tokenizers)
     if wished < step:
         raise BadInput(f"Pictures of {wished} pixels are too small: these tokenizers need multiples of {step}.")
     return wished - wished % step
@@ -160,18 +160,18 @@ def compare(tokenizers: Sequence[Tokenizer], pixels: np.ndarray, progress: Progr
     Raises:
         BadInput: no pictures, or their size does not fit a tokenizer.
     """
-    found = []
+    compared = []
     for number, tokenizer in enumerate(tokenizers):
         if progress is not None:
             progress(f"comparing {tokenizer.spec.name}", number, len(tokenizers))
-        found.append(_run(tokenizer, pixels))
+        compared.append(_run(tokenizer, pixels))
     if progress is not None:
         progress("comparing", len(tokenizers), len(tokenizers))
-    return found
+    return compared
 
 
 def _run(tokenizer: Tokenizer, pixels: np.ndarray) -> Compared:
-    tokens = {site: found.codes for site, found in tokenizer.encode(pixels).items()}
+    tokens = {site: token_map.codes for site, token_map in tokenizer.encode(pixels).items()}
     decoded = tokenizer.decode(tokens)
     sizes = {info.site: info.num_codes for info in tokenizer.codebooks()}
     figures = {
@@ -216,12 +216,12 @@ def usage(tokens: Mapping[str, np.ndarray], sizes: Mapping[str, int], pixels: in
 
 
 def _milliseconds(run: Callable[[], Any], pictures: int) -> float:
-    taken = []
+    seconds = []
     for _ in range(RUNS):
-        began = time.perf_counter()
+        started = time.perf_counter()
         run()
-        taken.append(time.perf_counter() - began)
-    return float(np.median(taken)) * 1000 / pictures
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds)) * 1000 / pictures
 
 
 def table(compared: Sequence[Compared]) -> pd.DataFrame:

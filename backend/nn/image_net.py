@@ -70,13 +70,13 @@ class NetSettings:
             ValueError: a key is unknown, or a value is no whole number.
         """
         try:
-            found = cls(**{**data, "levels": tuple(data.get("levels", ()))})
+            settings = cls(**{**data, "levels": tuple(data.get("levels", ()))})
         except TypeError as error:
             raise ValueError(f"These are no settings of the small image network: {error}.") from error
-        numbers = (found.code_dim, found.width, found.blocks, found.downsampling, *found.levels)
+        numbers = (settings.code_dim, settings.width, settings.blocks, settings.downsampling, *settings.levels)
         if any(type(number) is not int for number in numbers):
             raise ValueError("Sizes of the small image network must be whole numbers.")
-        return found
+        return settings
 
 
 class Encoder(nn.Module):

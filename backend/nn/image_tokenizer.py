@@ -152,8 +152,8 @@ class ImageTokenizer(nn.Module):
 
     def nearest(self, rows: Tensor, level: int = 0, topk: int = 1) -> Tokens:
         """The nearest codes of latents `[cell, dim]`, exact; of levels after the first, of what is left over."""
-        found = nearest(rows, self.table(level), topk)
-        return Tokens(found.ids, found.distances)
+        chosen = nearest(rows, self.table(level), topk)
+        return Tokens(chosen.ids, chosen.distances)
 
     def tokens(self, images: Tensor) -> Tensor:
         """float `[B, 3, height, width]` -> token ids int64 `[B, level, h, w]`."""
@@ -168,11 +168,11 @@ class ImageTokenizer(nn.Module):
 
     def lookup(self, ids: Tensor) -> Tensor:
         """Token ids `[B, level, h, w]` -> code vectors `[B, dim, h, w]`; an id of -1 is a zero vector."""
-        found = torch.zeros((), device=ids.device)
+        total = torch.zeros((), device=ids.device)
         for level in range(len(self.tables)):
             chosen = embedding(ids[:, level].clamp_min(0), self.table(level))
-            found = found + chosen.masked_fill((ids[:, level] < 0)[..., None], 0)
-        return found.movedim(-1, 1)
+            total = total + chosen.masked_fill((ids[:, level] < 0)[..., None], 0)
+        return total.movedim(-1, 1)
 
     def decode(self, quantized: Tensor) -> Tensor:
         """Code vectors `[B, dim, h, w]` -> pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""

@@ -81,14 +81,14 @@ def nearly_nearest(z: Tensor, table: Tensor, *, rows: int = ROWS) -> Tensor:
     """
     z, table = _checked(z, table, 1)
     bias, runs = -0.5 * table.square().sum(-1), _runs(table)
-    found = []
+    parts = []
     for start in range(0, len(z), rows):
         block = z[start : start + rows]
         best = _peaks(block, table, bias).argmax(0)
         step = max(1, EXACT_BYTES // (runs[0].numel() * 4))
         for part, run in zip(block.split(step), best.split(step), strict=True):
-            found.append(run * runs.shape[1] + _squares(part, runs, run[:, None]).argmin(-1))
-    return torch.cat(found) if found else z.new_zeros(0, dtype=torch.int64)
+            parts.append(run * runs.shape[1] + _squares(part, runs, run[:, None]).argmin(-1))
+    return torch.cat(parts) if parts else z.new_zeros(0, dtype=torch.int64)
 
 
 def spread_over_equals(ids: Tensor, table: Tensor) -> Tensor:
@@ -173,8 +173,8 @@ def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> Found:
         which = (counts == count).nonzero()[:, 0]
         runs = maybe[which].nonzero()[:, 1].view(-1, count)  # in order of the codes
         step = max(1, EXACT_BYTES // (count * table[0].numel() * 4))
-        for rows, some in zip(which.split(step), runs.split(step), strict=True):
-            ids[rows], squares[rows] = _outright(z[rows], table, some, topk)
+        for rows, near in zip(which.split(step), runs.split(step), strict=True):
+            ids[rows], squares[rows] = _outright(z[rows], table, near, topk)
     return Found(ids, squares.sqrt())
 
 
@@ -183,10 +183,10 @@ def _outright(z: Tensor, table: Tensor, runs: Tensor, topk: int) -> tuple[Tensor
     length = table.shape[1]
     step = max(1, EXACT_BYTES // (len(z) * table[0].numel() * 4))
     best = z.new_zeros((len(z), 0), dtype=torch.int64), z.new_zeros((len(z), 0))
-    for some in runs.split(step, dim=1):
-        squares = _squares(z, table, some)
+    for near in runs.split(step, dim=1):
+        squares = _squares(z, table, near)
         order = _lowest(squares, topk)
-        ids = some.gather(1, order // length) * length + order % length
+        ids = near.gather(1, order // length) * length + order % length
         if best[0].shape[1]:
             ids, squares = torch.cat((best[0], ids), dim=1), torch.cat((best[1], squares.gather(1, order)), dim=1)
             order = _lowest(squares, topk)
@@ -199,11 +199,11 @@ def _lowest(values: Tensor, count: int) -> Tensor:
     """Columns of the lowest values of every row, the first of equal ones first: int64 `[row, count]`."""
     if count > 4:
         return values.sort(dim=-1, stable=True).indices[:, :count]
-    left, found = values, [values.argmin(-1, keepdim=True)]
-    while len(found) < min(count, values.shape[1]):
-        left = left.scatter(1, found[-1], torch.inf)
-        found.append(left.argmin(-1, keepdim=True))
-    return torch.cat(found, dim=1)
+    left, columns = values, [values.argmin(-1, keepdim=True)]
+    while len(columns) < min(count, values.shape[1]):
+        left = left.scatter(1, columns[-1], torch.inf)
+        columns.append(left.argmin(-1, keepdim=True))
+    return torch.cat(columns, dim=1)
 
 
 def _squares(z: Tensor, table: Tensor, runs: Tensor) -> Tensor:

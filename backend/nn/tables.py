@@ -215,10 +215,10 @@ class FeatureTable(CodeTable):
         if self.projector is None:
             return
         if features is None:
-            made = self.table()
-            scale = latents.std(0) / made.std(0).clamp_min(1e-6)
+            table = self.table()
+            scale = latents.std(0) / table.std(0).clamp_min(1e-6)
             self.projector.weight.mul_(scale[:, None])
-            self.projector.bias.copy_(latents.mean(0) - (made.mean(0) - self.projector.bias) * scale)
+            self.projector.bias.copy_(latents.mean(0) - (table.mean(0) - self.projector.bias) * scale)
             return
         middle, goal = features.mean(0), latents.mean(0)
         x, y = (features - middle).double(), (latents - goal).double()

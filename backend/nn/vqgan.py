@@ -109,13 +109,13 @@ class VqganSettings:
         """
         try:
             halves = {key: _half(data[key]) for key in ("encoder", "decoder")}
-            found = cls(**{**data, **halves})
+            settings = cls(**{**data, **halves})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"These are no settings of a VQGAN: {error}.") from error
-        sizes = (found.latent_channels, found.code_dim, found.image_channels, found.norm_groups)
-        if any(type(size) is not int for size in sizes) or type(found.spatial_norm) is not bool:
+        sizes = (settings.latent_channels, settings.code_dim, settings.image_channels, settings.norm_groups)
+        if any(type(size) is not int for size in sizes) or type(settings.spatial_norm) is not bool:
             raise ValueError("Sizes of a VQGAN must be whole numbers and spatial_norm true or false.")
-        return found
+        return settings
 
 
 def _half(data: Mapping[str, Any]) -> Half:

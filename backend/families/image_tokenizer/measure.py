@@ -64,7 +64,7 @@ def measure_images(
     rebuilt = min(count, pictures)
     _likeness(family, dataset.pixels(0, rebuilt, held_out), into)
     bits = sum(math.log2(info.num_codes) for info in family.codebooks()) / family.model.downsampling**2
-    effective = sum(_entropy(found) for found in counts.values()) / math.log(2) / family.model.downsampling**2
+    effective = sum(_entropy(uses) for uses in counts.values()) / math.log(2) / family.model.downsampling**2
     into.add("bits_per_pixel", bits, pictures * cells, "log2 of the number of codes, summed over tables, a pixel")
     into.add(
         "bits_per_pixel_effective",
@@ -85,14 +85,14 @@ def _count(
     start = 0
     for stop in sorted({*range(BATCH, pictures, BATCH), *(mark for mark in marks if mark < pictures), pictures}):
         encoded = family.encode_pixels(list(dataset.pixels(start, stop, seed)))
-        for site, found in counts.items():
-            found += np.bincount(encoded.grids[site].codes[:, 0], minlength=len(found))
+        for site, uses in counts.items():
+            uses += np.bincount(encoded.grids[site].codes[:, 0], minlength=len(uses))
         start = stop
         if stop in marks:
-            share = float(np.mean([(found > 0).mean() for found in counts.values()]))
+            share = float(np.mean([(uses > 0).mean() for uses in counts.values()]))
             ceiling = float(utilization_ceiling(marks[stop], 1))
-            told = f"utilization after the first T = {marks[stop]} K tokens; its ceiling is {ceiling:.4f}"
-            into.add(f"utilization_at_{marks[stop]}", share, stop * cells, told)
+            definition = f"utilization after the first T = {marks[stop]} K tokens; its ceiling is {ceiling:.4f}"
+            into.add(f"utilization_at_{marks[stop]}", share, stop * cells, definition)
     return counts
 
 
@@ -110,13 +110,13 @@ def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOK
 
 
 def _usage(family: ImageTokenizerFamily, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:
-    used = {site: float((found > 0).mean()) for site, found in counts.items()}
-    ceilings = {site: float(utilization_ceiling(tokens, len(found))) for site, found in counts.items()}
-    spread = {site: math.exp(_entropy(found)) for site, found in counts.items()}
+    used = {site: float((uses > 0).mean()) for site, uses in counts.items()}
+    ceilings = {site: float(utilization_ceiling(tokens, len(uses))) for site, uses in counts.items()}
+    spread = {site: math.exp(_entropy(uses)) for site, uses in counts.items()}
     mean = ", mean over tables" if len(counts) > 1 else ""
-    told = f"share of codes chosen at least once among the tokens of held-out pictures{mean}"
+    definition = f"share of codes chosen at least once among the tokens of held-out pictures{mean}"
     top = f"share of codes that as many tokens reach if all codes are as likely: 1 - exp(-T / K){mean}"
-    into.add("utilization", float(np.mean(list(used.values()))), tokens, told)
+    into.add("utilization", float(np.mean(list(used.values()))), tokens, definition)
     into.add("utilization_ceiling", float(np.mean(list(ceilings.values()))), tokens, top)
     share = np.mean([used[site] / ceilings[site] for site in counts])
     into.add("utilization_of_ceiling", float(share), tokens, f"utilization over its ceiling{mean}")
@@ -134,13 +134,13 @@ def _entropy(counts: np.ndarray) -> float:
 
 
 def _likeness(family: ImageTokenizerFamily, originals: np.ndarray, into: Measures) -> None:
-    made = []
+    parts = []
     side = originals.shape[2] // family.model.downsampling
     for start in range(0, len(originals), BATCH):
         encoded = family.encode_pixels(list(originals[start : start + BATCH]))
         maps = {site: grid.codes.reshape(-1, side, side, 1) for site, grid in encoded.grids.items()}
-        made.append(family.decode(maps))
-    rebuilt = np.concatenate(made)
+        parts.append(family.decode(maps))
+    rebuilt = np.concatenate(parts)
     n = len(originals)
     into.add("psnr", float(psnr(originals, rebuilt).mean()), n, "dB over RGB at 8 bits, mean over held-out pictures")
     into.add(
@@ -165,10 +165,12 @@ def _fold(family: ImageTokenizerFamily, originals: np.ndarray, into: Measures) -
     if producer is None:
         into.add("fold_token_mismatches", 0, len(rows), "the table is kept as it was trained: there is nothing to fold")
         return
-    made = producer.table().to(family.device)
+    remade = producer.table().to(family.device)
     folded = family.model.nearest(rows).ids[:, 0]
-    different = (nearest(rows, made).ids[:, 0] != folded).sum()
-    told = "tokens of held-out pictures whose code differs between the kept table and the one its producer makes anew"
-    into.add("fold_token_mismatches", int(different), len(rows), told)
-    off = (made[folded] - family.model.table()[folded]).abs().max()
+    different = (nearest(rows, remade).ids[:, 0] != folded).sum()
+    definition = (
+        "tokens of held-out pictures whose code differs between the kept table and the one its producer makes anew"
+    )
+    into.add("fold_token_mismatches", int(different), len(rows), definition)
+    off = (remade[folded] - family.model.table()[folded]).abs().max()
     into.add("fold_largest_change", float(off), len(rows), "largest difference of a value of the codes chosen there")

@@ -63,9 +63,9 @@ class Goal:
         behaviour = behaviour_of(dataset, *self.topic) if self.topic else None
         if behaviour is None:
             known = [f"{field}={value}" for field, values in judged_values(dataset).items() for value in values]
-            asked = "=".join(self.topic)[:80] if self.topic else "nothing"
+            wanted = "=".join(self.topic)[:80] if self.topic else "nothing"
             raise BadInput(
-                f"New text cannot be judged by {asked!r}. Give a pattern of success (--success REGEX)"
+                f"New text cannot be judged by {wanted!r}. Give a pattern of success (--success REGEX)"
                 + (f", or one of: {', '.join(known)}." if known else ".")
             )
         judge, field, value = JUDGES[dataset], behaviour.field, behaviour.value
@@ -98,13 +98,13 @@ def true_positions(items: Sequence[Item], field: str, value: str) -> np.ndarray:
     Raises:
         BadInput: no item has such a tag or label.
     """
-    found = [
+    parts = [
         np.full(item.positions, item.tags[field] == value)
         if field in item.tags
         else np.array([v == value for v in item.labels.get(field, [""] * item.positions)])
         for item in items
     ]
-    truth = np.concatenate(found) if found else np.zeros(0, dtype=bool)
+    truth = np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
     if not truth.any():
         known = sorted({name for item in items for name in (*item.tags, *item.labels)})
         raise BadInput(
@@ -170,34 +170,36 @@ def arms(live: TextModel, plan: Plan, done: Sequence[Arm] = (), progress: Progre
         if name in ready:
             yield ready[name]
         elif name != "neuron" or neurons:
-            began, made = time.perf_counter(), list[Generated]()
-            for made in live.stream(plan.prompt, sampling, edits=used, neurons=neurons):
+            began, samples = time.perf_counter(), list[Generated]()
+            for samples in live.stream(plan.prompt, sampling, edits=used, neurons=neurons):
                 if progress:
-                    tokens = len(made[0].tokens) - made[0].prompt_length
+                    tokens = len(samples[0].tokens) - samples[0].prompt_length
                     progress(f"writing, {name}", before + sampling.samples * tokens, total)
             seconds = time.perf_counter() - began
             hits, low, high = None, float("nan"), float("nan")
             if succeeds is not None:
-                hits = sum(succeeds(sample.new_text) for sample in made)
-                bounds = wilson(np.array([hits]), np.array([len(made)]))
+                hits = sum(succeeds(sample.new_text) for sample in samples)
+                bounds = wilson(np.array([hits]), np.array([len(samples)]))
                 low, high = float(bounds[0][0]), float(bounds[1][0])
-            yield Arm(name, used, made, hits, low, high, live.perplexity(made), seconds, neurons, strength)
+            yield Arm(name, used, samples, hits, low, high, live.perplexity(samples), seconds, neurons, strength)
         before += sampling.samples * sampling.max_new_tokens
 
 
-def comparison(found: Sequence[Arm], judged: bool, warnings: Sequence[str] = ()) -> Comparison:
+def comparison(arms: Sequence[Arm], judged: bool, warnings: Sequence[str] = ()) -> Comparison:
     """Arms put in their places; `judged`: whether there was a goal."""
-    named = {arm.name: arm for arm in found}
-    said = list(warnings)
+    named = {arm.name: arm for arm in arms}
+    sentences = list(warnings)
     if judged and "neuron" not in named:
-        said.append("There is no neuron to compare with: what counts as a success names no position of the data set.")
+        sentences.append(
+            "There is no neuron to compare with: what counts as a success names no position of the data set."
+        )
     return Comparison(
         named["unsteered"],
         named["steered"],
         named["control"],
         named.get("neuron"),
-        [arm for arm in found if arm.name.startswith("dose")],
-        said,
+        [arm for arm in arms if arm.name.startswith("dose")],
+        sentences,
     )
 
 

@@ -88,13 +88,13 @@ class Candidate:
 
     def edits(self, ranking: Sequence[SiteCodes], slots: Mapping[str, int]) -> tuple[Edit, ...]:
         """The edits; `slots`: how many each codebook has."""
-        found = []
+        edits = []
         for site, forced in zip(ranking, self.slots, strict=False):
             codes, k = site.precise if self.precise else site.codes, slots[site.site]
             for i in range(forced):
                 slot = k - 1 - i if k > 1 else None
-                found.append(Edit(site.site, codes[i % len(codes)], where=self.where, slot=slot))
-        return tuple(found)
+                edits.append(Edit(site.site, codes[i % len(codes)], where=self.where, slot=slot))
+        return tuple(edits)
 
     def neighbours(
         self, ranking: Sequence[SiteCodes], slots: Mapping[str, int], places: Sequence[Where]
@@ -324,9 +324,9 @@ class Finder:
         return practice.run(self._practice, progress) or edits
 
     def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
-        made = self._sample(edits)
-        share = float(np.mean([succeeds(sample.new_text) for sample in made]))
-        ratio = self.live.perplexity(made) / self._usual
+        samples = self._sample(edits)
+        share = float(np.mean([succeeds(sample.new_text) for sample in samples]))
+        ratio = self.live.perplexity(samples) / self._usual
         lost = 0.0 if np.isnan(ratio) else LOSS * max(0.0, ratio - FLUENT)
         sites = len({edit.site for edit in edits})
         where = ", ".join(dict.fromkeys(edit.written_where for edit in edits))

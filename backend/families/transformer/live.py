@@ -93,7 +93,7 @@ class LiveModel(TextModel):
         Raises:
             BadInput: new text cannot be judged so.
         """
-        found = list(
+        arms = list(
             self.arms(
                 prompt,
                 edits,
@@ -106,7 +106,7 @@ class LiveModel(TextModel):
             )
         )
         cut = self.cut(prompt, sampling)
-        return conditions.comparison(found, bool(success or topic), [cut] if cut else [])
+        return conditions.comparison(arms, bool(success or topic), [cut] if cut else [])
 
     def arms(
         self,

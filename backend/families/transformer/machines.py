@@ -34,14 +34,14 @@ def machine_of(family: TransformerFamily) -> Machine:
 def sample_walks(family: TransformerFamily, count: int, seed: int, batch: int = 256) -> np.ndarray:
     """Full-length samples at temperature 1 from BOS alone: token ids int64 `[count, length]`."""
     machine = machine_of(family)
-    made = []
+    batches = []
     for start in range(0, count, batch):
         prompt = torch.full((min(batch, count - start), 1), machine.bos, device=family.device)
         sampler = Sampler(family.model.model, prompt, seed=numbered(seed, "sampled walks", start))
         for _ in range(machine.length - 1):
             sampler.step()
-        made.append(sampler.tokens)
-    return torch.cat(made).cpu().numpy()
+        batches.append(sampler.tokens)
+    return torch.cat(batches).cpu().numpy()
 
 
 @dataclass(frozen=True)

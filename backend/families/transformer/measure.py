@@ -38,7 +38,9 @@ def measure(family: TransformerFamily, other: Other, request: Request, into: Mea
     trials = None
     if request.steering and "steer" in family.capabilities and trial_of(str(spec.dataset["name"])) is not None:
         trials = SteeringMeasures(LiveModel(family, other), request.seeds, request.edits, request.progress)
-        into.edits |= {f"{told.field}={told.value}": tuple(map(str, found)) for told, found in trials.edits.items()}
+        into.edits |= {
+            f"{behaviour.field}={behaviour.value}": tuple(map(str, edits)) for behaviour, edits in trials.edits.items()
+        }
     for seed in range(request.seeds):
         request.tell(f"evaluating {spec.name}, seed {seed}", seed, request.seeds)
         measure_seed(family, base, into, seed, request.items)
@@ -77,11 +79,11 @@ def _language(
     encoded: list[Encoded] = []
     losses, base_losses, right = [], [], []
     for part in _parts(items, family.vocabulary):
-        found = family.encode(part, logits=True, neurons=with_neurons)
-        loss, hit = _loss(found.logits, part)
+        answer = family.encode(part, logits=True, neurons=with_neurons)
+        loss, hit = _loss(answer.logits, part)
         losses.append(loss)
         right.append(hit)
-        encoded.append(dataclasses.replace(found, logits=None))
+        encoded.append(dataclasses.replace(answer, logits=None))
         if base is not None:
             base_losses.append(_loss(base.encode(part, logits=True).logits, part)[0])
     loss = np.concatenate(losses)

@@ -88,19 +88,19 @@ def concepts(items: Sequence[Item], half: np.ndarray, dataset: str) -> dict[str,
         half: int `[P]`, 0 or 1.
         dataset: name of the data set, which has patterns of its own.
     """
-    found: dict[str, np.ndarray] = {}
+    places: dict[str, np.ndarray] = {}
     for (field, value), positions in _labelled(items).items():
-        found[f"{field} = {value}"] = positions
+        places[f"{field} = {value}"] = positions
     for pattern in (*GENERAL, *PATTERNS.get(dataset, ())):
-        found[pattern] = matching(items, pattern)
+        places[pattern] = matching(items, pattern)
     total = len(half)
-    kept = {
+    frequent = {
         name: positions
-        for name, positions in found.items()
+        for name, positions in places.items()
         if len(positions) <= MAX_SHARE * total
         and min(np.bincount(half[positions], minlength=2), default=0) >= MIN_SUPPORT
     }
-    return dict(list(kept.items())[:MAX_CONCEPTS])
+    return dict(list(frequent.items())[:MAX_CONCEPTS])
 
 
 def matching(items: Sequence[Item], pattern: str) -> np.ndarray:
@@ -167,10 +167,10 @@ def measure_concepts(
 ) -> None:
     """Precision of the best code of every concept beside the best neuron at equal recall; see `backend.analysis.concepts`."""
     half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
-    found = concepts(items, half, str(family.spec.dataset["name"]))
-    if not found:
+    places = concepts(items, half, str(family.spec.dataset["name"]))
+    if not places:
         return
-    codes = concept_codes(grids, family.codebooks(), neurons, found, half, seed)
+    codes = concept_codes(grids, family.codebooks(), neurons, places, half, seed)
     n = len(codes)
     about = (
         f"mean over {n} concepts (label values and patterns with at least {MIN_SUPPORT} positions on each half); "

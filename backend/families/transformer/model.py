@@ -38,12 +38,12 @@ class TransformerFamily:
     @property
     def capabilities(self) -> frozenset[str]:
         """What pages may ask of this model."""
-        found = {"encode", "logits", "neurons", "generate"}
+        names = {"encode", "logits", "neurons", "generate"}
         if self.model.codebooks:
-            found.add("steer")
+            names.add("steer")
         if self.spec.dataset["name"] == "tokfsm":
-            found.add("states")
-        return frozenset(found)
+            names.add("states")
+        return frozenset(names)
 
     @property
     def context(self) -> int:
@@ -118,12 +118,12 @@ class TransformerFamily:
         ids[real] = np.concatenate([item.payload for item in items])
         self.check(ids)
         tokens = torch.from_numpy(ids).to(self.device)
-        kept = torch.from_numpy(np.flatnonzero(real)).to(self.device)
+        rows = torch.from_numpy(np.flatnonzero(real)).to(self.device)
         whole = bool(real.all())
 
         def of_items(x: Tensor) -> Tensor:
             """Rows `[..., row, value]` of the padded batch -> those of the items."""
-            return x if whole else x.index_select(-2, kept)
+            return x if whole else x.index_select(-2, rows)
 
         ends = torch.from_numpy(lengths)[:, None].to(self.device)
         with self._neurons(neurons) as seen, self.model.session(edits, prompt_length=ends, record=True) as session:
@@ -134,8 +134,11 @@ class TransformerFamily:
                 self.model.note_positions(tokens)
                 body(tokens, use_cache=False)
         grids = {}
-        for name, (found,) in session.recorded.items():
-            pairs, singles = (found.ids, found.scores), (found.runner_up[..., None], found.runner_up_score[..., None])
+        for name, (chosen,) in session.recorded.items():
+            pairs, singles = (
+                (chosen.ids, chosen.scores),
+                (chosen.runner_up[..., None], chosen.runner_up_score[..., None]),
+            )
             arrays = [of_items(t).cpu().numpy() for t in pairs]
             arrays += [of_items(t)[..., 0].cpu().numpy() for t in singles]
             for group, site in enumerate(self.model.sites(name)):

@@ -143,12 +143,12 @@ class TextModel:
         """
         model, device = self.family.model, self.family.device
         parsed = [self.parse(prompt) for prompt in prompts]
-        given = [ids for i, ids in enumerate(parsed) for _ in range(len(range(i, sampling.samples, len(prompts))))]
-        lengths = np.array([len(ids) for ids in given])
+        beginnings = [ids for i, ids in enumerate(parsed) for _ in range(len(range(i, sampling.samples, len(prompts))))]
+        lengths = np.array([len(ids) for ids in beginnings])
         width = int(lengths.max())
         real = np.arange(width) >= width - lengths[:, None]  # [sample, position]: the rest is padding before the prompt
         padded = np.zeros(real.shape, dtype=np.int64)
-        padded[real] = np.concatenate(given)
+        padded[real] = np.concatenate(beginnings)
         sampler = Sampler(
             model.model,
             torch.from_numpy(padded).to(device),
@@ -208,13 +208,13 @@ class TextModel:
         grids = self.family.encode(self.family.items(0, FIRST_ITEMS, 0)).grids
         return {site: np.unique(grid.codes[grid.codes >= 0]) for site, grid in grids.items()}
 
-    def perplexity(self, made: Sequence[Generated]) -> float:
+    def perplexity(self, samples: Sequence[Generated]) -> float:
         """Mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""
-        if not self.spec.base or not made:
+        if not self.spec.base or not samples:
             return float("nan")
-        found: list[float] = []
-        for first in range(0, len(made), BATCH):
-            part = made[first : first + BATCH]
+        perplexities: list[float] = []
+        for first in range(0, len(samples), BATCH):
+            part = samples[first : first + BATCH]
             logits = self.plain.encode(
                 [Item(0, (len(g.tokens),), np.array(g.tokens, dtype=np.int64)) for g in part], logits=True
             ).logits
@@ -223,9 +223,9 @@ class TextModel:
             for g in part:
                 rows = np.arange(g.prompt_length - 1, len(g.tokens) - 1)
                 logp = _log_softmax(logits[start + rows])
-                found.append(np.exp(-logp[np.arange(len(rows)), np.array(g.tokens)[rows + 1]].mean()))
+                perplexities.append(np.exp(-logp[np.arange(len(rows)), np.array(g.tokens)[rows + 1]].mean()))
                 start += len(g.tokens)
-        return float(np.mean(found))
+        return float(np.mean(perplexities))
 
     # -- one code --------------------------------------------------------------------------------------------------
 

@@ -178,14 +178,14 @@ class CodebookLayer(nn.Module):
         bans = [Ban(e.group, e.edit.code, e.rows) for e in edits if e.edit.action == "ban"]
         scarce = len(bans) > self.config.codes - self.config.k  # too few codes may be left to fill the slots
         full = report or scarce
-        found = self._nearest(rows, full=full, bans=bans)
-        ids = found.ids
+        nearest_codes = self._nearest(rows, full=full, bans=bans)
+        ids = nearest_codes.ids
         if scarce:  # a code that was banned although nothing could fill in leaves an empty slot
-            ids = torch.where(found.scores == -torch.inf, -1, ids)
+            ids = torch.where(nearest_codes.scores == -torch.inf, -1, ids)
         for placed in edits:
             if placed.edit.action in ("force", "zero"):
                 ids = _replace(ids, placed)
-        out = chosen = self.combine(ids, filled=ids is found.ids)
+        out = chosen = self.combine(ids, filled=ids is nearest_codes.ids)
         for placed in edits:
             if placed.edit.action == "blend":  # several blends add up, each measured from what was chosen
                 target = self.combine(_replace(ids, placed))[placed.group]
@@ -197,10 +197,10 @@ class CodebookLayer(nn.Module):
                 continue
             step = step * placed.rows[:, None]
             out = out.index_add(0, torch.tensor([placed.group], device=out.device), step[None])
-        scores = found.scores
-        if full and ids is not found.ids:
+        scores = nearest_codes.scores
+        if full and ids is not nearest_codes.ids:
             scores = torch.where(ids < 0, -torch.inf, score(rows, self.table, ids.clamp_min(0), self.config.similarity))
-        result = Nearest(ids, scores, found.runner_up, found.runner_up_score)
+        result = Nearest(ids, scores, nearest_codes.runner_up, nearest_codes.runner_up_score)
         return out.transpose(0, 1).reshape(x.shape), result
 
     @torch.no_grad()

@@ -91,11 +91,11 @@ class CodebookTransformer(nn.Module):
 
     def infos(self) -> list[CodebookInfo]:
         """All codebooks in the order of the forward pass."""
-        found = []
+        infos = []
         for site, (name, group) in self._infos.items():
             layer, place = name[1:].split(":")
             config = self.layer(name).config
-            found.append(
+            infos.append(
                 CodebookInfo(
                     site=site,
                     num_codes=config.codes,
@@ -107,7 +107,7 @@ class CodebookTransformer(nn.Module):
                     similarity=config.similarity,
                 )
             )
-        return found
+        return infos
 
     def layer(self, name: str) -> CodebookLayer:
         """The codebook layer of that name (`L0:attn`)."""
