@@ -76,7 +76,7 @@ def check_store(
 
 
 def _sample(batches: list[tuple[int, int]], items: int, seed: int) -> list[tuple[int, int]]:
-    """Whole batches, drawn by seed, that together hold at least `SHARE` of the items."""
+    """Return whole batches, drawn by seed, that together hold at least `SHARE` of the items."""
     wanted, drawn = max(1, int(np.ceil(items * SHARE))), []
     for number in np.random.default_rng([seed, items]).permutation(len(batches)):
         drawn.append(batches[number])
@@ -189,7 +189,7 @@ def _check_encoded(connection: duckdb.DuckDBPyConnection, family: Family, fresh:
 
 
 def _in_row(codes: np.ndarray, stored_codes: np.ndarray, slots: Sequence[int]) -> np.ndarray:
-    """Which of `codes`, a bool each `codes`: the stored code is among those now chosen in its codebook."""
+    """Return which of `codes`, a bool each `codes`: the stored code is among those now chosen in its codebook."""
     inside = np.zeros(codes.shape, bool)
     for first, size in zip(np.cumsum([0, *slots]).tolist(), slots, strict=False):
         part = slice(first, first + size)
@@ -210,7 +210,7 @@ def _check_pictures(connection: duckdb.DuckDBPyConnection, family: Family, fresh
 
 
 def _check_labels(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
-    """The label that occurs most often in the sample."""
+    """Check the label that occurs most often in the sample."""
     items = [item for again, _ in fresh for item in again]
     seen = Counter(
         (field, storable(value)[0])
@@ -242,7 +242,7 @@ def _check_labels(connection: duckdb.DuckDBPyConnection, family: Family, fresh: 
 
 
 def _check_regex(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
-    """The pattern is two tokens that follow each other in the sample, the second one captured."""
+    """Search for two tokens that follow each other in the sample, the second one captured."""
     pattern = _pattern([item for again, _ in fresh for item in again])
     if pattern is None:
         return ""

@@ -219,7 +219,7 @@ def write_outputs(
 
 
 def _symbols(connection: duckdb.DuckDBPyConnection, positions: int) -> np.ndarray:
-    """What a code's entropy is taken over, int32 `[P]`: the token id; without tokens the first label field's value."""
+    """Return what a code's entropy is taken over, int32 `[P]`: the token id; without tokens the first label field's value."""
     symbols = np.asarray(connection.execute("SELECT token_id FROM tokens ORDER BY pos").fetchnumpy()["token_id"])
     if (symbols < 0).all():
         rows = connection.execute(
@@ -254,7 +254,7 @@ def _usage(
 def _runs(
     connection: duckdb.DuckDBPyConnection, site_id: int, counts: np.ndarray, size: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """All activations of a codebook, in runs of whole codes: first code, codes `[n]`, positions `[n]`."""
+    """Yield all activations of a codebook, in runs of whole codes: first code, codes `[n]`, positions `[n]`."""
     ends = np.cumsum(counts)
     start = 0
     while start < len(counts):

@@ -204,7 +204,7 @@ def _explained(model: str, builds: Path) -> Iterator[None]:
 
 @contextmanager
 def _tidied(partial: Path) -> Iterator[None]:
-    """After an error, give back the room of an unfinished store; the shards stay."""
+    """Give back the room of an unfinished store after an error; the shards stay."""
     try:
         yield
     except BaseException:
@@ -215,7 +215,7 @@ def _tidied(partial: Path) -> Iterator[None]:
 
 
 def _available(family: Family, items: int, seed: int, tell: Progress) -> int:
-    """How many of the items asked for the data set has; says so if there are fewer."""
+    """Return how many of the items asked for the data set has; say so if there are fewer."""
     if family.items(items - 1, items, seed):
         return items
     available = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
@@ -252,7 +252,7 @@ def _plan(family: Family, items: int, seed: int, limits: Limits) -> Plan:
 
 
 def _resume(folder: Path, key: str, plan: list[tuple[int, int]], tell: Progress) -> Manifest:
-    """The manifest to go on from: that of an earlier run with the same key, without its broken shards, or a new one."""
+    """Return the manifest to go on from: that of an earlier run with the same key, without its broken shards, or a new one."""
     manifest = Manifest.read(folder)
     if manifest is not None and manifest.state == "failed":
         tell("the last build failed its self-check: starting from the first item again", 0, 0)

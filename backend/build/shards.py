@@ -115,7 +115,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
-        """The manifest of a folder; None where there is none or it cannot be understood."""
+        """Return the manifest of a folder; None where there is none or it cannot be understood."""
         try:
             data = json.loads((folder / MANIFEST).read_bytes())
             shards = [
@@ -211,7 +211,7 @@ class ShardBuilder:
 
 
 def is_picture(item: Item) -> bool:
-    """Whether an item's payload is pixels."""
+    """Return whether an item's payload is pixels."""
     return item.payload.ndim == 3
 
 
@@ -253,7 +253,7 @@ def check_encoded(
 
 
 def storable(text: str) -> tuple[str, int]:
-    """The text as files can hold it, of the same length, and how many characters (lone surrogates) were replaced."""
+    """Return the text as files can hold it, of the same length, and how many characters (lone surrogates) were replaced."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -349,7 +349,7 @@ def _write_table(path: Path, table: pa.Table) -> ShardFile:
 
 
 def is_whole(shard: Shard, folder: Path) -> bool:
-    """Whether all files of a shard are there and match their hashes."""
+    """Return whether all files of a shard are there and match their hashes."""
     try:
         return all(sha256((folder / file.name).read_bytes()) == file.sha256 for file in shard.files.values())
     except OSError:

@@ -92,7 +92,7 @@ def write_spec(spec: ModelSpec, data_dir: Path) -> Path:
 
 
 def models(data_dir: Path) -> dict[str, ModelSpec]:
-    """All models by name: the shipped ones, then those of the data directory, which win.
+    """Return all models by name: the shipped ones, then those of the data directory, which win.
 
     A file that cannot be used is left out with a warning on stderr, so that it costs nobody the other models; `doctor`
     lists it, and asking for its model says what is wrong with it.
@@ -110,7 +110,7 @@ def models(data_dir: Path) -> dict[str, ModelSpec]:
 
 
 def find(name: str, data_dir: Path) -> ModelSpec:
-    """The model of that name.
+    """Return the model of that name.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.
@@ -124,7 +124,7 @@ def find(name: str, data_dir: Path) -> ModelSpec:
 
 
 def checkpoint_folder(spec: ModelSpec, data_dir: Path) -> Path:
-    """The folder with a model's weights: in the data directory, else among the shipped ones.
+    """Return the folder with a model's weights: in the data directory, else among the shipped ones.
 
     Raises:
         CheckpointError: it is in neither.

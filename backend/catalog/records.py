@@ -13,12 +13,12 @@ BENCHMARK_RECORD = "benchmarks.json"
 
 
 def record_files(folder: Path) -> list[Path]:
-    """All records of a data directory."""
+    """Return all records of a data directory."""
     return sorted((folder / "results").glob("*.json"))
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """One record: of a comparison, or `benchmarks.json`.
+    """Read one record: of a comparison, or `benchmarks.json`.
 
     Raises:
         CheckpointError: it is no JSON, or lacks what a record of its kind has.

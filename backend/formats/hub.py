@@ -18,12 +18,12 @@ _WANTED = ("*.json", "*.safetensors", "*.bin", "*.npy")
 
 
 def is_address(path: Path | str) -> bool:
-    """Whether this means a place on the hub and not on this machine."""
+    """Return whether this means a place on the hub and not on this machine."""
     return str(path).startswith("hf:")
 
 
 def name_of(address: Path | str) -> str:
-    """What a model of this address may be called: its repository's name."""
+    """Return what a model of this address may be called: its repository's name."""
     return _parse(str(address))[0].rpartition("/")[2]
 
 
@@ -79,7 +79,7 @@ def _fetch(repository: str, inside: str, folder: bool) -> Path:
 def _parse(address: str) -> tuple[str, str]:
     match = _ADDRESS.fullmatch(address)
     if match is None or ".." in PurePosixPath(match[2] or "").parts or (match[2] or "").startswith("/"):
-        raise BadInput(f"{address[:120]!r} is no address on the hub. Write hf:owner/name or hf:owner/name:file.")
+        raise BadInput(f"{address[:120]!r} is not an address on the hub. Write hf:owner/name or hf:owner/name:file.")
     return match[1], (match[2] or "").rstrip("/")
 
 

@@ -36,7 +36,7 @@ DEFINITIONS = {
 
 
 def scores(originals: np.ndarray, others: np.ndarray) -> dict[str, np.ndarray]:
-    """`psnr`, `ssim` and `feature_distance` of each picture, float64 `[n]`; see `DEFINITIONS`.
+    """Return `psnr`, `ssim` and `feature_distance` of each picture, float64 `[n]`; see `DEFINITIONS`.
 
     Args:
         originals: float32 `[n, 3, height, width]` in [-1, 1].
@@ -67,7 +67,7 @@ class Compared:
     figures: Mapping[str, float]
 
     def row(self) -> dict[str, Any]:
-        """All measures by name; of each score the mean, and `_low`, `_high`, `_std` over pictures; `pictures` is n."""
+        """Return all measures by name; of each score the mean, and `_low`, `_high`, `_std` over pictures; `pictures` is n."""
         row: dict[str, Any] = {"model": self.model, "pictures": len(self.decoded)}
         for name, values in self.scores.items():
             finite = values[np.isfinite(values)]
@@ -95,15 +95,15 @@ class Tokenizer(Protocol):
         ...
 
     def codebooks(self) -> Sequence[CodebookInfo]:
-        """All codebooks."""
+        """Return all codebooks."""
         ...
 
     def encode(self, pixels: np.ndarray) -> Mapping[str, TokenMap]:
-        """Tokens of pictures float32 `[n, 3, height, width]` in [-1, 1], by site."""
+        """Encode pictures float32 `[n, 3, height, width]` in [-1, 1], by site."""
         ...
 
     def decode(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Pictures float32 `[n, 3, height, width]` in [-1, 1] from tokens int `[n, H, W]`, by site."""
+        """Make pictures float32 `[n, 3, height, width]` in [-1, 1] from tokens int `[n, H, W]`, by site."""
         ...
 
 
@@ -113,7 +113,7 @@ class LiveModels(Protocol):
     data_dir: Path
 
     def live(self, model: str) -> Any:
-        """The live model of that name."""
+        """Return the live model of that name."""
         ...
 
 
@@ -133,7 +133,7 @@ def image_tokenizer(models: LiveModels, model: str) -> Any:
 
 
 def common_size(tokenizers: Sequence[Tokenizer], size: int = 0) -> int:
-    """Pixels a side that fit every tokenizer's cells: the largest that is not above `size`.
+    """Return pixels a side that fit every tokenizer's cells: the largest that is not above `size`.
 
     Args:
         tokenizers: the models.
@@ -183,7 +183,7 @@ def _run(tokenizer: Tokenizer, pixels: np.ndarray) -> Compared:
 
 
 def usage(tokens: Mapping[str, np.ndarray], sizes: Mapping[str, int], pixels: int) -> dict[str, float]:
-    """How the codes are used, and what the tokens cost.
+    """Return how the codes are used, and what the tokens cost.
 
     Args:
         tokens: site -> int `[n, H, W]`.
@@ -225,12 +225,12 @@ def _milliseconds(run: Callable[[], Any], pictures: int) -> float:
 
 
 def table(compared: Sequence[Compared]) -> pd.DataFrame:
-    """One row a tokenizer: what `Compared.row` says."""
+    """Return one row a tokenizer: what `Compared.row` says."""
     return pd.DataFrame([one.row() for one in compared])
 
 
 def picture_table(compared: Sequence[Compared], names: Sequence[str]) -> pd.DataFrame:
-    """One row a picture and tokenizer: `picture, name, model`, its scores, and `disagreement`.
+    """Return one row a picture and tokenizer: `picture, name, model`, its scores, and `disagreement`.
 
     Disagreement, the same for all tokenizers of a picture: dB between its best and its worst PSNR.
     """
@@ -256,7 +256,7 @@ def picture_table(compared: Sequence[Compared], names: Sequence[str]) -> pd.Data
 
 
 def code_colours(tokens: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Each cell's place on the three main axes of the code vectors in use, from -1 to 1 on each.
+    """Return each cell's place on the three main axes of the code vectors in use, from -1 to 1 on each.
 
     Args:
         tokens: int `[n, H, W]`.
@@ -275,7 +275,7 @@ def code_colours(tokens: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def turned_towards(colours: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The colours of one token map turned so that they agree as well as they can with those of another (Procrustes).
+    """Return the colours of one token map turned so that they agree as well as they can with those of another (Procrustes).
 
     Args:
         colours: float `[n, H, W, 3]`.

@@ -16,7 +16,7 @@ from backend.nn.quantize import Similarity, nearest, rows_of, score
 
 
 def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
-    """Random activations as codes: rows `[group, row, dim]` -> `[group, code, dim]`; repeats with small noise if rows run out."""
+    """Take random activations as codes: rows `[group, row, dim]` to `[group, code, dim]`, with small noise if rows run out."""
     count = rows.shape[1]
     tables = []
     for group in rows:
@@ -31,7 +31,7 @@ def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
 
 
 def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iterations: int = 10) -> Tensor:
-    """Centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
+    """Find centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
 
     Args:
         rows: float `[group, row, dim]`.
@@ -70,7 +70,7 @@ def refine(
     batch: int = 1024,
     rate: float = 0.1,
 ) -> Tensor:
-    """Adam on the squared distance of activations to their k chosen codes together.
+    """Refine codes by Adam on the squared distance of activations to their k chosen codes together.
 
     Args:
         rows: float `[group, row, dim]`.

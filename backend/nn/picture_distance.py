@@ -25,7 +25,7 @@ _PIXELS = 1 << 18  # looked at together
 
 @torch.no_grad()
 def feature_distance(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
+    """Return the distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
 
     Args:
         originals: float32 `[n, 3, height, width]` in [-1, 1], at least 8 pixels a side.
@@ -58,7 +58,7 @@ def _features(images: Tensor) -> list[Tensor]:
 
 @cache
 def _weights() -> list[Tensor]:
-    """Filters without a constant part in the first layer, so that brightness alone does not set the features."""
+    """Draw filters without a constant part in the first layer, so that brightness alone does not set the features."""
     draw = np.random.default_rng(SEED)
     weights: list[Tensor] = []
     for inner, outer in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):

@@ -54,7 +54,7 @@ class Job:
 
 
 def open_engine(name: str) -> ModuleType:
-    """The engine of that name.
+    """Return the engine of that name.
 
     Raises:
         UsageError: there is none, or what it needs is not installed.

@@ -78,7 +78,7 @@ def measure_images(
 def _count(
     family: ImageTokenizerFamily, dataset: ImageDataset, seed: int, pictures: int, into: Measures
 ) -> dict[str, np.ndarray]:
-    """site -> how often each code was chosen, int64 `[code]`; adds the utilization on the way, at `SEEN`."""
+    """Count how often each code of each site was chosen, int64 `[code]`; adds the utilization on the way, at `SEEN`."""
     counts = {info.site: np.zeros(info.num_codes, np.int64) for info in family.codebooks()}
     cells, codes = (dataset.size // family.model.downsampling) ** 2, max(map(len, counts.values()))
     marks = {-(-seen * codes // cells): seen for seen in SEEN}
@@ -97,7 +97,7 @@ def _count(
 
 
 def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOKENS_A_CODE) -> bool:
-    """Whether the metrics of a card are of that many seeds, and codes were counted as they are now.
+    """Return whether the metrics of a card are of that many seeds, and codes were counted as they are now.
 
     Args:
         metrics: of the card.
@@ -128,7 +128,7 @@ def _usage(family: ImageTokenizerFamily, counts: dict[str, np.ndarray], tokens: 
 
 
 def _entropy(counts: np.ndarray) -> float:
-    """Nats."""
+    """Return the entropy of counted codes in nats."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
 

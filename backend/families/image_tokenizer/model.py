@@ -55,7 +55,7 @@ class ImageTokenizerFamily:
         return self.model.tables[0].device
 
     def codebooks(self) -> list[CodebookInfo]:
-        """One codebook, or one a residual level."""
+        """Return one codebook, or one a residual level."""
         return [
             CodebookInfo(
                 site,
@@ -71,11 +71,11 @@ class ImageTokenizerFamily:
         ]
 
     def table(self, site: str) -> np.ndarray:
-        """float32 `[num_codes, dim]`: codes as they are compared and decoded."""
+        """Return float32 `[num_codes, dim]`: codes as they are compared and decoded."""
         return self.model.table(self._level(site)).cpu().numpy()
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Cells of a picture of that many pixels.
+        """Return cells of a picture of that many pixels.
 
         Raises:
             BadInput: its sides are no multiples of a cell's.
@@ -89,7 +89,7 @@ class ImageTokenizerFamily:
         return height // cell, width // cell
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Pictures of the model's data set, with what is true of each cell; fewer where it ends."""
+        """Return pictures of the model's data set, with what is true of each cell; fewer where it ends."""
         available = self.dataset.count(seed)
         stop = stop if available is None else min(stop, available)
         return self.dataset.items(start, stop, seed, self.grid(self.dataset.size, self.dataset.size))
@@ -97,7 +97,7 @@ class ImageTokenizerFamily:
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """Tokens of the items' pixels, in batches of equal size; see `Family.encode`.
+        """Encode the items' pixels, in batches of equal size; see `Family.encode`.
 
         Bans come first, then forces and zeros in the given order; blends and adds change what `decode` makes, not the tokens.
         Positions are cells in reading order; `prompt` means all of them and `generated` none. Neurons are the vectors
@@ -108,7 +108,7 @@ class ImageTokenizerFamily:
     def encode_pixels(
         self, pictures: Sequence[np.ndarray], edits: Iterable[Edit] = (), *, neurons: bool = False
     ) -> Encoded:
-        """Tokens of pictures float32 `[3, height, width]` in [-1, 1], of any sizes that fit; the rest as in `encode`.
+        """Encode pictures float32 `[3, height, width]` in [-1, 1], of any sizes that fit; the rest as in `encode`.
 
         Raises:
             BadInput: a picture's shape does not fit.
@@ -133,7 +133,7 @@ class ImageTokenizerFamily:
 
     @torch.no_grad()
     def _encode_batch(self, pixels: np.ndarray, edits: Sequence[Edit]) -> list[tuple[CodeGrid, Tensor]]:
-        """Of each level its grid, and the vectors `[P, dim]` it was asked for."""
+        """Return each level's grid and the vectors `[P, dim]` it was asked for."""
         if pixels.ndim != 4 or pixels.shape[1] != 3:
             raise BadInput(f"Pictures must be [3, height, width], not {pixels.shape[1:]}.")
         height, width = self.grid(*pixels.shape[2:])
@@ -148,7 +148,7 @@ class ImageTokenizerFamily:
         return levels
 
     def _choose(self, rows: Tensor, level: int, edits: Sequence[Edit], cells: int) -> tuple[CodeGrid, Tensor]:
-        """The codes of one level with edits, and their vectors `[P, dim]`."""
+        """Choose the codes of one level with edits, and their vectors `[P, dim]`."""
         table = self.model.table(level)
         codes = len(table)
         best = self.model.nearest(rows, level, min(2, codes))
@@ -189,7 +189,7 @@ class ImageTokenizerFamily:
         return grid, vectors.masked_fill((ids < 0)[:, None], 0)
 
     def decode(self, codes: Mapping[str, np.ndarray], edits: Iterable[Edit] = ()) -> np.ndarray:
-        """Pictures from token maps.
+        """Make pictures from token maps.
 
         Args:
             codes: site -> int `[n, H, W, 1]` (or `[n, H, W]`); -1 is a zero vector. Every codebook must be there.
@@ -230,7 +230,7 @@ class ImageTokenizerFamily:
         return images.float().contiguous().cpu().numpy()
 
     def _checked(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
-        """int64 `[n, level, H, W]`."""
+        """Return int64 `[n, level, H, W]`."""
         missing = [site for site in self.model.sites if site not in codes]
         if missing or codes.keys() - set(self.model.sites):
             raise BadInput(
@@ -269,7 +269,7 @@ class ImageTokenizerFamily:
 
 
 def _places(edit: Edit, cells: int, rows: int, device: torch.device) -> Tensor:
-    """bool `[row]`: where an edit applies; rows are the cells of one picture after another."""
+    """Return bool `[row]`: where an edit applies; rows are the cells of one picture after another."""
     if first_generated(edit.where) is not None:
         return torch.zeros(rows, dtype=torch.bool, device=device)
     if isinstance(edit.where, str):
@@ -287,7 +287,7 @@ def _joined(parts: Sequence[np.ndarray], empty: tuple[int, ...], dtype: Any) -> 
 
 
 def _batches(pictures: Sequence[np.ndarray], pixels: int) -> Iterator[Sequence[np.ndarray]]:
-    """Runs of pictures of equal shape with at most that many pixels together, in order."""
+    """Yield runs of pictures of equal shape with at most that many pixels together, in order."""
     start = 0
     for stop in range(1, len(pictures) + 1):
         shape = pictures[start].shape
@@ -327,7 +327,7 @@ def load_tokenizer(folder: Path) -> ImageTokenizer:
 
 
 def load_producer(folder: Path) -> CodeTable | None:
-    """What the table was produced by, where that was kept.
+    """Return what the table was produced by, where that was kept.
 
     Raises:
         CheckpointError: it is there and does not fit the configuration.

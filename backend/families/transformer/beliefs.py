@@ -54,7 +54,7 @@ class Wish:
 
 
 def reference_codes(family: TransformerFamily) -> list[dict[str, StateCodes]]:
-    """State codes of every codebook, counted once per loaded model.
+    """Work out the state codes of every codebook, counted once per loaded model.
 
     The first entry is for a state's last digit, the others for each digit of the next state but the last.
     """
@@ -69,7 +69,7 @@ def reference_codes(family: TransformerFamily) -> list[dict[str, StateCodes]]:
 
 
 def state_number(machine: Machine, name: str) -> int:
-    """A state's number from its digits.
+    """Return a state's number from its digits.
 
     Raises:
         BadInput: the machine has no such state.
@@ -84,7 +84,7 @@ def state_number(machine: Machine, name: str) -> int:
 
 
 def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, wish: Wish) -> list[Edit]:
-    """The edits of a wish at one position (counted from BOS, which is 0).
+    """Make the edits of a wish at one position (counted from BOS, which is 0).
 
     Args:
         family: the model.
@@ -123,7 +123,7 @@ def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, 
 def believe(
     family: TransformerFamily, walk: str, wish: Wish, *, samples: int = 20, new_states: int = 5, seed: int = 0
 ) -> Belief:
-    """It is in state A, make it believe B.
+    """Make a model whose walk is in state A believe that it is in B.
 
     Args:
         family: the model.
@@ -211,14 +211,14 @@ def believe(
 
 
 def _random_code(family: TransformerFamily, edit: Edit, rng: np.random.Generator) -> int:
-    """A random code of the edit's codebook that some state uses, but not the edit's own."""
+    """Draw a random code of the edit's codebook that some state uses, but not the edit's own."""
     live = np.unique(reference_codes(family)[0][edit.site].main)
     live = live[(live >= 0) & (live != edit.code)]
     return int(rng.choice(live)) if len(live) else edit.code
 
 
 def _whole(p: np.ndarray) -> np.ndarray:
-    """Probabilities of the states and, last, of everything that is no state."""
+    """Return probabilities of the states and, last, of everything that is no state."""
     return np.append(p, max(0.0, 1.0 - p.sum()))
 
 

@@ -51,7 +51,7 @@ class Goal:
         return bool(self.pattern or self.topic)
 
     def test(self, dataset: str) -> Callable[[str], bool]:
-        """New text -> whether it succeeds.
+        """Return what says of a new text whether it succeeds.
 
         Raises:
             BadInput: there is nothing to judge by.
@@ -72,13 +72,13 @@ class Goal:
         return lambda text: value in judge(text).get(field, ())
 
     def field_and_value(self, dataset: str) -> Topic:
-        """The tag or label of the data that `topic` means."""
+        """Return the tag or label of the data that `topic` means."""
         assert self.topic is not None
         behaviour = behaviour_of(dataset, *self.topic)
         return behaviour.truth if behaviour else self.topic
 
     def truth(self, dataset: str, items: Sequence[Item]) -> np.ndarray:
-        """bool `[P]`: where in the items it is true.
+        """Return bool `[P]`: where in the items it is true.
 
         Raises:
             BadInput: nowhere.
@@ -93,7 +93,7 @@ class Goal:
 
 
 def true_positions(items: Sequence[Item], field: str, value: str) -> np.ndarray:
-    """bool `[P]`: positions of the items with that tag, else positions with that label.
+    """Return bool `[P]`: positions of the items with that tag, else positions with that label.
 
     Raises:
         BadInput: no item has such a tag or label.
@@ -139,12 +139,12 @@ class Plan:
         return dict.fromkeys(["unsteered", "steered", "control", *neuron], 1.0) | {f"dose {s:g}": s for s in self.dose}
 
     def sampling_of(self, name: str) -> Sampling:
-        """How many samples an arm has, and how they are made."""
+        """Return how many samples an arm has, and how they are made."""
         return replace(self.sampling, samples=self.dose_samples) if name.startswith("dose") else self.sampling
 
 
 def arms(live: TextModel, plan: Plan, done: Sequence[Arm] = (), progress: Progress | None = None) -> Iterator[Arm]:
-    """The conditions of the module, one after the other; the neurons only where there is a goal and it is true somewhere.
+    """Yield the conditions of the module, one after the other; the neurons only where there is a goal and it is true somewhere.
 
     Args:
         live: the model.
@@ -186,7 +186,7 @@ def arms(live: TextModel, plan: Plan, done: Sequence[Arm] = (), progress: Progre
 
 
 def comparison(arms: Sequence[Arm], judged: bool, warnings: Sequence[str] = ()) -> Comparison:
-    """Arms put in their places; `judged`: whether there was a goal."""
+    """Put arms in their places; `judged`: whether there was a goal."""
     named = {arm.name: arm for arm in arms}
     sentences = list(warnings)
     if judged and "neuron" not in named:
@@ -204,7 +204,7 @@ def comparison(arms: Sequence[Arm], judged: bool, warnings: Sequence[str] = ()) 
 
 
 def best_neurons(live: TextModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
-    """The neurons of the control, see the module; none where the goal is true nowhere."""
+    """Return the neurons of the control, see the module; none where the goal is true nowhere."""
     count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", *MOVES)})
     where = _together([edit.where for edit in edits])
     items = live.family.items(0, ITEMS, 0)
@@ -222,7 +222,7 @@ def best_neurons(live: TextModel, goal: Goal, edits: Sequence[Edit]) -> list[Hel
 
 
 def _together(places: Sequence[Where]) -> Where:
-    """The place that holds all of these: the longest stretch of new tokens, where they are such; else everywhere."""
+    """Return the place that holds all of these: the longest stretch of new tokens, where they are such; else everywhere."""
     if len({*places}) == 1:
         return places[0]
     new = [first_generated(where) for where in places]

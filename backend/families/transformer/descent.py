@@ -68,7 +68,7 @@ class Texts:
 
 
 def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
-    """The first items with a tag, and the first ones with each other value of it; None where nothing is typical of it.
+    """Return the first items with a tag, and the first ones with each other value of it; None where nothing is typical of it.
 
     Args:
         items: some with each value; those without the tag are another value.
@@ -117,7 +117,7 @@ def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
 
 
 def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | None:
-    """Texts in which something begins, and texts that go on otherwise where it could have begun.
+    """Return texts in which something begins, and texts that go on otherwise where it could have begun.
 
     Each of the latter comes twice: as it is, and ending with such a beginning in the place. None where it begins nowhere
     `CONTEXT.start` tokens behind the first and `AFTER` before the end of an item, or nothing else follows the tokens that it
@@ -215,7 +215,7 @@ class Descent:
                 progress()
 
     def _slopes(self, weight: float) -> dict[str, Tensor]:
-        """Of the loss of some texts by the strengths."""
+        """Return the slopes of the loss of some texts by the strengths."""
         batch = torch.cat([self._some(self._own), self._some(~self._own)])
         return self.added.slopes(lambda: self._loss(batch, weight), self._prompts[batch])
 
@@ -239,13 +239,13 @@ class Descent:
         )
 
     def _logits(self, batch: Tensor) -> Tensor:
-        """Of every token but the first, `[text, token - 1, vocabulary]`."""
+        """Return the logits of every token but the first, `[text, token - 1, vocabulary]`."""
         return self.model(self._tokens[batch], use_cache=False).logits[:, :-1].float()
 
     def _nats(self, logits: Tensor, batch: Tensor) -> Tensor:
-        """Of every token but the first, `[text, token - 1]`."""
+        """Return the nats of every token but the first, `[text, token - 1]`."""
         return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[batch, 1:], reduction="none")
 
     def _told(self, nats: Tensor, batch: Tensor) -> Tensor:
-        """Of the telling tokens of each text together, `[text]`."""
+        """Add up the nats of the telling tokens of each text, `[text]`."""
         return (nats * self._telling[batch]).sum(1)

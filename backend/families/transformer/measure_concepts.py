@@ -81,7 +81,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 
 
 def concepts(items: Sequence[Item], half: np.ndarray, dataset: str) -> dict[str, np.ndarray]:
-    """The concepts of some items that occur often enough to be judged: name -> ascending positions int64.
+    """Name the concepts of some items that occur often enough to be judged: name -> ascending positions int64.
 
     Args:
         items: with labels and texts; their positions are numbered through.
@@ -104,7 +104,7 @@ def concepts(items: Sequence[Item], half: np.ndarray, dataset: str) -> dict[str,
 
 
 def matching(items: Sequence[Item], pattern: str) -> np.ndarray:
-    """Positions whose token a pattern names, ascending int64.
+    """Return positions whose token a pattern names, ascending int64.
 
     Raises:
         BadPattern: the pattern cannot be used.
@@ -125,7 +125,7 @@ def matching(items: Sequence[Item], pattern: str) -> np.ndarray:
 
 
 def _labelled(items: Sequence[Item]) -> Mapping[tuple[str, str], np.ndarray]:
-    """Positions of every label value, the most frequent values of a field first."""
+    """Return positions of every label value, the most frequent values of a field first."""
     places: dict[tuple[str, str], list[int]] = {}
     start = 0
     for item in items:
@@ -139,7 +139,7 @@ def _labelled(items: Sequence[Item]) -> Mapping[tuple[str, str], np.ndarray]:
 
 
 def text_floor(family: TransformerFamily, items: Sequence[Item], seed: int) -> float | None:
-    """Mean nats per predicted token that the generator of the items drew; None where no generator made them.
+    """Return the mean nats per predicted token that the generator of the items drew; None where no generator made them.
 
     Args:
         family: whose data set the items are of.
@@ -165,7 +165,7 @@ def measure_concepts(
     into: Measures,
     seed: int,
 ) -> None:
-    """Precision of the best code of every concept beside the best neuron at equal recall; see `backend.analysis.concepts`."""
+    """Measure the best code of every concept beside the best neuron at equal recall; see `backend.analysis.concepts`."""
     half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
     places = concepts(items, half, str(family.spec.dataset["name"]))
     if not places:

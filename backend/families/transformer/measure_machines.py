@@ -23,7 +23,7 @@ from backend.types import CodeGrid, Item
 
 
 def measure_transitions(family: TransformerFamily, into: Measures, seed: int, count: int) -> None:
-    """Share of sampled transitions that the machine has."""
+    """Add the share of sampled transitions that the machine has."""
     machine = machine_of(family)
     states = machine.decode(sample_walks(family, count, seed))
     valid = machine.valid_transitions(states)
@@ -45,7 +45,7 @@ def measure_state_codes(
     seed: int,
     count: int,
 ) -> None:
-    """Codes as classifiers of states beside neurons, purity, and what forcing a state's codes does, with controls."""
+    """Add how codes classify states beside neurons, their purity, and what forcing a state's codes does, with controls."""
     machine = machine_of(family)
     infos = family.codebooks()
     truth = truth_in(machine, items)
@@ -116,7 +116,7 @@ def _beliefs(
     seed: int,
     count: int,
 ) -> None:
-    """Jensen-Shannon divergence to the target state's next-token distribution after forcing the target's codes."""
+    """Add the Jensen-Shannon divergence to the target state's next-token distribution after forcing the target's codes."""
     machine = machine_of(family)
     infos = family.codebooks()
     patches = make_patches(machine, count, HELD_OUT_SEED + seed)

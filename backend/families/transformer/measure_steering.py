@@ -60,7 +60,7 @@ class SteeringMeasures:
             live.family.model.ready(self.edits[behaviour])  # raises where a code is not there
 
     def measure(self, into: Measures, seed: int, progress: Progress | None = None) -> None:
-        """One seed of every measure."""
+        """Add one seed of every measure."""
         trial, live = self.trial, self.live
 
         def write(edits: tuple[Edit, ...], number: int) -> tuple[list[str], float, float]:

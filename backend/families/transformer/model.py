@@ -61,16 +61,16 @@ class TransformerFamily:
         return self.model.model.device
 
     def codebooks(self) -> list[CodebookInfo]:
-        """All codebooks in the order of the forward pass."""
+        """Return all codebooks in the order of the forward pass."""
         return self.model.infos()
 
     def table(self, site: str) -> np.ndarray:
-        """float32 `[num_codes, dim]`."""
+        """Return float32 `[num_codes, dim]`."""
         layer, group = self.model.where(site)
         return layer.table[group].detach().float().cpu().numpy()
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Items of the model's data set."""
+        """Return items of the model's data set."""
         return self.dataset.items(start, stop, seed)
 
     def check(self, ids: np.ndarray) -> None:
@@ -88,7 +88,7 @@ class TransformerFamily:
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """Forward passes over the items, in batches; see `Family.encode`."""
+        """Run forward passes over the items, in batches; see `Family.encode`."""
         ready = self.model.ready(edits)
         parts = [self._encode_batch(batch, ready, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
         grids = {}
@@ -122,7 +122,7 @@ class TransformerFamily:
         whole = bool(real.all())
 
         def of_items(x: Tensor) -> Tensor:
-            """Rows `[..., row, value]` of the padded batch -> those of the items."""
+            """Return those rows `[..., row, value]` of the padded batch that are of items."""
             return x if whole else x.index_select(-2, rows)
 
         ends = torch.from_numpy(lengths)[:, None].to(self.device)
@@ -189,7 +189,7 @@ def _concatenate(parts: Sequence[Any], empty: tuple[int, ...], dtype: Any) -> np
 
 
 def _batches(items: Sequence[Item], positions: int) -> Iterator[Sequence[Item]]:
-    """Runs of items, in order, that take at most that many positions when all are as long as the longest."""
+    """Yield runs of items, in order, that take at most that many positions when all are as long as the longest."""
     start = longest = 0
     for stop, item in enumerate(items):
         longest = max(longest, item.positions)

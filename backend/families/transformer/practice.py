@@ -130,7 +130,7 @@ class Practice:
             state["exp_avg_sq"][woken] = size.square()[woken]
 
     def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
-        """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
+        """Return the slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
         tokens, prompts, new, good = self._write(self.added.edits(), seed)
         plain = self._plain(tokens)
         nats = self._nats(plain, tokens, new)
@@ -152,7 +152,7 @@ class Practice:
         return total, float(good.mean()), float(nats.exp().mean()) / self._usual
 
     def _write(self, edits: Sequence[Edit], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which of all tokens but the first are new, success."""
+        """Write samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which tokens but the first are new, success."""
         samples = self._live.write(self._prompts, replace(self._sampling, seed=seed), edits)
         tokens = nn.utils.rnn.pad_sequence([torch.tensor(sample.tokens) for sample in samples], batch_first=True)
         prompts = torch.tensor([[sample.prompt_length] for sample in samples])
@@ -165,7 +165,7 @@ class Practice:
 
     @torch.no_grad()
     def _plain(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities of the base before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
+        """Return log-probabilities of the base before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
         model, parts = self._live.plain.model, []
         for part in tokens.split(BATCH):
             with model.session():
@@ -173,10 +173,10 @@ class Practice:
         return torch.cat(parts)
 
     def _nats(self, plain: Tensor, tokens: Tensor, new: Tensor) -> Tensor:
-        """Mean of the new tokens of each sample, `[sample]`."""
+        """Return the mean nats of the new tokens of each sample, `[sample]`."""
         return _mean(-plain.gather(-1, tokens[:, 1:, None])[..., 0].float(), new)
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Of each row, over the places that count."""
+    """Return the mean of each row over the places that count."""
     return (values * where).sum(1) / where.sum(1).clamp(min=1)

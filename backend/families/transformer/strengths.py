@@ -65,7 +65,7 @@ class Strengths:
             self.active[name][at] = True
 
     def edits(self) -> tuple[Edit, ...]:
-        """What is added, strongest first."""
+        """Return what is added, strongest first."""
         edits = []
         for name, values in self.values.items():
             sites, real = self._model.sites(name), values * self.units[name]
@@ -76,7 +76,7 @@ class Strengths:
         return tuple(sorted(edits, key=lambda edit: -edit.strength))
 
     def slopes(self, loss: Callable[[], Tensor], prompts: Tensor) -> dict[str, Tensor]:
-        """The gradient of a loss by the strengths, straight through the codes that come after.
+        """Return the gradient of a loss by the strengths, straight through the codes that come after.
 
         Args:
             loss: one forward pass of the model, to a scalar.
@@ -95,13 +95,13 @@ class Strengths:
         return slopes
 
     def settle(self) -> None:
-        """No strength below zero or above the cap, and none of a code that is not active."""
+        """Bring strengths below zero or above the cap back, and those of codes that are not active to zero."""
         for name, values in self.values.items():
             allowed = torch.minimum(values.clamp(min=0), CAP / self.units[name])
             values.copy_(allowed * self.active[name])
 
     def doze(self) -> None:
-        """Codes that are hardly added any more are no longer active."""
+        """Make codes that are hardly added any more inactive."""
         for name, values in self.values.items():
             self.active[name] &= values > LEAST
 
