@@ -92,12 +92,12 @@ def write_spec(spec: ModelSpec, data_dir: Path) -> Path:
 
 
 def models(data_dir: Path) -> dict[str, ModelSpec]:
-    """All models by name: the shipped ones, then those of the data directory, which win.
+    """Return all models by name: the shipped ones, then those of the data directory, which win.
 
     A file that cannot be used is left out with a warning on stderr, so that it costs nobody the other models; `doctor`
     lists it, and asking for its model says what is wrong with it.
     """
-    found = {}
+    specs = {}
     for folder in (SHIPPED, data_dir / "catalog"):
         for path in sorted(folder.glob("*.toml")):
             try:
@@ -105,8 +105,8 @@ def models(data_dir: Path) -> dict[str, ModelSpec]:
             except CatalogError as error:
                 print(f"Warning: {error}", file=sys.stderr)
                 continue
-            found[spec.name] = spec
-    return found
+            specs[spec.name] = spec
+    return specs
 
 
 def is_own(name: str, data_dir: Path) -> bool:
@@ -115,21 +115,21 @@ def is_own(name: str, data_dir: Path) -> bool:
 
 
 def find(name: str, data_dir: Path) -> ModelSpec:
-    """The model of that name.
+    """Return the model of that name.
 
     Raises:
         UnknownModel: there is none; the message lists those there are.
     """
     known = models(data_dir)
-    if name not in known and _NAME.fullmatch(name) and (mine := data_dir / "catalog" / f"{name}.toml").exists():
-        return read_spec(mine)
+    if name not in known and _NAME.fullmatch(name) and (path := data_dir / "catalog" / f"{name}.toml").exists():
+        return read_spec(path)
     if name not in known:
         raise UnknownModel(f"There is no model {name[:80]!r}. Known models: {', '.join(sorted(known)) or 'none yet'}.")
     return known[name]
 
 
 def checkpoint_folder(spec: ModelSpec, data_dir: Path) -> Path:
-    """The folder with a model's weights: in the data directory, else among the shipped ones.
+    """Return the folder with a model's weights: in the data directory, else among the shipped ones.
 
     Raises:
         CheckpointError: it is in neither.

@@ -99,10 +99,10 @@ def renew_card(
         data = {}
     _ = data.pop("metrics", None)
     training = data.pop("training", {})
-    there = data.pop("edits", {})
+    edits_there = data.pop("edits", {})
     if edits is None:
         try:
-            edits = _checked_edits(there)
+            edits = _checked_edits(edits_there)
         except (TypeError, AttributeError, BadInput):
             edits = {}
     write_card(folder, Card(metrics, training if isinstance(training, dict) else {}, edits, data))
@@ -127,9 +127,9 @@ def _checked_metrics(metrics: Any) -> dict[str, dict[str, Any]]:
 
 
 def _checked_edits(data: Any) -> dict[str, tuple[str, ...]]:
-    found = {}
+    checked = {}
     for name, edits in _checked_table(data, "edits").items():
         if not isinstance(edits, list):
             raise TypeError(f"the edits of {name} are not a list")
-        found[str(name)] = tuple(str(Edit.parse(edit)) for edit in edits)
-    return found
+        checked[str(name)] = tuple(str(Edit.parse(edit)) for edit in edits)
+    return checked

@@ -13,17 +13,17 @@ BENCHMARK_RECORD = "benchmarks.json"
 
 
 def record_files(folder: Path) -> list[Path]:
-    """All records of a data directory."""
+    """Return all records of a data directory."""
     return sorted((folder / "results").glob("*.json"))
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """One record: of a comparison, or `benchmarks.json`.
+    """Read one record: of a comparison, or `benchmarks.json`.
 
     Raises:
         CheckpointError: it is no JSON, or lacks what a record of its kind has.
     """
-    again = "bench" if path.name == BENCHMARK_RECORD else f"reproduce {path.stem.removesuffix('-quick')}"
+    command = "bench" if path.name == BENCHMARK_RECORD else f"reproduce {path.stem.removesuffix('-quick')}"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if path.name == BENCHMARK_RECORD:
@@ -34,9 +34,9 @@ def read_record(path: Path) -> dict[str, Any]:
         _check_comparison(record)
         return record
     except KeyError as error:
-        raise CheckpointError(_damaged(path, f"there is no {error}", again)) from error
+        raise CheckpointError(_damaged(path, f"there is no {error}", command)) from error
     except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        raise CheckpointError(_damaged(path, str(error)[:200], again)) from error
+        raise CheckpointError(_damaged(path, str(error)[:200], command)) from error
 
 
 def _check_comparison(record: Mapping[str, Any]) -> None:

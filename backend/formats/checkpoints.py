@@ -29,22 +29,22 @@ def check_finite(name: str, tensor: torch.Tensor, source: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
+    """Read a JSON object.
 
     Raises:
         CheckpointError: missing, not JSON, or no object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # endless digits are a ValueError, nesting a RecursionError
         raise CheckpointError(f"{path} cannot be read as JSON: {error}. Give a complete checkpoint folder.") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds no JSON object, so it is no configuration.")
-    return found
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} holds something else than a JSON object, so it is not a configuration.")
+    return data
 
 
 def read_config(path: Path) -> PretrainedConfig:
-    """A Hugging Face configuration: a folder with `config.json`, or the file itself; names of older releases too.
+    """Read a Hugging Face configuration: a folder with `config.json`, or the file itself; names of older releases too.
 
     Raises:
         CheckpointError: it is missing, or transformers does not know such a model.
@@ -62,14 +62,14 @@ def read_config(path: Path) -> PretrainedConfig:
         return AutoConfig.from_pretrained(str(file), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers and its checked data classes raise nearly anything
         raise CheckpointError(
-            f"{file} (model_type {kind!r}) is no configuration that transformers knows: {error}"
+            f"{file} (model_type {kind!r}) is not a configuration that transformers knows: {error}"
         ) from error
 
 
 def read_weights(
     folder: Path, names: Sequence[str] = (SAFETENSORS, BIN)
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """All tensors of a folder: the first of the files `names` that is there, whole or in the parts that an index lists.
+    """Read all tensors of a folder: the first of the files `names` that is there, whole or in the parts that an index lists.
 
     Returns:
         Name -> tensor, and warnings.
@@ -90,15 +90,15 @@ def read_weights(
             for part in sorted(set(parts.values())):
                 if Path(part).name != part:
                     raise CheckpointError(f"{index} names the file {part!r}, which is not in its folder.")
-                found, said = read_tensors(folder / part)
-                weights |= found
-                warnings += said
+                tensors, sentences = read_tensors(folder / part)
+                weights |= tensors
+                warnings += sentences
             return weights, tuple(warnings)
     raise CheckpointError(f"{folder} holds neither {' nor '.join(names)}. Give the folder of a saved model.")
 
 
 def read_tensors(path: Path, keys: Sequence[str] = ("state_dict",)) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """The table of tensors in one file: the file itself, or what it holds under the first of `keys` that it has.
+    """Read the table of tensors in one file: the file itself, or what it holds under the first of `keys` that it has.
 
     Returns:
         Name -> tensor, and warnings.
@@ -119,11 +119,11 @@ def read_tensors(path: Path, keys: Sequence[str] = ("state_dict",)) -> tuple[dic
     if isinstance(content, dict):
         content = next((content[key] for key in keys if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not content:
-        raise CheckpointError(f"{path} holds no table of tensors but {type(content).__name__}.")
+        raise CheckpointError(f"{path} holds {type(content).__name__} and not a table of tensors.")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             what = getattr(value, "name", None) or type(value).__name__
-            raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is no tensor but {what}. It is refused.")
+            raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is not a tensor but {what}. It is refused.")
         if value.layout is not torch.strided or value.is_meta:
             raise CheckpointError(f"{path}: the tensor {name[:80]!r} is sparse or has no values. Save it dense.")
     warnings = (

@@ -15,7 +15,7 @@ _LARGEST = 1 << 20  # bytes
 
 
 def read_claims(path: Path, base: Path | None, expect: str = "ddconfig") -> dict[str, Any]:
-    """Settings of a tokenizer in one flat table.
+    """Read the settings of a tokenizer into one flat table.
 
     Args:
         path: checkpoint or its folder: looked into where `base` is not given.
@@ -34,8 +34,8 @@ def read_claims(path: Path, base: Path | None, expect: str = "ddconfig") -> dict
         if len(files) != 1:
             raise BadInput(f"{base} holds {len(files)} configurations where one was expected. Give the file itself.")
         return _flat(_read(files[0]))
-    found = [flat for file in _files(path) if expect in (flat := _flat(_read(file)))] if path.is_dir() else []
-    return found[0] if len(found) == 1 else {}
+    claims = [flat for file in _files(path) if expect in (flat := _flat(_read(file)))] if path.is_dir() else []
+    return claims[0] if len(claims) == 1 else {}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -45,14 +45,14 @@ def _files(folder: Path) -> list[Path]:
 def _read(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _LARGEST:
-            raise CheckpointError(f"{file} is larger than {_LARGEST} bytes, so it is no configuration.")
+            raise CheckpointError(f"{file} is larger than {_LARGEST} bytes, so it is not a configuration.")
         text = file.read_text(encoding="utf-8")
-        found = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        table = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise CheckpointError(f"{file} cannot be read as YAML or JSON: {str(error)[:300]}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{file} holds no table of settings but {type(found).__name__}.")
-    return found
+    if not isinstance(table, dict):
+        raise CheckpointError(f"{file} holds {type(table).__name__} and not a table of settings.")
+    return table
 
 
 def _flat(data: dict[str, Any], depth: int = 0) -> dict[str, Any]:

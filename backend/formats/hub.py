@@ -18,12 +18,12 @@ _WANTED = ("*.json", "*.safetensors", "*.bin", "*.npy")
 
 
 def is_address(path: Path | str) -> bool:
-    """Whether this means a place on the hub and not on this machine."""
+    """Return whether this means a place on the hub and not on this machine."""
     return str(path).startswith("hf:")
 
 
 def name_of(address: Path | str) -> str:
-    """What a model of this address may be called: its repository's name."""
+    """Return what a model of this address may be called: its repository's name."""
     return _parse(str(address))[0].rpartition("/")[2]
 
 
@@ -57,7 +57,7 @@ def fetch(address: Path | str, *, folder: bool) -> Path:
 def _fetch(repository: str, inside: str, folder: bool) -> Path:
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
-    patterns = [f"{inside}/{one}" if inside else one for one in _WANTED]
+    patterns = [f"{inside}/{pattern}" if inside else pattern for pattern in _WANTED]
 
     def get(*, cached: bool) -> Path:
         if not folder:
@@ -65,8 +65,8 @@ def _fetch(repository: str, inside: str, folder: bool) -> Path:
         return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=cached)) / inside
 
     with suppress(Exception):  # not here yet
-        if (found := get(cached=True)).is_file() or (found / "config.json").is_file():
-            return found
+        if (cached_at := get(cached=True)).is_file() or (cached_at / "config.json").is_file():
+            return cached_at
     info = HfApi().model_info(repository, timeout=_PATIENCE)  # fails at once; the other calls try for half a minute
     listed = [file.rfilename for file in info.siblings or ()]
     if not folder and not inside:
@@ -79,13 +79,13 @@ def _fetch(repository: str, inside: str, folder: bool) -> Path:
 def _parse(address: str) -> tuple[str, str]:
     match = _ADDRESS.fullmatch(address)
     if match is None or ".." in PurePosixPath(match[2] or "").parts or (match[2] or "").startswith("/"):
-        raise BadInput(f"{address[:120]!r} is no address on the hub. Write hf:owner/name or hf:owner/name:file.")
+        raise BadInput(f"{address[:120]!r} is not an address on the hub. Write hf:owner/name or hf:owner/name:file.")
     return match[1], (match[2] or "").rstrip("/")
 
 
 def _only(files: list[str], repository: str) -> str:
     checkpoints = sorted(file for file in files if file.endswith(TENSOR_FILES))
     if len(checkpoints) != 1:
-        some = ", ".join(checkpoints[:8]) or "none"
-        raise BadInput(f"{repository} holds {len(checkpoints)} checkpoints ({some}). Name one: hf:{repository}:FILE.")
+        listed = ", ".join(checkpoints[:8]) or "none"
+        raise BadInput(f"{repository} holds {len(checkpoints)} checkpoints ({listed}). Name one: hf:{repository}:FILE.")
     return checkpoints[0]

@@ -121,11 +121,11 @@ def read_torch(path: Path) -> TorchFile:
             f"{path} cannot be read as a file of torch.save ({error}). It is cut off or something else: copy it again."
         ) from error
     except Exception as error:  # a pickle made by somebody else can fail in any way
-        raise CheckpointError(f"{path} is no pickle of tensors ({type(error).__name__}: {error}).") from error
+        raise CheckpointError(f"{path} is not a pickle of tensors ({type(error).__name__}: {error}).") from error
 
 
 def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
-    """`torch.save` packs without compressing: what is compressed could unpack to any size. Checksums must be right."""
+    """Refuse wrong checksums and compressed entries: `torch.save` makes none, and one could unpack to any size."""
     if packed := next((info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED), None):
         raise CheckpointError(
             f"{path}: {packed.filename!r} is compressed, which torch.save never does. It is refused; save it again."
@@ -176,7 +176,7 @@ class _Reader(pickle.Unpickler):
     def persistent_load(self, identity: Any) -> torch.Tensor:
         kind, dtype, key, _, count = identity
         if kind != "storage" or not isinstance(dtype, torch.dtype):
-            raise CheckpointError(f"{self._path} refers to {str(identity)[:80]}, which is no storage of a tensor.")
+            raise CheckpointError(f"{self._path} refers to {str(identity)[:80]}, which is not the storage of a tensor.")
         if key not in self._storages:
             entry = self._archive.getinfo(f"{self._prefix}data/{key}")
             if entry.file_size != count * dtype.itemsize:
@@ -192,7 +192,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _start(entry: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
-    """Where the bytes of an entry begin: behind its header of 30 bytes, its name and its extra field."""
+    """Return where the bytes of an entry begin: behind its header of 30 bytes, its name and its extra field."""
     name, extra = struct.unpack_from("<HH", mapped, entry.header_offset + 26)
     return entry.header_offset + 30 + int(name) + int(extra)
 
@@ -200,8 +200,8 @@ def _start(entry: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
 def _known(module: str, name: str) -> Callable[..., Any] | torch.dtype | None:
     if module == "torch" and name in _STORAGES:
         return _STORAGES[name]
-    if module == "torch" and isinstance(found := getattr(torch, name, None), torch.dtype):
-        return found
+    if module == "torch" and isinstance(kind := getattr(torch, name, None), torch.dtype):
+        return kind
     if module in ("builtins", "__builtin__") and name in _PLAIN:
         return getattr(builtins, name)
     rebuilders: dict[tuple[str, str], Callable[..., Any]] = {

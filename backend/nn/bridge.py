@@ -20,7 +20,7 @@ HEADS = 4
 
 
 def codes_a_token(codes: int) -> int:
-    """p of a table of K codes: 2 to K = 1,024, 4 to 16,384, beyond as few as leave 4,096 tokens or fewer.
+    """Return p for a table of K codes: 2 to K = 1,024, 4 to 16,384, beyond as few as leave 4,096 tokens or fewer.
 
     A code is what its place in a token makes of the token, and many places take long to come to life: of the 64 places of
     p = 8 at K = 102,400, 36 to 11 never did in 1,000 steps. Where the side cannot be cut so, a smaller p divides it.
@@ -65,7 +65,7 @@ class VQBridge(nn.Module):
             nn.init.zeros_(self.recover.weight)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """float `[K, dim]` -> float `[K, dim]`."""
+        """Take codes `[K, dim]` through the bridge: float `[K, dim]`."""
         side, p, rows = self.side, self.patch, self.side // self.patch
         square = codes.T.reshape(1, self.dim, side, side)
         tokens = self.compress(square).flatten(2).transpose(1, 2)  # [1, token, hidden]

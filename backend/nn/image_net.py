@@ -59,24 +59,24 @@ class NetSettings:
         return [self.width] + [2 * self.width] * (int(math.log2(self.downsampling)) - 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
+        """Return plain values, in the order of the fields."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NetSettings:
-        """What `to_json` gave, or what JSON made of it.
+        """Read what `to_json` gave, or what JSON made of it.
 
         Raises:
             ValueError: a key is unknown, or a value is no whole number.
         """
         try:
-            found = cls(**{**data, "levels": tuple(data.get("levels", ()))})
+            settings = cls(**{**data, "levels": tuple(data.get("levels", ()))})
         except TypeError as error:
-            raise ValueError(f"These are no settings of the small image network: {error}.") from error
-        numbers = (found.code_dim, found.width, found.blocks, found.downsampling, *found.levels)
+            raise ValueError(f"These are not the settings of the small image network: {error}.") from error
+        numbers = (settings.code_dim, settings.width, settings.blocks, settings.downsampling, *settings.levels)
         if any(type(number) is not int for number in numbers):
             raise ValueError("Sizes of the small image network must be whole numbers.")
-        return found
+        return settings
 
 
 class Encoder(nn.Module):
@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         self.bound = Bound(settings.levels) if settings.levels else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """float `[B, 3, height, width]` in [-1, 1] -> latents `[B, code_dim, height / f, width / f]`, not quantized."""
+        """Turn pictures `[B, 3, height, width]` in [-1, 1] into latents `[B, code_dim, height / f, width / f]`, not quantized."""
         return self.bound(self.to_codes(silu(self.norm(self.stages(images)))))
 
 
@@ -121,7 +121,7 @@ class Decoder(nn.Module):
         self.to_image = nn.Sequential(nn.Conv2d(before, 3 * 4, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Code vectors `[B, code_dim, h, w]` -> pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
+        """Turn code vectors `[B, code_dim, h, w]` into pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
         return self.to_image(silu(self.norm(self.stages(self.from_codes(codes)))))
 
 
@@ -134,7 +134,7 @@ class Bound(nn.Module):
         self.levels = levels
 
     def forward(self, x: Tensor) -> Tensor:
-        """float `[B, len(levels), h, w]` -> the same, within about [-1, 1]."""
+        """Bring values `[B, len(levels), h, w]` to within about [-1, 1]."""
         levels = torch.tensor(self.levels, device=x.device, dtype=x.dtype)[:, None, None]
         half = (levels - 1) * (1 + 1e-3) / 2
         offset = torch.where(levels % 2 == 0, 0.5, 0.0)  # an even number of levels has none in the middle
@@ -143,7 +143,7 @@ class Bound(nn.Module):
 
 
 def fsq_table(levels: tuple[int, ...]) -> Tensor:
-    """All combinations of the values of every dimension, float32 `[product of levels, len(levels)]`."""
+    """Return all combinations of the values of every dimension, float32 `[product of levels, len(levels)]`."""
     axes = [(torch.arange(n, dtype=torch.float32) - n // 2) / (n // 2) for n in levels]
     return torch.cartesian_prod(*axes).reshape(-1, len(levels))
 

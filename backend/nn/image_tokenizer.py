@@ -80,7 +80,7 @@ class TokenizerConfig:
             raise ValueError(f"Tables need at least one code each, not {self.codes}.")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
+        """Return plain values, in the order of the fields."""
         return {
             "network": self.network,
             "settings": dict(self.settings),
@@ -90,7 +90,7 @@ class TokenizerConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TokenizerConfig:
-        """What `to_json` gave.
+        """Read what `to_json` gave.
 
         Raises:
             ValueError: a key is unknown or missing, or a value is of another kind.
@@ -98,7 +98,7 @@ class TokenizerConfig:
         try:
             return cls(**{**data, "codes": tuple(data["codes"])})
         except (TypeError, KeyError) as error:
-            raise ValueError(f"This is no configuration of an image tokenizer: {error}.") from error
+            raise ValueError(f"This is not the configuration of an image tokenizer: {error}.") from error
 
 
 class Tokens(NamedTuple):
@@ -141,22 +141,22 @@ class ImageTokenizer(nn.Module):
         return ["vq"] if len(self.tables) == 1 else [f"rvq.{level}" for level in range(len(self.tables))]
 
     def table(self, level: int = 0) -> Tensor:
-        """The codes as they are compared and decoded, float32 `[code, dim]`."""
+        """Return the codes as they are compared and decoded, float32 `[code, dim]`."""
         table = self.tables[level].detach().float()
         return normalize(table, dim=-1) if self.normalized else table
 
     def encode(self, images: Tensor) -> Tensor:
-        """float `[B, 3, height, width]` in [-1, 1] -> latents as they are compared, `[B, dim, h, w]`."""
+        """Turn pictures `[B, 3, height, width]` in [-1, 1] into latents as they are compared, `[B, dim, h, w]`."""
         latents = self.encoder(images)
         return normalize(latents, dim=1) if self.normalized else latents
 
     def nearest(self, rows: Tensor, level: int = 0, topk: int = 1) -> Tokens:
-        """The nearest codes of latents `[cell, dim]`, exact; of levels after the first, of what is left over."""
-        found = nearest(rows, self.table(level), topk)
-        return Tokens(found.ids, found.distances)
+        """Find the nearest codes of latents `[cell, dim]`, exact; of levels after the first, of what is left over."""
+        chosen = nearest(rows, self.table(level), topk)
+        return Tokens(chosen.ids, chosen.distances)
 
     def tokens(self, images: Tensor) -> Tensor:
-        """float `[B, 3, height, width]` -> token ids int64 `[B, level, h, w]`."""
+        """Turn pictures `[B, 3, height, width]` into token ids int64 `[B, level, h, w]`."""
         latents = self.encode(images)
         left, ids = rows_of_cells(latents), []
         for level in range(len(self.tables)):
@@ -167,24 +167,24 @@ class ImageTokenizer(nn.Module):
         return torch.stack(ids).view(len(ids), batch, height, width).transpose(0, 1)
 
     def lookup(self, ids: Tensor) -> Tensor:
-        """Token ids `[B, level, h, w]` -> code vectors `[B, dim, h, w]`; an id of -1 is a zero vector."""
-        found = torch.zeros((), device=ids.device)
+        """Turn token ids `[B, level, h, w]` into code vectors `[B, dim, h, w]`; an id of -1 is a zero vector."""
+        total = torch.zeros((), device=ids.device)
         for level in range(len(self.tables)):
             chosen = embedding(ids[:, level].clamp_min(0), self.table(level))
-            found = found + chosen.masked_fill((ids[:, level] < 0)[..., None], 0)
-        return found.movedim(-1, 1)
+            total = total + chosen.masked_fill((ids[:, level] < 0)[..., None], 0)
+        return total.movedim(-1, 1)
 
     def decode(self, quantized: Tensor) -> Tensor:
-        """Code vectors `[B, dim, h, w]` -> pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
+        """Turn code vectors `[B, dim, h, w]` into pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
         return self.decoder(quantized)
 
 
 def rows_of_cells(latents: Tensor) -> Tensor:
-    """Maps `[B, dim, h, w]` -> one row a cell, `[B * h * w, dim]`, in reading order."""
+    """Turn maps `[B, dim, h, w]` into one row a cell, `[B * h * w, dim]`, in reading order."""
     return latents.permute(0, 2, 3, 1).reshape(-1, latents.shape[1])
 
 
 def cells_of_rows(rows: Tensor, shape: Sequence[int]) -> Tensor:
-    """The way back: rows `[B * h * w, dim]` -> `[B, dim, h, w]` of a given shape `(B, dim, h, w)`."""
+    """Turn rows `[B * h * w, dim]` back into maps of the shape `(B, dim, h, w)`."""
     batch, dim, height, width = shape
     return rows.view(batch, height, width, dim).permute(0, 3, 1, 2)

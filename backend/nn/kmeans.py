@@ -18,7 +18,7 @@ from backend.nn.quantize import Similarity, nearest, rows_of, score
 
 
 def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
-    """Random activations as codes: rows `[group, row, dim]` -> `[group, code, dim]`; repeats with small noise if rows run out."""
+    """Take random activations as codes: rows `[group, row, dim]` to `[group, code, dim]`, with small noise if rows run out."""
     count = rows.shape[1]
     tables = []
     for group in rows:
@@ -39,7 +39,7 @@ def kmeans_codes(
     iterations: int = 10,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
+    """Find centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
 
     Args:
         rows: float `[group, row, dim]`.
@@ -82,7 +82,7 @@ def refine(
     rate: float = 0.1,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Adam on the squared distance of activations to their k chosen codes together.
+    """Refine codes by Adam on the squared distance of activations to their k chosen codes together.
 
     Args:
         rows: float `[group, row, dim]`.
@@ -108,11 +108,11 @@ def refine(
         optimizer = torch.optim.Adam([table], lr=rate * scale)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * scale * (1 - step / steps)
-            some = rows[:, torch.randint(rows.shape[1], (batch,), generator=generator).to(rows.device)]
-            codes = rows_of(table, nearest(some, table.detach(), k, similarity).ids)
+            sample = rows[:, torch.randint(rows.shape[1], (batch,), generator=generator).to(rows.device)]
+            codes = rows_of(table, nearest(sample, table.detach(), k, similarity).ids)
             together = codes.mean(-2) if combine == "mean" else codes.sum(-2)
             optimizer.zero_grad()
-            (together - some).square().sum(-1).mean().backward()
+            (together - sample).square().sum(-1).mean().backward()
             optimizer.step()
             if progress:
                 progress(step + 1)

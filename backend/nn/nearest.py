@@ -74,25 +74,25 @@ def nearest(z: Tensor, table: Tensor, topk: int = 1, *, rows: int = ROWS) -> Fou
 
 @torch.no_grad()
 def nearly_nearest(z: Tensor, table: Tensor, *, rows: int = ROWS) -> Tensor:
-    """Like `nearest` for one code a row, without the exact second look: what a training step needs.
+    """Find the nearest code of every row without the exact second look of `nearest`: what a training step needs.
 
     Returns:
         int64 `[row]`. Where two codes are as near but for rounding, either may be given.
     """
     z, table = _checked(z, table, 1)
     bias, runs = -0.5 * table.square().sum(-1), _runs(table)
-    found = []
+    parts = []
     for start in range(0, len(z), rows):
         block = z[start : start + rows]
         best = _peaks(block, table, bias).argmax(0)
         step = max(1, EXACT_BYTES // (runs[0].numel() * 4))
         for part, run in zip(block.split(step), best.split(step), strict=True):
-            found.append(run * runs.shape[1] + _squares(part, runs, run[:, None]).argmin(-1))
-    return torch.cat(found) if found else z.new_zeros(0, dtype=torch.int64)
+            parts.append(run * runs.shape[1] + _squares(part, runs, run[:, None]).argmin(-1))
+    return torch.cat(parts) if parts else z.new_zeros(0, dtype=torch.int64)
 
 
 def spread_over_equals(ids: Tensor, table: Tensor) -> Tensor:
-    """Chosen codes `[row]` of which those of the most chosen one are spread over all codes that equal it.
+    """Return the chosen codes `[row]`, those of the most chosen one spread over all codes that equal it.
 
     Equal codes are equally near. A bridge that starts at zero makes all codes equal: if the lowest id won there, as in
     `nearly_nearest`, only its place in a token of the bridge would be trained, and many others would stay asleep.
@@ -118,7 +118,7 @@ def _checked(z: Tensor, table: Tensor, topk: int) -> tuple[Tensor, Tensor]:
 
 
 def _slack(z: Tensor, table: Tensor) -> Tensor:
-    """How far rounding can move the values of two codes against each other, float32 `[row]`.
+    """Return how far rounding can move the values of two codes against each other, float32 `[row]`.
 
     Both the product form and the outright sum are off by at most about dim x 2^-24 x (|z| + max |c|)^2 a code; two
     codes are compared in two forms, and half the squared distance is what counts.
@@ -129,7 +129,7 @@ def _slack(z: Tensor, table: Tensor) -> Tensor:
 
 
 def _runs(table: Tensor) -> Tensor:
-    """The codes by runs, `[run, code of the run, dim]`; past the table's end lie infinitely far ones."""
+    """Return the codes by runs, `[run, code of the run, dim]`; past the table's end lie infinitely far ones."""
     length = _length(len(table))
     missing = -len(table) % length
     whole = torch.cat((table, table.new_full((missing, table.shape[1]), torch.inf))) if missing else table
@@ -137,7 +137,7 @@ def _runs(table: Tensor) -> Tensor:
 
 
 def _peaks(z: Tensor, table: Tensor, bias: Tensor) -> Tensor:
-    """Highest value of every run of codes, float32 `[run, row]`: this way round a maximum over runs is fast too."""
+    """Return the highest value of every run of codes, float32 `[run, row]`: this way round a maximum over runs is fast too."""
     codes, length = len(table), _length(len(table))
     peaks = z.new_empty((-(-codes // length), len(z)))
     width = min(PANEL, len(peaks) * length)
@@ -154,7 +154,7 @@ def _peaks(z: Tensor, table: Tensor, bias: Tensor) -> Tensor:
 
 
 def _kth_highest(peaks: Tensor, k: int) -> Tensor:
-    """The k-th highest peak of every row, float32 `[row]`, or a lower one where some are equal."""
+    """Return the k-th highest peak of every row, float32 `[row]`, or a lower one where some are equal."""
     if k > 4:
         return peaks.T.topk(k, dim=-1).values[:, -1]
     highest = peaks.amax(0)
@@ -165,7 +165,7 @@ def _kth_highest(peaks: Tensor, k: int) -> Tensor:
 
 
 def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> Found:
-    """The nearest codes of a table `[run, code, dim]` in the runs that are marked, bool `[row, run]`, outright."""
+    """Find the nearest codes of a table `[run, code, dim]` in the runs that are marked, bool `[row, run]`, outright."""
     counts = maybe.sum(-1)
     ids = z.new_empty((len(z), topk), dtype=torch.int64)
     squares = z.new_empty((len(z), topk))
@@ -173,20 +173,20 @@ def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> Found:
         which = (counts == count).nonzero()[:, 0]
         runs = maybe[which].nonzero()[:, 1].view(-1, count)  # in order of the codes
         step = max(1, EXACT_BYTES // (count * table[0].numel() * 4))
-        for rows, some in zip(which.split(step), runs.split(step), strict=True):
-            ids[rows], squares[rows] = _outright(z[rows], table, some, topk)
+        for rows, near in zip(which.split(step), runs.split(step), strict=True):
+            ids[rows], squares[rows] = _outright(z[rows], table, near, topk)
     return Found(ids, squares.sqrt())
 
 
 def _outright(z: Tensor, table: Tensor, runs: Tensor, topk: int) -> tuple[Tensor, Tensor]:
-    """Ids and squared distances `[row, topk]` of the nearest codes of the runs `[row, run]`; ties by the lowest id."""
+    """Find ids and squared distances `[row, topk]` of the nearest codes of the runs `[row, run]`; ties by the lowest id."""
     length = table.shape[1]
     step = max(1, EXACT_BYTES // (len(z) * table[0].numel() * 4))
     best = z.new_zeros((len(z), 0), dtype=torch.int64), z.new_zeros((len(z), 0))
-    for some in runs.split(step, dim=1):
-        squares = _squares(z, table, some)
+    for near in runs.split(step, dim=1):
+        squares = _squares(z, table, near)
         order = _lowest(squares, topk)
-        ids = some.gather(1, order // length) * length + order % length
+        ids = near.gather(1, order // length) * length + order % length
         if best[0].shape[1]:
             ids, squares = torch.cat((best[0], ids), dim=1), torch.cat((best[1], squares.gather(1, order)), dim=1)
             order = _lowest(squares, topk)
@@ -196,22 +196,22 @@ def _outright(z: Tensor, table: Tensor, runs: Tensor, topk: int) -> tuple[Tensor
 
 
 def _lowest(values: Tensor, count: int) -> Tensor:
-    """Columns of the lowest values of every row, the first of equal ones first: int64 `[row, count]`."""
+    """Return the columns of the lowest values of every row, the first of equal ones first: int64 `[row, count]`."""
     if count > 4:
         return values.sort(dim=-1, stable=True).indices[:, :count]
-    left, found = values, [values.argmin(-1, keepdim=True)]
-    while len(found) < min(count, values.shape[1]):
-        left = left.scatter(1, found[-1], torch.inf)
-        found.append(left.argmin(-1, keepdim=True))
-    return torch.cat(found, dim=1)
+    left, columns = values, [values.argmin(-1, keepdim=True)]
+    while len(columns) < min(count, values.shape[1]):
+        left = left.scatter(1, columns[-1], torch.inf)
+        columns.append(left.argmin(-1, keepdim=True))
+    return torch.cat(columns, dim=1)
 
 
 def _squares(z: Tensor, table: Tensor, runs: Tensor) -> Tensor:
-    """Squared distances to the codes of given runs `[row, run]`, float32 `[row, code]`; infinite past the table's end."""
+    """Return squared distances to the codes of given runs `[row, run]`, float32 `[row, code]`; infinite past the table's end."""
     codes = embedding(runs, table.flatten(1)).view(len(z), -1, table.shape[2])  # whole runs: far fewer, longer copies
     return codes.sub_(z[:, None]).square_().sum(-1)
 
 
 def _length(codes: int) -> int:
-    """Codes of a run: long ones cost more to look into, short ones more to find."""
+    """Return how many codes a run has: long ones cost more to look into, short ones more to find."""
     return 16 if codes <= 4096 else 32 if codes <= 32_768 else 64

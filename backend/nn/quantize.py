@@ -114,7 +114,7 @@ def nearest(
 
 
 def score(x: Tensor, table: Tensor, ids: Tensor, similarity: Similarity) -> Tensor:
-    """Similarity of rows `[group, row, dim]` to given codes `[group, row, slot]` -> float32 `[group, row, slot]`."""
+    """Return the similarity of rows `[group, row, dim]` to given codes `[group, row, slot]`, float32 `[group, row, slot]`."""
     chosen = rows_of(table, ids)  # [group, row, slot, dim]
     if similarity == "euclidean":
         return -(chosen - x[:, :, None]).norm(dim=-1)
@@ -125,14 +125,14 @@ def score(x: Tensor, table: Tensor, ids: Tensor, similarity: Similarity) -> Tens
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:
-    """Rows of tables `[group, code, dim]` by ids `[group, row, slot]` -> `[group, row, slot, dim]`."""
+    """Take rows of tables `[group, code, dim]` by ids `[group, row, slot]`: `[group, row, slot, dim]`."""
     groups, codes, dim = table.shape
     first = torch.arange(0, groups * codes, codes, device=ids.device)[:, None, None]
     return nn.functional.embedding(ids + first, table.reshape(groups * codes, dim))
 
 
 def ordering(table: Tensor, similarity: Similarity) -> Ordering:
-    """Weights `[group, dim, code]` and bias such that `x @ weights + bias` orders codes as the similarity does."""
+    """Return weights `[group, dim, code]` and bias such that `x @ weights + bias` orders codes as the similarity does."""
     if similarity == "cosine":
         return (table / table.norm(dim=-1, keepdim=True).clamp_min(1e-12)).transpose(1, 2), None
     if similarity == "inner_product":
@@ -143,7 +143,7 @@ def ordering(table: Tensor, similarity: Similarity) -> Ordering:
 
 
 def _best(order: Tensor, wanted: int) -> Tensor:
-    """The `wanted` highest columns, best first; `order` is spoiled.
+    """Return the `wanted` highest columns, best first; `order` is spoiled.
 
     Repeated max settles ties by the lowest id and beats torch's topk for few columns; topk, which settles them in no
     given way, serves the rest.
@@ -177,6 +177,6 @@ def _best(order: Tensor, wanted: int) -> Tensor:
 
 @cache
 def _block_of(codes: int) -> int:
-    """How many codes make a block; 0 where no number of `BLOCKS` divides them, or they are few."""
+    """Return how many codes make a block; 0 where no number of `BLOCKS` divides them, or they are few."""
     sizes = [size for size in BLOCKS if codes % size == 0 and codes >= 4 * size]
     return min(sizes, key=lambda size: (size % 8 > 0, abs(size - 64)), default=0)

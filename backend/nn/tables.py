@@ -52,14 +52,14 @@ class CodeTable(nn.Module):
         self.codes = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))
 
     def table(self) -> Tensor:
-        """The codes, float32 `[code, dim]`; gradients reach whatever they are made from."""
+        """Return the codes, float32 `[code, dim]`; gradients reach whatever they are made from."""
         return self.codes
 
     def start(self, latents: Tensor, features: Tensor | None) -> None:
-        """Called once with latents `[row, dim]` of the warmed-up encoder and features `[row, any]` of the same cells."""
+        """Start from latents `[row, dim]` of the warmed-up encoder and features `[row, any]` of the same cells."""
 
     def learn(self, latents: Tensor, ids: Tensor) -> None:
-        """Called after every step with the latents `[row, dim]` and the ids `[row]` of what they chose."""
+        """Learn, after every step, from the latents `[row, dim]` and the ids `[row]` of what they chose."""
 
 
 class EmaTable(CodeTable):
@@ -124,7 +124,7 @@ class FactorisedTable(CodeTable):
     normalized = True
 
     def table(self) -> Tensor:
-        """Codes of length 1, `[code, dim]`."""
+        """Return codes of length 1, `[code, dim]`."""
         return normalize(self.codes, dim=-1)
 
 
@@ -140,7 +140,7 @@ class SimVQTable(CodeTable):
         self.matrix = nn.Linear(dim, dim, bias=False)
 
     def table(self) -> Tensor:
-        """The transformed codes, `[code, dim]`."""
+        """Return the transformed codes, `[code, dim]`."""
         return self.matrix(self.codes)
 
 
@@ -169,7 +169,7 @@ class BridgeTable(CodeTable):
         self.bridge = VQBridge(codes, dim, codes_a_token(codes), hidden, depth, zero)
 
     def table(self) -> Tensor:
-        """The codes behind the bridge, `[code, dim]`."""
+        """Return the codes behind the bridge, `[code, dim]`."""
         return self.bridge(self.codes)
 
 
@@ -203,7 +203,7 @@ class FeatureTable(CodeTable):
             nn.init.normal_(self.projector.weight, std=dim**-0.5)
 
     def table(self) -> Tensor:
-        """The projected features, `[code, dim]`."""
+        """Return the projected features, `[code, dim]`."""
         return self.codes if self.projector is None else self.projector(self.codes)
 
     @torch.no_grad()
@@ -215,10 +215,10 @@ class FeatureTable(CodeTable):
         if self.projector is None:
             return
         if features is None:
-            made = self.table()
-            scale = latents.std(0) / made.std(0).clamp_min(1e-6)
+            table = self.table()
+            scale = latents.std(0) / table.std(0).clamp_min(1e-6)
             self.projector.weight.mul_(scale[:, None])
-            self.projector.bias.copy_(latents.mean(0) - (made.mean(0) - self.projector.bias) * scale)
+            self.projector.bias.copy_(latents.mean(0) - (table.mean(0) - self.projector.bias) * scale)
             return
         middle, goal = features.mean(0), latents.mean(0)
         x, y = (features - middle).double(), (latents - goal).double()
@@ -254,7 +254,7 @@ FSQ_LEVELS = {1000: (8, 5, 5, 5), 4375: (7, 5, 5, 5, 5), 15360: (8, 8, 8, 6, 5),
 
 
 def make_table(method: str, codes: int, dim: int, settings: Mapping[str, Any], features: Tensor | None) -> CodeTable:
-    """A fresh table.
+    """Return a fresh table.
 
     Args:
         method: key of `METHODS`.
@@ -279,7 +279,7 @@ def make_table(method: str, codes: int, dim: int, settings: Mapping[str, Any], f
 
 
 def fsq_levels(codes: int) -> tuple[int, ...]:
-    """The levels of FSQ with that many codes.
+    """Return the levels of FSQ with that many codes.
 
     Raises:
         UsageError: no list of levels is known for that number.

@@ -97,25 +97,25 @@ class VqganSettings:
         return 1 << (len(self.encoder.channels) - 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
+        """Return plain values, in the order of the fields."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> VqganSettings:
-        """What `to_json` gave, or what JSON made of it.
+        """Read what `to_json` gave, or what JSON made of it.
 
         Raises:
             ValueError: a key is unknown or missing, or a value is of another kind.
         """
         try:
             halves = {key: _half(data[key]) for key in ("encoder", "decoder")}
-            found = cls(**{**data, **halves})
+            settings = cls(**{**data, **halves})
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"These are no settings of a VQGAN: {error}.") from error
-        sizes = (found.latent_channels, found.code_dim, found.image_channels, found.norm_groups)
-        if any(type(size) is not int for size in sizes) or type(found.spatial_norm) is not bool:
+            raise ValueError(f"These are not the settings of a VQGAN: {error}.") from error
+        sizes = (settings.latent_channels, settings.code_dim, settings.image_channels, settings.norm_groups)
+        if any(type(size) is not int for size in sizes) or type(settings.spatial_norm) is not bool:
             raise ValueError("Sizes of a VQGAN must be whole numbers and spatial_norm true or false.")
-        return found
+        return settings
 
 
 def _half(data: Mapping[str, Any]) -> Half:
@@ -140,7 +140,7 @@ class VqganEncoder(nn.Module):
         self.to_codes = nn.Conv2d(settings.latent_channels, settings.code_dim, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """float `[B, 3, height, width]` in [-1, 1] -> latents `[B, code_dim, height / f, width / f]`, not quantized."""
+        """Turn pictures `[B, 3, height, width]` in [-1, 1] into latents `[B, code_dim, height / f, width / f]`, not quantized."""
         x = self.conv_in(images.contiguous(memory_format=torch.channels_last))
         for level in self.levels:
             x = level(x)
@@ -163,7 +163,7 @@ class VqganDecoder(nn.Module):
         self.conv_out = nn.Conv2d(half.channels[-1], settings.image_channels, 3, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Code vectors `[B, code_dim, h, w]` -> pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
+        """Turn code vectors `[B, code_dim, h, w]` into pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
         codes = codes.contiguous(memory_format=torch.channels_last)
         x = self.mid(self.conv_in(self.from_codes(codes)), codes)
         for level in self.levels:

@@ -91,7 +91,7 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: str, tmp_path: Path) -> None:
     "address", ["hf:", "hf:name", "hf:a/b/c", "hf:a/b:", "hf:a/b:../c", "hf:a/b:/etc/passwd", "hf:a/b?x:c", "hf:a /b"]
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(BadInput, match="no address"):
+    with pytest.raises(BadInput, match="not an address"):
         hub.fetch(address, folder=False)
 
 
