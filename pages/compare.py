@@ -8,6 +8,7 @@ from app.draw import drawing, html
 from app.draw.tables import row
 from app.images import compare
 from app.shell import chosen, foot, resources, state, widgets
+from app.shell.pages import end
 from backend.jobs.compare import common_size, picture_table, table
 
 explorer = resources.explorer()
@@ -16,7 +17,7 @@ models = models[(models["kind"] == chosen.page().item) & models["checkpoint"]]
 widgets.draw(html.page_title("Compare", "What do several image tokenizers make of the same pictures?"))
 if models.empty:
     widgets.empty("There is no image tokenizer here yet.", "Train one (python -m backend train --help) or import one.")
-    st.stop()
+    end()
 names = list(models["model"])
 ready = list(models.loc[models["built"] != "", "model"]) or names
 asked = state.many("tokenizer", names, limit=compare.MOST)
@@ -27,7 +28,7 @@ left, right = st.columns([4, 1], vertical_alignment="bottom")
 with left:
     st.multiselect("Tokenizers, up to four", names, max_selections=compare.MOST, **state.bound("tokenizer", chosen))
 if not chosen:
-    st.stop()
+    end()
 lives = [explorer.live(name) for name in chosen]
 about = row(models, "model", chosen[0])
 built = about.built != ""
@@ -39,7 +40,7 @@ with right:
 pictures = compare.chosen_pictures(lives, built, int(about.items), seed, common_size(lives, wished))
 if not pictures:
     widgets.empty("No picture is chosen.", "Choose some of your own, or held-out ones.")
-    st.stop()
+    end()
 
 with st.spinner("Encoding and decoding ..."):
     pixels = np.stack([picture.pixels for picture in pictures])

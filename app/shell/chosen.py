@@ -99,8 +99,7 @@ def first_look(explorer: Explorer, model: str) -> CodeRef:
         look = explorer.first_look(model)
         return CodeRef(model, look.site, look.code)
     site = str(explorer.codebooks(model)["site"].iloc[0])
-    codes = explorer.codes(model, site)
-    return CodeRef(model, site, int(codes.loc[codes["count"].idxmax(), "code"]))
+    return CodeRef(model, site, int(explorer.codes(model, site).nlargest(1, "count")["code"].iloc[0]))
 
 
 def open_first_look(explorer: Explorer, model: str, *, code: bool = False) -> None:
