@@ -7,6 +7,7 @@ from app.draw import html
 from app.search import concepts
 from app.shell import address, chosen, examples, foot, resources, widgets
 from app.shell.names import Names
+from app.shell.pages import end
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -18,7 +19,7 @@ if not fields:
     searches = examples.searches(explorer, model, items.view_of(models, model))
     text = "Search for a pattern instead: a regular expression is a concept too."
     widgets.empty("This build has no labels.", text, searches)
-    st.stop()
+    end()
 
 first, second, third, fourth, fifth = st.columns([1.4, 1.4, 1.2, 1.6, 1.6], vertical_alignment="bottom")
 field = address.choice("field", ["", *fields], "")
