@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 
 from backend import catalog
 from backend.build.lock import WAITING
-from backend.errors import CodescopeError, UsageError
+from backend.errors import BuildError, CodescopeError, UsageError
 from backend.explorer import Explorer
 from backend.files import write_atomically
 
@@ -31,7 +31,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LINE = 600  # characters that are kept of the last word
 LISTEN_SECONDS = 0.3  # what pages have left is looked at so often
 FIRST_CARDS = 5  # demo models that are built on first start: under two minutes on two cores
-BUILD, STOP = ".build", ".stop"
+Wish = Literal[".build", ".stop"]
+BUILD: Wish = ".build"
+STOP: Wish = ".stop"
 _NICE = Path("/usr/bin/nice")
 
 
@@ -118,26 +120,29 @@ def command(model: str, data_dir: Path) -> list[str]:
 # ---- what pages leave for the builder
 
 
-def asked_file(data_dir: Path, model: str, kind: Literal[".build", ".stop"] = BUILD) -> Path:
+def asked_file(data_dir: Path, model: str, kind: Wish = BUILD) -> Path:
     """Return the file whose presence asks for a build of the model, or for its end; any string makes a safe name."""
     return data_dir / "builds" / ".asked" / f"{quote(model, safe='')}{kind}"
 
 
-def ask(data_dir: Path, model: str) -> None:
-    """Ask for a build of a model, or for another try of one that failed or was stopped."""
-    file = asked_file(data_dir, model)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
+def ask(data_dir: Path, model: str, kind: Wish = BUILD) -> None:
+    """Ask for a build of a model, or for another try of one that failed or was stopped; or, by `STOP`, for its end.
+
+    Raises:
+        BuildError: nothing can be written to the data directory.
+    """
+    file = asked_file(data_dir, model, kind)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except OSError as error:
+        raise BuildError(
+            f"{model} cannot be built here: nothing can be written to {file.parent} ({error.strerror}). "
+            "Start the app with a data directory of your own: --data-dir DIR."
+        ) from error
 
 
-def ask_to_stop(data_dir: Path, model: str) -> None:
-    """Ask for the end of a build that is under way or waits for its turn."""
-    file = asked_file(data_dir, model, STOP)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
-
-
-def asked(data_dir: Path, kind: Literal[".build", ".stop"] = BUILD) -> list[str]:
+def asked(data_dir: Path, kind: Wish = BUILD) -> list[str]:
     """Return the models whose build, or whose end, was asked for; the oldest wish first."""
     wishes = []
     for file in (data_dir / "builds" / ".asked").glob(f"*{kind}"):
@@ -257,7 +262,7 @@ class Builder:
             if entry["model"] == model and entry["state"] not in ("done", "failed", "stopped"):
                 if entry["state"] != "waiting":
                     self._end_process()
-                entry.update(state="stopped", left=None, line="Stopped; it goes on from what is done.")
+                entry.update({"state": "stopped", "left": None, "line": "Stopped; it goes on from what is done."})
         for kind in (BUILD, STOP):
             asked_file(self._data_dir, model, kind).unlink(missing_ok=True)
         self._say()
@@ -267,14 +272,20 @@ class Builder:
             if self._stopped.is_set() or entry["state"] != "waiting":
                 return
             entry["state"] = "building"
-            self._process = subprocess.Popen(
-                list(self._command(entry["model"], self._data_dir)),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is this process's business
-            )
+            try:
+                self._process = subprocess.Popen(
+                    list(self._command(entry["model"], self._data_dir)),
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C is this process's business
+                )
+            except OSError as error:  # the builder has to outlive it
+                entry.update({"state": "failed", "line": f"The build could not be started: {error}."})
+                asked_file(self._data_dir, entry["model"]).unlink(missing_ok=True)
+                self._say()
+                return
             self._say()
         reason = self._listen(self._process, entry)
         status = self._process.wait()
@@ -283,9 +294,9 @@ class Builder:
                 return  # what was asked for stays so, for the next start
             asked_file(self._data_dir, entry["model"]).unlink(missing_ok=True)
             if status == 0:
-                entry.update(state="done", share=1.0, left=None)
+                entry.update({"state": "done", "share": 1.0, "left": None})
             else:
-                entry.update(state="failed", left=None, line=reason or _ended(status))
+                entry.update({"state": "failed", "left": None, "line": reason or _ended(status)})
             self._say()
 
     def _listen(self, process: subprocess.Popen[bytes], entry: Entry) -> str:

@@ -6,6 +6,7 @@ Command modules import nothing heavy when they are loaded: `--help` and wrong us
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -14,8 +15,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from backend.catalog import DEFAULT_DATA_DIR
 from backend.edits.codes import Edit, first_generated
 from backend.errors import UsageError
 from backend.types import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 BAR = 24  # characters
 MOST = 2**63 - 1  # of a whole number in an argument: what a seed and a column of a store can hold
@@ -65,14 +70,23 @@ class Command:
 
 
 class Bar:
-    """Progress on one line of stderr, with the time that is left; says nothing unless `shown`."""
+    """Progress on one line of stderr, with the time that is left; says nothing unless `shown`.
+
+    Where it is told about the whole of a run (`backend.train.stages.Watcher`), bar and time are those of the whole, and the
+    stage at work stands behind them.
+    """
 
     def __init__(self, shown: bool, stream: TextIO | None = None) -> None:
-        """Write to `stream` (stderr); where it is no terminal, a new line at most every five seconds."""
+        """Write to `stream` (stderr); where it is not a terminal, a new line at most every five seconds."""
         self.shown = shown
         self._stream = stream or sys.stderr
         self._rewrites = self._stream.isatty()
         self._stage, self._began, self._last, self._open = "", 0.0, -math.inf, False
+        self._whole: tuple[int, int, float, float | None] | None = None
+
+    def whole(self, number: int, count: int, share: float, left: float | None) -> None:
+        """Take in that stage `number` of `count` is at work, the share of the whole, and the seconds that are left."""
+        self._whole = (number, count, share, left) if count > 1 else None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report `done` of `total`; a total of 0 is a message and no count."""
@@ -84,18 +98,23 @@ class Bar:
             self.close()
             self._stage, self._began, self._last = kind, now, -math.inf
         if total <= 0:
-            self._write(stage, final=True)
+            self._write(None, stage, final=True)
             return
         final = done >= total
         if not final and now - self._last < (0.1 if self._rewrites else 5.0):
             return
         self._last = now
         share = min(1.0, done / total)
+        count = f"{done:,}/{total:,}"
+        if self._whole is not None:
+            number, of, whole, left = self._whole
+            about = f", about {_roughly(left)} left in all" if left is not None else ""
+            self._write(whole, f"{100 * whole:.0f} %{about}  {number} of {of}: {count} {stage}", final)
+            return
         spent = now - self._began
         seconds = seconds_left(spent, share)
-        left = "" if seconds is None else f", {_duration(seconds)} left"
-        filled = round(BAR * share)
-        self._write(f"[{'#' * filled}{'.' * (BAR - filled)}] {done:,}/{total:,}{left}  {stage}", final)
+        rest = "" if seconds is None else f", {_duration(seconds)} left"
+        self._write(share, f"{count}{rest}  {stage}", final)
 
     def close(self) -> None:
         """End the line, if one is open."""
@@ -104,15 +123,39 @@ class Bar:
             self._stream.flush()
             self._open = False
 
-    def _write(self, line: str, final: bool) -> None:
+    def _write(self, share: float | None, words: str, final: bool) -> None:
         if self._rewrites:
-            self._stream.write(f"\r\x1b[K{line}")
+            self._draw(share, words)
             self._open = True
             if final:
                 self.close()
         else:
-            self._stream.write(f"{line}\n")
+            filled = round(BAR * (share or 0.0))
+            bar = "" if share is None else f"[{'#' * filled}{'.' * (BAR - filled)}] "
+            self._stream.write(f"{bar}{words}\n")
         self._stream.flush()
+
+    def _draw(self, share: float | None, words: str) -> None:
+        """Draw over the line, cut where the terminal ends: one that wraps could not be drawn over."""
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        console = self._console
+        line = Text()
+        if share is not None:
+            for segment in console.render(ProgressBar(total=1.0, completed=share, width=BAR)):
+                line.append(segment.text, segment.style)
+            line.append(" ")
+        line.append(words)
+        line.truncate(console.width - 1, overflow="ellipsis")
+        self._stream.write("\r\x1b[K")
+        console.print(line, end="", soft_wrap=True)
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=self._stream, highlight=False, markup=False, emoji=False)
 
 
 class Lines:
@@ -165,6 +208,11 @@ def _duration(seconds: float) -> str:
     )
 
 
+def _roughly(seconds: float) -> str:
+    """Say an estimate in no finer steps than it deserves: of 5 s, from two minutes on of whole minutes."""
+    return _duration(5 * math.ceil(seconds / 5) if seconds < 120 else 60 * round(seconds / 60)).removesuffix(" 0 s")
+
+
 def plain(value: Any) -> Any:
     """A value as JSON knows it: NaN becomes null, numpy's numbers plain ones, paths and codes text."""
     if isinstance(value, Mapping):
@@ -181,19 +229,22 @@ def plain(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows under headings, columns aligned; numbers to the right."""
-    cells = [[shown(value) for value in row] for row in rows]
-    right = [
-        all(isinstance(row[i], int | float | np.number) for row in rows) and bool(rows) for i in range(len(columns))
-    ]
-    widths = [max([len(columns[i]), *(len(row[i]) for row in cells)]) for i in range(len(columns))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in [list(columns), *cells]
-    ]
-    return "\n".join(lines)
+    """Rows under headings, columns aligned; numbers to the right. On a terminal no wider than it: long cells are folded."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=None)
+    for i, column in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[i], int | float | np.number) for row in rows)
+        grid.add_column(Text(column), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(shown(value)) for value in row))
+    width = None if sys.stdout.isatty() else 1 << 16  # what is piped on is one line a row
+    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 from app.components.wipe import wipe, wipe_data
 from app.draw import drawing, html
 from app.draw.tables import row
-from app.images import compare
+from app.images import compare, compare_figures, image_source
 from app.shell import chosen, foot, resources, state, widgets
 from backend.jobs.compare import common_size, picture_table, table
 
@@ -18,16 +18,13 @@ if models.empty:
     widgets.empty("There is no image tokenizer here yet.", "Train one (python -m backend train --help) or import one.")
     st.stop()
 names = list(models["model"])
-ready = list(models.loc[models["built"] != "", "model"]) or names
 asked = state.many("tokenizer", names, limit=compare.MOST)
-chosen = asked or ready[:2]
+chosen = asked or compare.opening(models)
 if not asked:
     state.write(tokenizer=chosen)  # whoever is sent the address sees the same ones, whatever is built there
 left, right = st.columns([4, 1], vertical_alignment="bottom")
 with left:
     st.multiselect("Tokenizers, up to four", names, max_selections=compare.MOST, **state.bound("tokenizer", chosen))
-if not chosen:
-    st.stop()
 lives = [explorer.live(name) for name in chosen]
 about = row(models, "model", chosen[0])
 built = about.built != ""
@@ -38,32 +35,30 @@ with right:
     st.selectbox("Pixels a side, own pictures", sizes, **state.bound("size", wished, 128))
 pictures = compare.chosen_pictures(lives, built, int(about.items), seed, common_size(lives, wished))
 if not pictures:
-    widgets.empty("No picture is chosen.", "Choose some of your own, or held-out ones.")
+    examples = [
+        (html.address("compare", tokenizer=chosen), "the first 16 held-out pictures"),
+        (html.address("compare", tokenizer=chosen, start=100, n=4, view="difference"), "where four pictures differ"),
+    ]
+    widgets.empty("No picture is chosen.", image_source.examples("Choose some of your own, or look at", examples))
     st.stop()
 
 with st.spinner("Encoding and decoding ..."):
     pixels = np.stack([picture.pixels for picture in pictures])
-    found = compare.measured(str(resources.data_dir()), tuple(chosen), pixels, lives)
-frame, single = table(found), picture_table(found, [picture.name for picture in pictures])
-height, width = pixels.shape[2:]
-several = f"{len(pictures)} pictures of {width} x {height} pixels; ± one standard deviation; lowest to highest"
-widgets.section(
-    "Figures", f"over the same {several}" if len(pictures) > 1 else f"of one picture, {width} x {height} pixels"
-)
-widgets.draw(compare.figures_table(found, {name: explorer.published(name) for name in chosen}))
-with st.popover("What the figures mean"):
-    widgets.draw(compare.definitions())
+    compared = compare.measured(str(resources.data_dir()), tuple(chosen), pixels, lives)
+frame, single = table(compared), picture_table(compared, [picture.name for picture in pictures])
+widgets.draw(compare_figures.verdict(compared))
 
 view = state.choice("view", list(compare.VIEWS), "wipe")
 how = state.choice("order", list(compare.ORDERS), "disagreement")
 widgets.section("Pictures", f"by {compare.ORDERS[how]}; a title opens the picture's tokens")
-first, second, _ = st.columns([2, 1.4, 3], vertical_alignment="bottom")
+first, second = st.columns(2, vertical_alignment="bottom")
 with first:
     st.segmented_control(
         "Shown",
         list(compare.VIEWS),
         format_func=compare.VIEWS.__getitem__,
         required=True,
+        wrap=True,
         **state.bound("view", view, "wipe"),
     )
 with second:
@@ -73,8 +68,17 @@ with second:
         format_func=compare.ORDERS.__getitem__,
         **state.bound("order", how, "disagreement"),
     )
-rows, note = compare.lines(found, pictures, lives, single, view, how)
-wipe(wipe_data(compare.headings(found), rows, right=compare.VIEWS[view], note=note), key="wipe")
+rows, note = compare.lines(compared, pictures, lives, single, view, how)
+wipe(wipe_data(compare.headings(compared), rows, right=compare.VIEWS[view], note=note), key="wipe")
+
+height, width = pixels.shape[2:]
+several = f"{len(pictures)} pictures of {width} x {height} pixels; ± one standard deviation; lowest to highest"
+widgets.section(
+    "Figures", f"over the same {several}" if len(pictures) > 1 else f"of one picture, {width} x {height} pixels"
+)
+widgets.draw(compare_figures.figures_table(compared, {name: explorer.published(name) for name in chosen}))
+with st.popover("What the figures mean"):
+    widgets.draw(compare_figures.definitions())
 
 score = state.choice("score", ["psnr", "ssim", "feature_distance"], "psnr")
 first, second = st.columns([4, 1], vertical_alignment="bottom")
@@ -84,8 +88,10 @@ with first:
     )
 with second:
     st.selectbox("Score", ["psnr", "ssim", "feature_distance"], **state.bound("score", score, "psnr"))
-drawing.draw(compare.rate_distortion, frame, score, alt=f"Bits per pixel against {score} of {', '.join(chosen)}")
-own = any(picture.name.startswith("own.") for picture in pictures)
-where = "--images YOUR-PICTURES" if own else f"--held-out {len(pictures)}"
-again = [f"# python -m backend compare {' '.join(chosen)} {where} --json"]
-foot.offer({"tokenizers": frame, "pictures": single}, again)
+drawing.draw(
+    compare_figures.rate_distortion, frame, score, alt=f"Bits per pixel against {score} of {', '.join(chosen)}"
+)
+below = st.container()
+foot.offer({"tokenizers": frame, "pictures": single}, compare.as_python(chosen, pictures, seed))
+with below:  # last: many passes, for which nothing else should wait, and which nothing else should disturb
+    compare.times_panel(tuple(chosen), compared, pixels, lives)

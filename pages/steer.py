@@ -49,8 +49,10 @@ else:
             with weak:
                 if said := telling.weakness(edits, pair, moved, aim):
                     telling.offer(said, known, facts.dataset, aim, others)
+                else:
+                    st.caption(telling.seed_note(explorer, model, prompt, edits, settings, aim))
             with measuring:  # drawn last: it may take minutes, and nothing else should wait for it
-                asked = steer_measure.controls(facts.dataset, settings, machine)
+                asked = steer_measure.controls(facts.dataset, settings, machine, model)
                 tables |= steer_measure.measure_panel(explorer, model, prompt, edits, asked, machine)
                 if state.flag("measure"):
                     again.append(asked.python())

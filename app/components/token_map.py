@@ -1,8 +1,12 @@
 """Pictures cut into cells, side by side, pointed at together: every pane shows the same cells at the same zoom.
 
-Hovering tells a cell's code; a click or a dragged region is reported; a double click opens the code's page, and so does O
-anywhere on the page: of the cell that is pointed at, else of the chosen one. Arrow keys move from cell to cell (with
-Shift they stretch the region), Enter reports it, + and - zoom, Ctrl and the wheel zoom too.
+1. Hovering tells a cell's code and outlines the cells that have the same one.
+2. A click or a dragged rectangle is reported; with the brush a stroke is, which is every cell that the pointer touched,
+   however fast it went.
+3. A double click opens the code's page, and so does O anywhere on the page: of the cell that is pointed at, else of the
+   chosen one.
+4. Arrow keys move from cell to cell (with Shift they stretch a rectangle), Enter reports it, + and - zoom, Ctrl and the
+   wheel zoom too.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import streamlit as st
 from app.draw import html, patches
 
 _HERE = Path(__file__)
+SMALLEST = 200  # pixels of a pane's side below which panes go to another line
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def map_data(
         panes: from left to right.
         cells: what is known of the cells.
         model: the model.
-        tool: what a click means; only with `look` does a double click open a code.
+        tool: what a click means; only with `look` does a double click open a code, only with `paint` is a drag a stroke.
         selected: the framed cell.
         overlay: uint8 `[H, W, 3]`, one colour a cell.
         look: `lines` and `ids`: draw the grid, write the codes.
@@ -141,6 +146,8 @@ def map_data(
         "region": None if region is None else list(region),
         "href": html.address("code", model=model, site=cells.site) + "&code=",
         "tool": tool,
+        "strokes": tool == "paint",
+        "smallest": SMALLEST,
         "answer": answer,
         "version": version,
         "hint": hint,
@@ -161,24 +168,15 @@ def token_map(data: dict[str, Any], *, key: str, on_pick: Callable[[], None]) ->
     Args:
         data: what to draw.
         key: names this map on the page.
-        on_pick: called before the page runs again, when a cell or region was chosen: `state.triggered(key, "picked")` is
-            `{"pane", "box"}`, the box as top, left, bottom, right.
+        on_pick: called before the page runs again, when cells were chosen: `state.triggered(key, "picked")` is
+            `{"pane", "box"}`, the box as top, left, bottom, right; of a stroke also `cells`, in the order of the stroke.
     """
     _component()(key=key, data=data, on_picked_change=on_pick)
 
 
-_SETTLED = """
-export default function (component) {
-  const settled = () => component.setTriggerValue("settled", true);
-  document.addEventListener("codescope-settled", settled);
-  return () => document.removeEventListener("codescope-settled", settled);
-}
-"""
-
-
 @st.cache_resource(show_spinner=False)
 def _watch() -> Any:
-    return st.components.v2.component("codescope.settled", js=_SETTLED)
+    return st.components.v2.component("codescope.settled", js=_HERE.with_name("settled.js").read_text())
 
 
 def runs_when_settled(key: str) -> None:

@@ -3,13 +3,14 @@ export default function (component) {
   const { data, parentElement } = component;
   let root = parentElement.querySelector(".root");
   if (!root) { root = document.createElement("div"); root.className = "root"; parentElement.appendChild(root); }
-  const own = root.own || (root.own = { split: 50, zoom: 1, x: 0.5, y: 0.5, images: new Map() });
+  // the reconstruction is whole at first: the original stands beside it, and half of a picture is not what was made of it
+  const own = root.own || (root.own = { split: 0, zoom: 1, x: 0.5, y: 0.5, images: new Map() });
   const make = (kind, css, into, text) => {
-    const made = document.createElement(kind);
-    if (css) made.className = css;
-    if (text !== undefined) made.textContent = text;
-    if (into) into.appendChild(made);
-    return made;
+    const node = document.createElement(kind);
+    if (css) node.className = css;
+    if (text !== undefined) node.textContent = text;
+    if (into) into.appendChild(node);
+    return node;
   };
   root.replaceChildren();
   const bar = make("div", "bar", root);
@@ -43,7 +44,7 @@ export default function (component) {
     own.x = Math.max(half, Math.min(1 - half, own.x));
     own.y = Math.max(half, Math.min(1 - half, own.y));
     for (const { canvas, under, over } of panes) {
-      const side = Math.max(60, Math.min(data.side, canvas.parentElement.clientWidth));
+      const side = Math.max(60, Math.min(data.side, canvas.parentElement.clientWidth, window.innerHeight - 160));
       canvas.style.width = canvas.style.height = side + "px";
       const whole = Math.round(side * ratio);  // a new canvas is 300 wide and 150 high: look at both
       if (canvas.width !== whole || canvas.height !== whole) canvas.width = canvas.height = whole;

@@ -1,11 +1,11 @@
-"""Image tokenizers side by side: the figures with their spread, the pictures, the trade of bits for likeness."""
+"""Image tokenizers side by side: the pictures that are compared, and what each tokenizer makes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -13,30 +13,58 @@ from markupsafe import Markup
 
 from app.components.wipe import Line, Shown
 from app.draw import html, pictures
-from app.draw.charts import BLUE, GREEN, ORANGE
-from app.draw.machine_charts import PINK
 from app.draw.tables import records
-from app.images import image_source
+from app.images import compare_figures, image_source
 from app.images.image_source import Picture
-from app.shell import state
+from app.shell import resources, state, widgets
+from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
-from backend.jobs.compare import DEFINITIONS, Compared, code_colours, compare, turned_towards
+from backend.analysis.token_colours import code_colours, turned_towards
+from backend.jobs.compare import Compared, compare
+from backend.jobs.timing import Timing, time_passes
 
 MOST = 4  # tokenizers
-COLOURS = [BLUE, ORANGE, GREEN, PINK]
 PICTURES = (1, 64)
 VIEWS = {"wipe": "Reconstruction", "difference": "|Difference|", "tokens": "Token maps"}
 ORDERS = {"disagreement": "largest disagreement", "worst": "lowest PSNR", "given": "as given"}
 
 
-@st.cache_data(max_entries=20, show_spinner=False)
+@remembered(20)
 def measured(data_dir: str, models: tuple[str, ...], pixels: np.ndarray, _lives: Sequence[Any]) -> list[Compared]:
-    """What `backend.jobs.compare.compare` says, kept: its times are of the first look."""
-    return compare(_lives, pixels)
+    """Return what `backend.jobs.compare.compare` says of quality; kept."""
+    return compare(_lives, pixels, timed=False)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def timed(
+    data_dir: str, models: tuple[str, ...], pixels: np.ndarray, again: int, _lives: Sequence[Any]
+) -> tuple[list[Timing], str]:
+    """Return how long the tokenizers take, and the time of day at which that was measured; kept.
+
+    Args:
+        data_dir: of the models.
+        models: their names.
+        pixels: the pictures.
+        again: another number measures anew.
+        _lives: the live tokenizers.
+    """
+    return time_passes(_lives, pixels), time.strftime("%H:%M")
+
+
+def opening(models: pd.DataFrame) -> list[str]:
+    """Return the tokenizers to open with: the first two of the demos that are built, else the first two that are there.
+
+    Args:
+        models: rows of `Explorer.models`, of image tokenizers with weights.
+    """
+    built = models[models["built"] != ""]
+    usable = built if len(built) else models
+    rank = usable["demo"].where(usable["demo"] > 0, 10**6)
+    return list(usable.assign(rank=rank).sort_values("rank", kind="stable")["model"].head(2))
 
 
 def chosen_pictures(lives: Sequence[Any], first_built: bool, items: int, seed: int, size: int) -> list[Picture]:
-    """Draw the fields that choose the pictures (`source`, `from`, `n`, `own`); they are those of the first tokenizer's data.
+    """Draw the fields that choose the pictures (`source`, `start`, `n`, `own`): of the first tokenizer's data, or own ones.
 
     Args:
         lives: the tokenizers.
@@ -51,17 +79,17 @@ def chosen_pictures(lives: Sequence[Any], first_built: bool, items: int, seed: i
     with one:
         names = image_source.SOURCES
         arguments = state.bound("source", source, "test", ["start"])
-        st.segmented_control("Pictures", options, format_func=names.__getitem__, required=True, **arguments)
+        st.segmented_control("Pictures", options, format_func=names.__getitem__, required=True, wrap=True, **arguments)
     if source == "own":
-        found = image_source.upload("Pictures of your own (their middle squares are used)", "uploads", several=True)
-        if found and found != state.kept("last uploads"):
-            state.keep("last uploads", found)
-            state.write(own=found)
-        asked = state.many("own", limit=image_source.KEPT)
-        missing = [digest for digest in asked if not image_source.has(digest)]
+        uploaded = image_source.upload("Pictures of your own (their middle squares are used)", "uploads", several=True)
+        if uploaded and uploaded != state.kept("last uploads"):
+            state.keep("last uploads", uploaded)
+            state.write(own=uploaded)
+        digests = state.many("own", limit=image_source.KEPT)
+        missing = [digest for digest in digests if not image_source.has(digest)]
         if missing:
             st.html(html.wrap(html.empty("Choose the files again.", _again(missing))))
-        return [image_source.picture(lives[0], f"own.{one}", size) for one in asked if image_source.has(one)]
+        return [image_source.picture(lives[0], f"own.{one}", size) for one in digests if image_source.has(one)]
     last = (items if source == "item" else image_source.LAST_TEST + 1) - 1
     start, count = state.integer("start", 0, 0, last), state.integer("n", 16, *PICTURES)
     with two:
@@ -77,117 +105,8 @@ def _again(missing: Sequence[str]) -> str:
     return f"The address is of somebody's own pictures, which are not stored here. Their SHA-256 begin with {digests}."
 
 
-def figures_table(compared: Sequence[Compared], published: Mapping[str, Mapping[str, Any]]) -> Markup:
-    """One row a tokenizer: every figure with its spread or denominator, the papers' in a column of their own."""
-    rows = []
-    for row in records(pd.DataFrame([one.row() for one in compared])):
-        theirs = _published(published.get(row.model, {}))
-        rows.append(
-            [
-                html.link(html.address("codebooks", model=row.model), row.model),
-                _spread(row.psnr, row.psnr_std, row.psnr_low, row.psnr_high, 2),
-                _spread(row.ssim, row.ssim_std, row.ssim_low, row.ssim_high, 3),
-                _spread(
-                    row.feature_distance,
-                    row.feature_distance_std,
-                    row.feature_distance_low,
-                    row.feature_distance_high,
-                    3,
-                ),
-                _two(f"{row.bits_per_pixel:.3f}", f"effective {row.bits_per_pixel_effective:.3f}"),
-                _two(
-                    html.share(row.utilization),
-                    f"{int(row.used):,} of {int(row.codes):,}; ceiling {html.share(row.ceiling)}",
-                ),
-                _two(f"{row.perplexity:,.0f}", f"{int(row.tokens_counted):,} tokens"),
-                _two(f"{row.encode_ms:.1f} + {row.decode_ms:.1f}", "encode + decode"),
-                Markup('<span class="faint">{}</span>').format(theirs),
-            ]
-        )
-    columns = [
-        "Tokenizer",
-        "PSNR, dB",
-        "SSIM",
-        "Feature distance",
-        "Bits per pixel",
-        "Codes used",
-        "Perplexity",
-        "ms per picture",
-        "Published, of the paper's own model and data",
-    ]
-    return html.table(columns, rows, right=range(1, 8), caption="tokenizers on the same pictures")
-
-
-PUBLISHED = {"utilization": "codes used", "rfid": "rFID", "psnr": "PSNR", "ssim": "SSIM"}
-
-
-def _published(figures: Mapping[str, Any]) -> Markup:
-    """A paper's figures and whose they are."""
-    shown = [
-        f"{PUBLISHED.get(name, name)} {html.share(value) if name == 'utilization' else value}"
-        for name, value in figures.items()
-        if name != "source"
-    ]
-    return _two(", ".join(shown), str(figures.get("source", ""))) if shown else Markup("–")
-
-
-def _two(value: str, note: str) -> Markup:
-    return Markup('{}<br><span class="faint">{}</span>').format(value, note)
-
-
-def _spread(value: float, std: float, low: float, high: float, digits: int) -> Markup:
-    if std != std:  # of one picture
-        return _two(html.number(value, digits), "")
-    shown = f"{html.number(value, digits)} ± {html.number(std, digits)}"
-    return _two(shown, f"{html.number(low, digits)} to {html.number(high, digits)}")
-
-
-def definitions() -> Markup:
-    """What every figure means."""
-    rows = [[name.replace("_", " "), text] for name, text in DEFINITIONS.items()]
-    return html.table(["Figure", "Definition"], rows, caption="definitions")
-
-
-def rate_distortion(frame: pd.DataFrame, score: str) -> alt.LayerChart:
-    """Bits per pixel against a score: nominal (hollow) and effective (filled) of each tokenizer, with one deviation.
-
-    Args:
-        frame: what `backend.jobs.compare.table` says.
-        score: `psnr`, `ssim` or `feature_distance`.
-    """
-    rows = [
-        {
-            "tokenizer": row["model"],
-            "bits": row[name],
-            "count": kind,
-            "score": row[score],
-            "low": row[score] - np.nan_to_num(row[f"{score}_std"]),
-            "high": row[score] + np.nan_to_num(row[f"{score}_std"]),
-        }
-        for row in frame.to_dict("records")
-        for kind, name in (("nominal", "bits_per_pixel"), ("effective", "bits_per_pixel_effective"))
-    ]
-    base = alt.Chart(pd.DataFrame(rows)).encode(
-        alt.X("bits:Q", title="bits per pixel", scale=alt.Scale(zero=False, padding=20)),
-        alt.Color("tokenizer:N", legend=alt.Legend(orient="top", title=None), scale=alt.Scale(range=COLOURS)),
-    )
-    title = score.replace("_", " ").replace("psnr", "PSNR, dB").replace("ssim", "SSIM")
-    y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False, padding=15))
-    points = base.mark_point(size=110, filled=True, opacity=1).encode(
-        y,
-        alt.Shape(
-            "count:N",
-            legend=alt.Legend(orient="top", title=None, symbolFillColor="grey", symbolStrokeColor="grey"),
-            scale=alt.Scale(range=["circle", "diamond"]),
-        ),
-        tooltip=["tokenizer:N", "count:N", alt.Tooltip("bits:Q", format=".3f"), alt.Tooltip("score:Q", format=".3f")],
-    )
-    bars = base.mark_rule(opacity=0.7).encode(alt.Y("low:Q", title=title), alt.Y2("high:Q"))
-    return (bars + points).properties(height=300)
-
-
 def order(frame: pd.DataFrame, how: str) -> list[int]:
-    """Numbers of the pictures, the most interesting first.
+    """Return the numbers of the pictures, the most interesting first.
 
     Args:
         frame: what `backend.jobs.compare.picture_table` says.
@@ -201,7 +120,7 @@ def order(frame: pd.DataFrame, how: str) -> list[int]:
 
 
 def headings(compared: Sequence[Compared]) -> list[tuple[str, str]]:
-    """Of the columns that `lines` fills."""
+    """Return the headings of the columns that `lines` fills."""
     return [("Original", ""), *((one.model, f"{one.row()['psnr']:.2f} dB mean") for one in compared)]
 
 
@@ -213,7 +132,7 @@ def lines(
     view: str,
     how: str,
 ) -> tuple[list[Line], str]:
-    """The rows of the pictures in order, and what stands beside the slider.
+    """Return the rows of the pictures in order, and what stands beside the slider.
 
     Args:
         compared: the tokenizers.
@@ -228,7 +147,7 @@ def lines(
     top = max(float(np.quantile(np.stack(lost), 0.999)), 1 / 255)
     colours = _matched(compared, lives) if view == "tokens" else []
     scores = {(row.picture, row.model): row for row in records(frame)}
-    made = []
+    rows = []
     for i in order(frame, how):
         cells = [Shown(to_bytes(originals[i]), shown[i].title)]
         for number, one in enumerate(compared):
@@ -245,22 +164,74 @@ def lines(
             cells.append(cell)
         notes = [f"{scores[i, compared[0].model].disagreement:.2f} dB apart"] if len(compared) > 1 else []
         source, _, index = shown[i].name.partition(".")
-        place = {"own": index} if source == "own" else {"item": index}
+        place = {"own": index, "size": originals.shape[2]} if source == "own" else {"item": index}
         href = html.address("image_tokens", model=compared[0].model, source=source, **place)
-        made.append(Line(shown[i].title, href, notes, to_bytes(originals[i]), cells))
+        rows.append(Line(shown[i].title, href, notes, to_bytes(originals[i]), cells))
     notes_of = {
-        "wipe": "Drag in any picture. Shift and drag move, Ctrl and wheel zoom.",
+        "wipe": "Drag in any picture to lay the original over it. Shift and drag move, Ctrl and wheel zoom.",
         "difference": f"Mean over colours, one scale for all: black 0, white {html.share(top)} of the range and more.",
         "tokens": "One colour a cell: alike colours are alike codes of one tokenizer; palettes are turned to agree.",
     }
-    return made, notes_of[view]
+    return rows, notes_of[view]
 
 
 def _matched(compared: Sequence[Compared], lives: Sequence[Any]) -> list[np.ndarray]:
-    """Colours of every tokenizer's first codebook, those after the first turned towards it."""
-    found: list[np.ndarray] = []
+    """Return the colours of every tokenizer's first codebook, those after the first turned towards it."""
+    matched: list[np.ndarray] = []
     for one, live in zip(compared, lives, strict=True):
         site, tokens = next(iter(one.tokens.items()))
         colours = code_colours(tokens, live.table(site))
-        found.append(turned_towards(colours, found[0]) if found else colours)
-    return found
+        matched.append(turned_towards(colours, matched[0]) if matched else colours)
+    return matched
+
+
+def as_python(names: Sequence[str], shown: Sequence[Picture], seed: int) -> list[str]:
+    """Return lines that print the figures of the page.
+
+    Args:
+        names: of the tokenizers.
+        shown: the pictures, all of one source.
+        seed: of the items of the build.
+    """
+    source, _, first = shown[0].name.partition(".")
+    lines = ["import numpy as np", "from backend.jobs.compare import compare, table"]
+    lines += [f"lives = [explorer.live(name) for name in {list(names)!r}]"]
+    if source == "own":
+        files = [picture.title for picture in shown]
+        lines += [
+            "from pathlib import Path",
+            "from backend.data.images.files import read_picture",
+            f"files = {files!r}",
+            f"pixels = np.stack([lives[0].fit(read_picture(Path(file)), {shown[0].pixels.shape[1]}) for file in files])",
+        ]
+    else:
+        stop = int(first) + len(shown)
+        items = f"items({first}, {stop}, {seed})" if source == "item" else f"held_out({first}, {stop})"
+        lines += [f"pixels = np.stack([item.payload for item in lives[0].{items}])"]
+    return [*lines, "print(table(compare(lives, pixels, timed=False)).T.to_string(header=False))"]
+
+
+@st.fragment
+def times_panel(names: tuple[str, ...], compared: Sequence[Compared], pixels: np.ndarray, lives: Sequence[Any]) -> None:
+    """Draw how long the tokenizers take, measured by itself, and a button that measures again.
+
+    Args:
+        names: of the tokenizers.
+        compared: what they make of the pictures.
+        pixels: the pictures.
+        lives: the live tokenizers.
+    """
+    again = int(state.kept("timed", 0))
+    with widgets.guarded():
+        heading = st.empty()
+        with st.spinner("Measuring how long they take ..."):
+            timings, when = timed(str(resources.data_dir()), names, pixels, again, lives)
+        note = compare_figures.times_note(timings, len(pixels), when)
+        heading.html(html.wrap(html.section("Time per picture", note)))
+        widgets.draw(compare_figures.times_table(compared, timings))
+        warning = compare_figures.busy_note(timings)
+        left, right = st.columns([1, 5], vertical_alignment="center")
+        left.button("Measure again", on_click=state.keep, args=("timed", again + 1), width="stretch")
+        if warning:
+            with right:
+                widgets.draw(Markup('<p class="bad" role="status">{}</p>').format(warning))

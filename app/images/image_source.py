@@ -177,6 +177,17 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
     return None
 
 
+def examples(text: str, links: Sequence[tuple[str, str]]) -> Markup:
+    """Return what to look at instead where nothing is chosen yet.
+
+    Args:
+        text: leads to the links.
+        links: address and words of each.
+    """
+    shown = Markup(" ").join(html.link(href, words, "act") for href, words in links)
+    return Markup('{}: <span class="actions" style="display:inline-flex">{}</span>').format(text, shown)
+
+
 def _tags(tags: Mapping[str, str]) -> Markup:
     """What is true of the picture, in one line."""
     said = Markup(" ").join(

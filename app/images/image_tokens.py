@@ -15,26 +15,30 @@ from app.components.token_map import Cells, Pane
 from app.draw import html, pictures
 from app.images.image_source import LAST_TEST, SOURCES, Picture
 from app.shell import state
+from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
+from backend.analysis.token_colours import code_colours
 from backend.answers.live import TokenMap
 from backend.edits.token_maps import Change, Copy, Footprint, Nearest, Paint, Swap, apply, footprint, parse
 from backend.errors import CodescopeError
-from backend.jobs.compare import code_colours
 
 TOOLS = {
     "look": "Look",
     "paint": "Paint a code",
+    "fill": "Fill a rectangle",
     "swap": "Swap two codes",
     "nearest": "M-th nearest",
     "copy": "Copy a region",
 }
+BRUSHES = ("paint", "fill")  # tools that give cells one code
 OVERLAYS = {"none": "Picture", "codes": "Codes", "error": "Error", "margin": "Margin"}
 HINTS = {
     "look": "Point at a cell. Click chooses it, double click or O opens its code. Shift and drag move, Ctrl and wheel zoom.",
-    "paint": "Click a cell, or drag over some, to give them the code above.",
-    "swap": "Both codes are exchanged wherever they lie; drag over some cells to exchange them there alone.",
-    "nearest": "Drag over some cells to replace their codes; the button replaces all.",
-    "copy": "Drag a region here to copy it from the other picture's same place; or drag one there and click here.",
+    "paint": "Every cell that a stroke touches gets the code above; a click paints one. Shift and drag move.",
+    "fill": "Drag a rectangle to give all its cells the code above.",
+    "swap": "Both codes are exchanged wherever they lie; drag a rectangle to exchange them there alone.",
+    "nearest": "Drag a rectangle to replace the codes in it; the button replaces all.",
+    "copy": "Drag a rectangle here to copy it from the other picture's same place; or drag one there and click here.",
 }
 
 
@@ -74,7 +78,7 @@ def changes() -> list[Change]:
         raise state.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
+@remembered(200)
 def encoded(
     data_dir: str, model: str, name: str, pixels: np.ndarray, _live: Any
 ) -> tuple[dict[str, TokenMap], np.ndarray]:
@@ -134,10 +138,10 @@ def cells_of(box: Sequence[int], columns: int) -> tuple[int, ...]:
 def picked(
     report: Any, tool: str, site: str, sites: Sequence[str], columns: int, brush: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a click or a dragged region on the map means: parameters of the address to set.
+    """What a click, a stroke or a dragged rectangle on the map means: parameters of the address to set.
 
     Args:
-        report: `{"pane", "box"}` of the map.
+        report: `{"pane", "box"}` of the map, of a stroke also `cells`.
         tool: key of `TOOLS`.
         site: the codebook that is shown.
         sites: all codebooks; a region is copied in each.
@@ -145,11 +149,12 @@ def picked(
         brush: `code`, `first`, `second`, `rank` or `other` (written form of a picture), as the tool has them.
     """
     box = [int(v) for v in report["box"]]
-    cells, made = cells_of(box, columns), changes()
+    touched = [int(cell) for cell in report.get("cells") or ()]
+    cells, made = tuple(sorted(set(touched))) or cells_of(box, columns), changes()
     new: list[Change] = []
     if report["pane"] == "other":
         return {"region": ".".join(map(str, box))}
-    if tool == "paint":
+    if tool in BRUSHES:
         new = [Paint(site, brush["code"], cells)]
     elif tool == "swap" and len(cells) > 1:
         new = [Swap(site, brush["first"], brush["second"], cells)]
@@ -162,7 +167,9 @@ def picked(
         return {"cell": cells[0]}
     for change in new:
         made = added(made, change)
-    return {"change": [str(change) for change in made], **({"cell": cells[0]} if tool == "paint" else {})}
+    if tool not in BRUSHES:
+        return {"change": [str(change) for change in made]}
+    return {"change": [str(change) for change in made], "cell": touched[-1] if touched else cells[0]}
 
 
 # -- showing -------------------------------------------------------------------------------------------------------
@@ -281,7 +288,7 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
             st.number_input(label, low, high, **state.bound(name, value))
         return value
 
-    if tool == "paint":
+    if tool in BRUSHES:
         brush["code"] = number(0, f"Code, 0 to {last:,}", "code", here, 0, last)
     elif tool == "swap":
         brush["first"] = number(0, f"Code of {site}", "code", here, 0, last)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from app.draw.tables import records
 from backend.explorer import Explorer
 
 
@@ -41,13 +42,13 @@ def first_look(explorer: Explorer, model: str) -> FirstLook:
         return look
     table = explorer.concepts(model)
     if len(table):
-        worth = table["precision_low"].fillna(0.0) * np.sqrt(table["recall_low"].fillna(0.0))
-        site = str(worth.groupby(table["site"]).sum().idxmax())
-        row = table.loc[worth[table["site"] == site].idxmax()]
-        text = f"{row['field']} = {row['value']}"
-        return FirstLook(site, int(row["code"]), text, row["precision"], row["recall"], int(row["count"]), "label")
-    codebooks = explorer.codebooks(model)
-    site = str(codebooks.loc[codebooks["perplexity"].idxmax(), "site"])
-    codes = explorer.codes(model, site)
-    code = int(codes.loc[codes["count"].idxmax(), "code"])
-    return FirstLook(site, code, "", math.nan, math.nan, int(codes["count"].max()), "usage")
+        table["worth"] = table["precision_low"].fillna(0.0) * np.sqrt(table["recall_low"].fillna(0.0))
+        site = str(table.groupby("site")["worth"].sum().idxmax())
+        best = records(table[table["site"] == site].nlargest(1, "worth"))[0]
+        text = f"{best.field} = {best.value}"
+        return FirstLook(
+            site, int(best.code), text, float(best.precision), float(best.recall), int(best.count), "label"
+        )
+    site = str(records(explorer.codebooks(model).nlargest(1, "perplexity"))[0].site)
+    most = records(explorer.codes(model, site).nlargest(1, "count"))[0]
+    return FirstLook(site, int(most.code), "", math.nan, math.nan, int(most.count), "usage")

@@ -22,7 +22,11 @@ CEILING = (
 
 def introduction(model: str) -> Markup:
     """What a code and a codebook are, and where to start: at a model, where one is built."""
-    start = html.link(html.address("codebooks", model=model), f"the codebooks of {model}") if model else "a build"
+    start = (
+        html.link(html.address("codebooks", model=model), f"the codebooks of {model}")
+        if model
+        else "the first model below"
+    )
     return Markup(
         "<p>A codebook is a list of vectors at one place inside a network, which must say what it has to say there with "
         "the few that fit best; each vector is a code. Start with {}: choose a code and read what it fires on.</p>"
@@ -49,32 +53,31 @@ def model_table(models: pd.DataFrame, metrics: Mapping[str, pd.DataFrame]) -> Ma
         rows.append(
             [
                 model_name(row.model, row.title, row.problem or "", built=row.codebooks > 0),
-                Markup('<span class="whole">{}</span>').format(row.kind),
-                row.dataset,
-                f"{int(row.items):,}",
-                html.compact(row.positions),
+                _over(row.dataset, row.kind),
+                _over(html.compact(row.positions), f"{int(row.items):,} items"),
                 html.compact(row.activations),
-                f"{int(row.codebooks):,}",
-                f"{int(row.codes):,}",
+                _over(f"{int(row.codes):,}", f"in {int(row.codebooks):,} codebook{'s' if row.codebooks != 1 else ''}"),
                 Markup('<span title="{}">{}</span>').format(use.definition, html.bar(use.share)) if use.codes else "–",
                 _figure(metrics.get(row.model, pd.DataFrame({"name": []})), "lm_loss_above_base", "+"),
-                Markup('<span class="faint whole">{}</span>').format(str(row.finished)[:16].replace("T", " ")),
+                _over(*str(row.finished)[:16].split("T")) if "T" in str(row.finished) else row.finished,
             ]
         )
     columns = [
         "Model",
-        "Kind",
         "Data",
-        "Items",
         "Positions",
         "Activations",
-        "Codebooks",
         "Codes",
         Markup('<span title="{}">Codes used / ceiling</span>').format(CEILING),
         "Loss above base",
         "Built",
     ]
-    return html.table(columns, rows, right=(3, 4, 5, 6, 7, 9), caption="models")
+    return html.table(columns, rows, right=(2, 3, 4, 6), caption="models")
+
+
+def _over(value: Any, note: Any) -> Markup:
+    """Return a cell with a note below its value, neither broken over lines."""
+    return Markup('<span class="whole">{}<br><span class="faint">{}</span></span>').format(value, note)
 
 
 def plain_table(models: pd.DataFrame, bases: Collection[str]) -> Markup:
@@ -82,13 +85,12 @@ def plain_table(models: pd.DataFrame, bases: Collection[str]) -> Markup:
     rows = [
         [
             model_name(row.model, row.title, row.problem or ""),
-            row.kind,
-            row.dataset,
+            _over(row.dataset, row.kind),
             "plain: nothing to build" if row.model in bases else "no weights here",
         ]
         for row in records(models)
     ]
-    return html.table(["Model", "Kind", "Data", ""], rows, caption="models without codes")
+    return html.table(["Model", "Data", ""], rows, caption="models without codes")
 
 
 def _figure(metrics: pd.DataFrame, name: str, sign: str = "") -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from app.draw import html
 from app.draw.tables import Row
 from app.overview.first_look import FirstLook
-from backend.data.judging import trial_of
+from backend.data.datasets import source_of
 from backend.edits.token_maps import Copy
 from backend.explorer import Explorer
 from backend.types import CodeRef
@@ -77,7 +77,7 @@ def _steer(explorer: Explorer, about: Row, look: FirstLook) -> Invitation | None
         return None
     behaviour, before, after = best
     field, _, value = behaviour.partition("=")
-    trial = trial_of(str(about.dataset))
+    trial = source_of(str(about.dataset)).trial
     how = {"new": min(NEW_TOKENS, trial.new_tokens), "temperature": f"{trial.temperature:g}"} if trial else {}
     address = html.address(
         "steer", model=about.model, field=field, value=value, edit=edits[behaviour], judge=behaviour, **how, run=1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -18,10 +19,11 @@ import streamlit as st
 from markupsafe import Markup
 
 from app import builder
-from app.builder import Builder, Entry
+from app.builder import Builder, Entry, Wish
 from app.draw import html
 from app.environment import PROGRESS_VARIABLE
-from app.shell import resources
+from app.shell import resources, state
+from backend.errors import BuildError
 
 ENDED = ("done", "failed", "stopped")
 LOOK_SECONDS = 1.0  # a build that is shown is looked at so often
@@ -51,10 +53,12 @@ def _progress_file(data_dir: Path, start: bool) -> Path | None:
         return Path(path)
     with _starting:
         if data_dir not in _own and start:
-            progress = Path(tempfile.mkdtemp(prefix="codescope-")) / "progress.json"
+            folder = tempfile.mkdtemp(prefix="codescope-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            progress = Path(folder) / "progress.json"
             _own[data_dir] = Builder(data_dir, progress), progress
             _own[data_dir][0].start()
-            atexit.register(_own[data_dir][0].stop)
+            atexit.register(_own[data_dir][0].stop)  # before the folder goes: the last registered is called first
         return _own[data_dir][1] if data_dir in _own else None
 
 
@@ -82,9 +86,11 @@ def _offer(model: str, was_watched: bool) -> None:
     entry = entry_of(model)
     if _is_watched(entry) != was_watched:
         st.rerun()  # the whole page: it knows now whether to look again
-    data_dir = resources.data_dir()
+    refused = state.note(f"build.{model}")
+    if refused:
+        st.html(html.wrap(html.empty("It cannot be built.", refused)))
     if entry is None:
-        st.button("Build", key=f"build-{model}", on_click=builder.ask, args=[data_dir, model], type="primary")
+        st.button("Build", key=f"build-{model}", on_click=_ask, args=[model], type="primary")
         return
     if entry["state"] == "done":
         models = resources.explorer().models()
@@ -93,9 +99,16 @@ def _offer(model: str, was_watched: bool) -> None:
     st.html(html.wrap(progress(entry, waits_for(model, under_way()))))
     if entry["state"] in ("failed", "stopped"):
         text = "Try again" if entry["state"] == "failed" else "Go on"
-        st.button(text, key=f"again-{model}", on_click=builder.ask, args=[data_dir, model])
+        st.button(text, key=f"again-{model}", on_click=_ask, args=[model])
     elif entry["state"] != "done":
-        st.button("Stop", key=f"stop-{model}", on_click=builder.ask_to_stop, args=[data_dir, model], type="tertiary")
+        st.button("Stop", key=f"stop-{model}", on_click=_ask, args=[model, builder.STOP], type="tertiary")
+
+
+def _ask(model: str, kind: Wish = builder.BUILD) -> None:
+    try:
+        builder.ask(resources.data_dir(), model, kind)
+    except BuildError as error:
+        state.note(f"build.{model}", str(error))
 
 
 def line() -> None:

@@ -2,7 +2,7 @@
 
 1. A page hands over what is on the screen with `offer`, wherever it has it.
 2. `app.main` draws the foot when the page has run, also when it stopped early.
-3. A part that runs alone (`app.shell.parts`) has the foot say its own time and Python; the downloads take its tables.
+3. The foot is a fragment that follows every part that runs alone (`app.shell.parts`), and says what that took.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import functools
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
+from app.components.follower import follow
 from app.shell import resources
 from app.shell.trace import Trace, trace
 from backend.calls import as_python
@@ -25,21 +24,6 @@ from backend.types import CodeRef
 
 SHORTEST = 0.05  # seconds of earlier work that are worth a word
 _KEY = "foot"
-
-
-@dataclass
-class _Foot:
-    """The foot as it stands on the page.
-
-    Attributes:
-        says: where time and counts stand.
-        again: where the Python stands.
-        tables: name -> the data on the screen; the downloads look here when they are clicked.
-    """
-
-    says: Any
-    again: Any
-    tables: dict[str, pd.DataFrame]
 
 
 def offer(tables: Mapping[str, pd.DataFrame] | None = None, python: Iterable[str] = ()) -> None:
@@ -55,48 +39,42 @@ def offer(tables: Mapping[str, pd.DataFrame] | None = None, python: Iterable[str
 
 def draw() -> None:
     """Draw it at the end of the page."""
+    trace().ended = time.perf_counter()
+    st.session_state[_KEY] = trace()
+    _foot()
+
+
+def take_over() -> None:
+    """Say in the foot what a part of the page took that has just run alone, with its tables and its Python."""
     current = trace()
+    current.ended = time.perf_counter()
+    page: Trace | None = st.session_state.get(_KEY)
+    if page is not None:
+        current.tables = {**page.tables, **current.tables}
+        if not current.python:  # it shows nothing new that could be asked again
+            current.python, current.calls = page.python, [*page.calls, *current.calls]
+    st.session_state[_KEY] = current
+
+
+@st.fragment
+def _foot() -> None:
+    follow("foot")
+    current: Trace = st.session_state[_KEY]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="foot"):
-        says = st.container(key="foot-says", width="stretch").empty()
-        download, python = st.container(width="content"), st.container(width="content").empty()
-    foot = _Foot(says, python, dict(current.tables))
-    st.session_state[_KEY] = foot
-    _say(foot, current)
-    _repeat(foot, current)
-    if foot.tables:
-        with download, st.popover("Download"):
-            _downloads(foot.tables)
-    current.done = True
-
-
-def follow() -> None:
-    """Say what a part of the page took that has just run alone, and take over its tables and its Python."""
-    current = trace()
-    current.done = True
-    foot = st.session_state.get(_KEY)
-    if not isinstance(foot, _Foot):
-        return
-    _say(foot, current)
-    if current.tables or current.python:
-        foot.tables.update((name, table) for name, table in current.tables.items() if name in foot.tables)
-        _repeat(foot, current)
-
-
-def _say(foot: _Foot, current: Trace) -> None:
-    foot.says.html(str(Markup('<div class="cs-foot">{}</div>').format(summary(current))))
-
-
-def _repeat(foot: _Foot, current: Trace) -> None:
-    with foot.again.container(), st.popover("Copy as Python"):
-        lines = [*dict.fromkeys(as_python(call) for call, _ in current.calls), *current.python]
-        st.code(program(lines, str(resources.data_dir())), language="python")
+        st.html(str(Markup('<div class="cs-foot">{}</div>').format(summary(current))), width="stretch")
+        if current.tables:
+            with st.popover("Download"):
+                _downloads(current.tables)
+        with st.popover("Copy as Python"):
+            lines = [*dict.fromkeys(as_python(call) for call, _ in current.calls), *current.python]
+            st.code(program(lines, str(resources.data_dir())), language="python")
 
 
 def summary(current: Trace) -> str:
     """Return the foot's words: the time of this run, what was read and asked, and the work behind what was kept."""
     calls = [*current.calls, *current.besides]
     rows, cached = sum(call.rows for call, _ in calls), sum(kept for _, kept in calls)
-    parts = [_time(time.perf_counter() - current.started)]
+    parts = [_time(current.ended - current.started)]
     parts.append(f"{rows:,} rows read in {len(calls)} questions" + (f" ({cached} from the cache)" if cached else ""))
     if current.live:
         parts.append(f"{current.live} to the model itself")
@@ -125,8 +103,8 @@ def program(lines: Iterable[str], data_dir: str) -> str:
     return "\n".join([*imports, "", f"explorer = Explorer({data_dir!r})", body])
 
 
-def _downloads(tables: dict[str, pd.DataFrame]) -> None:
-    """One CSV a table and one JSON with all of them, made from what `tables` holds when they are clicked."""
+def _downloads(tables: Mapping[str, pd.DataFrame]) -> None:
+    """One CSV a table and one JSON with all of them, made when they are clicked."""
 
     def plain(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.map(lambda v: str(v) if isinstance(v, CodeRef) else v) if len(frame) else frame
@@ -136,7 +114,7 @@ def _downloads(tables: dict[str, pd.DataFrame]) -> None:
         return json.dumps(found, ensure_ascii=False, indent=1)
 
     for name, frame in tables.items():
-        csv = functools.partial(lambda name: plain(tables[name]).to_csv(index=False), name)
+        csv = functools.partial(lambda table: plain(table).to_csv(index=False), frame)
         title = f"{name}.csv · {len(frame):,} rows"
         st.download_button(title, csv, f"{name}.csv", "text/csv", on_click="ignore", width="stretch")
     title = "all of it as JSON"

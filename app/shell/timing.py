@@ -48,6 +48,26 @@ class Pace:
         return min((seconds * max(1.0, work / size) for seconds, size in self._runs), default=0.0)
 
 
+class Clock:
+    """How long the work behind a kept answer took, over all runs that worked on it."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._began = self._ended = time.perf_counter()
+
+    def asked(self) -> None:
+        """Note that somebody asks: work may begin, and what was done in earlier runs of the page is told to its foot."""
+        self._began = time.perf_counter()
+        if self._ended < trace().started:
+            trace().earlier += self._seconds
+
+    def answered(self) -> None:
+        """Note that the answer, or more of it, is there."""
+        self._ended = time.perf_counter()
+        self._seconds += self._ended - self._began
+        self._began = self._ended
+
+
 def remembered(entries: int, *, copied: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Keep a function's answers like `st.cache_data`, and tell the foot what an answer took that was made earlier.
 

@@ -30,7 +30,7 @@ class Trace:
         earlier: seconds of work behind answers that are shown again and were made in an earlier run.
         tables: name -> the data on the screen, which the foot offers.
         python: lines of "Copy as Python" beside the calls.
-        done: the foot has been drawn; what runs now is a part of the page alone.
+        ended: clock when it had run; 0 while it runs.
         drawn: keys of the widgets bound to the address.
         drawn_before: those of the run before.
     """
@@ -44,7 +44,7 @@ class Trace:
     waiting: list[Future[Any]] = field(default_factory=list)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     python: list[str] = field(default_factory=list)
-    done: bool = False
+    ended: float = 0.0
     drawn: set[str] = field(default_factory=set)
     drawn_before: frozenset[str] = frozenset()
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from app.draw import html, machine_charts
 from app.draw.tables import Row, records
 from app.shell import state, widgets
-from app.shell.timing import Pace
+from app.shell.timing import Pace, remembered
 from app.states.states import scrolling
 from backend.answers.live import Belief
 from backend.data.machines import BOS_TEXT, Machine
@@ -152,16 +152,65 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
     return Asked(walk, target, at, tuple(chosen), tuple(picked), strength, hold, samples, steps, seed)
 
 
+def examples(explorer: Explorer, machine: Machine, model: str, codebooks: pd.DataFrame) -> Markup:
+    """Links to two beliefs that show something: another walk, and the same where attention reads the true digits again."""
+    items = int(explorer.facts(model)["items"])
+    walk = own_walk(explorer, machine, model, min(1, items - 1))
+    read = states_of(machine, walk)
+    if not read:
+        return Markup("")
+    target = far_target(machine, read[-1])
+    view = {"model": model, "view": "believe", "walk": walk, "target": target, "run": 1}
+    links = [html.link(html.address("states", **view), f"It is in {read[-1]}: make it believe {target}", "act")]
+    if codebooks["place"].str.startswith("attn").any():
+        title = "attention then reads the true digits again behind the first one that is written"
+        href = html.address("states", **view, hold=0)
+        links.append(html.link(href, "The same without Hold: the second digit is missed", "act", title))
+    return Markup('<div class="actions"><span class="faint">Examples:</span>{}</div>').format(Markup("").join(links))
+
+
+def missed(found: Belief) -> int:
+    """In how many samples the first digit fits B and the state does not; 0 where the walk goes on behind the edits."""
+    places = [place for edit in found.edits if not isinstance(edit.where, str) for place in edit.where]
+    if min(places, default=0) != len(found.walk) * len(found.actual):
+        return 0
+    firsts = {name[0] for name in found.next.loc[found.next["from_target"], "state"]}
+    fits = found.continued["first"].str[:1].isin(firsts)
+    return int((fits & ~found.continued["valid_from_target"]).sum())
+
+
+def why_missed(found: Belief, hold: bool) -> str:
+    """Say why B is believed at the first digit and not behind it, where that happens; else nothing."""
+    count, n = missed(found), len(found.continued)
+    if not count:
+        return ""
+    held = hold and len({e.where for e in found.edits}) > 1
+    said = (
+        f"In {count} of {n} samples the first digit fits {found.target} and the next one does not. It is written one "
+        "position later, "
+    )
+    if held:
+        return said + (
+            f"where the codes held in attention are those that walks in {found.target} choose most often after any first "
+            "digit: the edits are made before one is written. After the digit that was written another code can be right."
+        )
+    if hold:
+        return said + f"where this model has no codebook of attention to hold: it reads the digits of {found.actual}."
+    return said + (
+        f"where nothing is edited: attention reads the true digits of {found.actual} again. Hold edits it there too."
+    )
+
+
 def _number(name: str, default: float) -> float:
     raw = state.text(name, "", 20)
     try:
         return float(raw) if raw else default
     except ValueError:
-        widgets.empty(f"{name} = {raw[:20]!r} is no number.", f"Shown instead: {default:g}.")
+        widgets.empty(f"{name} = {raw[:20]!r} is not a number.", f"Shown instead: {default:g}.")
         return default
 
 
-@st.cache_data(max_entries=300, show_spinner=False)
+@remembered(300)
 def believed(data_dir: str, build: str, model: str, asked: Asked, _explorer: Any) -> Belief:
     """What the model expects, kept by build and question."""
     given = asdict(asked)
@@ -218,7 +267,10 @@ def result_panel(found: Belief, model: str, asked: Asked) -> dict[str, pd.DataFr
             widgets.section(
                 title, f"{len(frame)} samples at temperature 1, seed {asked.seed}; checked against the machine"
             )
-            widgets.draw(continuation_figures(frame, found.actual, found.target), scrolling(continuation_table(frame)))
+            widgets.draw(continuation_figures(frame, found.actual, found.target))
+            if frame is found.continued and (why := why_missed(found, asked.hold)):
+                widgets.draw(Markup('<p role="note">{}</p>').format(why))
+            widgets.draw(scrolling(continuation_table(frame)))
     return {
         "next": found.next,
         "controls": pd.DataFrame(

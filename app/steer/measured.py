@@ -11,13 +11,13 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
-from app.draw.tables import Row, records
+from app.draw.tables import records
 from app.shell import state, widgets
 from app.steer import judged
 from app.steer.edit_list import first_edit
 from app.steer.judged import Aim
 from backend.explorer import Explorer
-from backend.types import Edit
+from backend.types import CodeRef, Edit
 
 OFFERED = 3  # measured edits beside a code that is weak
 
@@ -111,11 +111,14 @@ def random_code_note(explorer: Explorer, model: str, fields: Iterable[str]) -> s
 
 def parameters(one: Measured, dataset: str) -> dict[str, Any]:
     """Return the part of the address that shows what measured edits do, as it was measured; the page chooses the seed."""
+    prompt = {"prompt": trial.testing[0]} if (trial := judged.trial(dataset)) else {}
+    return {"edit": list(one.edits), "judge": one.name, **prompt, **as_tried(dataset)}
+
+
+def as_tried(dataset: str) -> dict[str, Any]:
+    """Return the part of the address that makes new text as steering is tried on a data set, with a seed that shows it."""
     trial = judged.trial(dataset)
-    how: dict[str, Any] = {}
-    if trial is not None:
-        how = {"prompt": trial.testing[0], "new": trial.new_tokens, "temperature": trial.temperature, "telling": 1}
-    return {"edit": list(one.edits), "judge": one.name, **how}
+    return {"new": trial.new_tokens, "temperature": trial.temperature, "telling": 1} if trial else {}
 
 
 def use(one: Measured, dataset: str) -> dict[str, Any]:
@@ -165,25 +168,16 @@ def _link(model: str, one: Measured, dataset: str, before: str = "") -> Markup:
 
 def examples(explorer: Explorer, model: str, dataset: str, most: int = 2) -> list[tuple[str, str]]:
     """Return what one could steer with where no edits were measured: words and address, of the best concept codes."""
-    codebooks = explorer.codebooks(model)
-    concepts = explorer.concepts(model).sort_values("f1", ascending=False, kind="stable")
-    if concepts.empty:
-        return []
-    aims = [judged.aim(dataset, r.field, str(r.value)) for r in records(concepts)]
-    concepts = concepts.assign(aim=aims, judged=[a is not None for a in aims])
-    concepts = concepts.sort_values("judged", ascending=False, kind="stable").drop_duplicates("code").head(most)
-    return [
-        (
-            f"{r.field} = {r.value}: {r.site} {r.code}, {html.share(r.precision)} precise",
-            address(r, model, codebooks, r.aim),
-        )
-        for r in records(concepts)
-    ]
+    codebooks, best = explorer.codebooks(model), dict[CodeRef, tuple[str, Aim | None]]()
+    for r in records(explorer.concepts(model).sort_values("f1", ascending=False, kind="stable")):
+        words = f"{r.field} = {r.value}: {r.site} {r.code}, {html.share(r.precision)} precise"
+        best.setdefault(r.ref, (words, judged.aim(dataset, r.field, str(r.value))))
+    refs = sorted(best, key=lambda ref: best[ref][1] is None)[:most]  # what new text is judged for shows most
+    return [(best[ref][0], address(ref, codebooks, dataset, best[ref][1])) for ref in refs]
 
 
-def address(code: Row, model: str, codebooks: pd.DataFrame, aim: Aim | None) -> str:
-    """Return the address that steers with one code, a row with `site` and `code`; `aim`: what success is judged by."""
-    edit = first_edit(code.site, int(code.code), codebooks)
-    return html.address(
-        "steer", model=model, edit=str(edit), judge=str(aim) if aim else None, telling="1" if aim else None
-    )
+def address(ref: CodeRef, codebooks: pd.DataFrame, dataset: str, aim: Aim | None) -> str:
+    """Return the address that steers with one code; with an aim, as steering towards it is tried on the data set."""
+    edit = str(first_edit(ref.site, ref.code, codebooks))
+    how = {"judge": str(aim), **as_tried(dataset)} if aim else {}
+    return html.address("steer", model=ref.model, edit=edit, **how)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from app.draw import html
 from app.draw.tables import records
 from app.shell import state, widgets
+from app.shell.earlier import Earlier
 from app.steer import judged, measured
 from app.steer.edit_list import place_of
 from app.steer.measured import Measured
@@ -92,14 +93,18 @@ def find_panel(
                 disabled=not ready,
                 width="stretch",
             )
+        earlier = Earlier(f"find.{model}", lambda found: _draw(found, model, labels))
+        key = question("found", explorer, model, field, value, pattern, tries)
         if not (state.flag("find") and ready):
             ready_made = next((one for one in known if one.name == f"{field}={value}"), None)
             if ready_made and not pattern:
                 _ready_made(ready_made, dataset)
+            earlier.show(key, "found for something else, or with other settings; Find codes asks again")
             return {}, []
         with widgets.guarded():
-            found = _found(explorer, model, field, value, pattern, tries)
-            widgets.draw(sites_html(found, model, labels))
+            found = _found(explorer, model, key, field, value, pattern, tries, earlier)
+            _draw(found, model, labels)
+            earlier.keep(key, found)
             _chooser(found, f"{field}={value}" if by_itself and not pattern else "", pattern)
             again = f"found = explorer.live({model!r}).find_codes({field!r}, {value!r}, success={pattern!r}, samples={tries})"
             return {"codes": sites_table(found, model), "candidates": found.tried}, [again]
@@ -130,17 +135,31 @@ def _use(edits: Sequence[str], judge: str, pattern: str) -> None:
     st.button(name, type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
 
 
-def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str, tries: int) -> Any:
-    """What was found; while it is looked for, a bar that can be stopped."""
-    key = question("found", explorer, model, field, value, pattern, tries)
+def _draw(found: Any, model: str, labels: Mapping[CodeRef, str]) -> None:
+    widgets.draw(sites_html(found, model, labels), tried_html(found))
+
+
+def _found(
+    explorer: Explorer,
+    model: str,
+    key: tuple[Any, ...],
+    field: str,
+    value: str,
+    pattern: str,
+    tries: int,
+    earlier: Earlier,
+) -> Any:
+    """What was found; while it is looked for, a bar that can be stopped, and what was found before."""
     found = Kept.shared().get(key)
     if found is None:
-        area = st.empty()
+        area, before = st.empty(), st.empty()
         bar, stop = area.container().columns([6, 1], vertical_alignment="center")
         with stop:
             st.button("Stop", key="stop.find", on_click=state.write, kwargs={"find": None}, width="stretch")
         with bar:
             shown = st.progress(0.0, "Loading the model ...")
+        with before.container():
+            earlier.show(key, "found for something else, until the new codes are there")
 
         def progress(what: str, done: int, total: int) -> None:
             shown.progress(done / total if total else 0.0, f"{what.capitalize()} ... (a search takes some minutes)")
@@ -148,12 +167,12 @@ def _found(explorer: Explorer, model: str, field: str, value: str, pattern: str,
         found = explorer.live(model).find_codes(field, value, success=pattern, samples=tries, progress=progress)
         Kept.shared().put(key, found)
         area.empty()
+        before.empty()
     return found
 
 
 def _chooser(found: Any, judge: str, pattern: str) -> None:
-    """The candidates that were tried, and the button that puts one of them into the list of edits."""
-    widgets.draw(tried_html(found))
+    """A choice of the candidates that were tried, and the button that puts one of them into the list of edits."""
     best = int(found.tried["worth"].to_numpy().argmax())
     left, right, _ = st.columns([3, 1.6, 3], vertical_alignment="bottom", gap="small")
     with left:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +11,15 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
+from app.components.into_view import into_view
 from app.draw import drawing, html
 from app.draw.charts import BLUE
 from app.draw.tables import records
 from app.shell import state, widgets
+from app.shell.earlier import Earlier
 from app.shell.timing import Pace
 from app.steer import judged, steering
+from app.steer.meter import Meter, NeuronPace, expectation
 from app.steer.steer_panels import question
 from app.steer.steering import Kept
 from backend.answers.live import Arm
@@ -27,7 +29,6 @@ from backend.types import CodeRef, Edit, Sampling
 
 MAX_MEASURED = 400
 STRENGTHS = tuple(step / 4 for step in range(7))  # 0 to 1.5
-REDRAW = 0.2  # seconds between two pictures of the bar
 NAMES = {
     "unsteered": "unsteered",
     "steered": "steered",
@@ -55,9 +56,14 @@ class Asked:
     dose_samples: int
 
     @property
+    def with_neurons(self) -> bool:
+        """Whether the best neurons are a control: they are looked for by what a success is."""
+        return bool(self.success or self.topic)
+
+    @property
     def tokens(self) -> float:
         """New tokens of all arms together, at most."""
-        arms = 3 + bool(self.success or self.topic)
+        arms = 3 + self.with_neurons
         samples = arms * self.sampling.samples + len(self.dose) * self.dose_samples
         return float(samples * self.sampling.max_new_tokens)
 
@@ -67,7 +73,7 @@ class Asked:
         return f"measured = live.compare(prompt, edits, {self.sampling}, success={self.success!r}, topic={self.topic!r}{more})"
 
 
-def controls(dataset: str, settings: Sampling, machine: Machine | None) -> Asked:
+def controls(dataset: str, settings: Sampling, machine: Machine | None, model: str) -> Asked:
     """What a success is, how many samples, and whether to draw a curve; all of it stands in the address."""
     widgets.section(
         "How often does it succeed?",
@@ -111,19 +117,39 @@ def controls(dataset: str, settings: Sampling, machine: Machine | None) -> Asked
         st.button("Measure", type="primary", on_click=state.write, kwargs={"measure": "1"}, width="stretch")
     field, _, value = judge.partition("=")
     topic = (field, value) if judge else None
-    return Asked(replace(settings, samples=n), success, topic, STRENGTHS if curve else (), few)
+    asked = Asked(replace(settings, samples=n), success, topic, STRENGTHS if curve else (), few)
+    st.caption(expectation(asked, model))
+    return asked
 
 
 def measure_panel(
     explorer: Explorer, model: str, prompt: str, edits: list[Edit], asked: Asked, machine: Machine | None
 ) -> dict[str, pd.DataFrame]:
-    """Every condition as soon as it is finished, then the table, the curve and what can be downloaded."""
+    """Every condition as soon as it is finished, then the table, the curve and what can be downloaded.
+
+    What was measured before, of other edits or settings, stays below, greyed, until the new result is there.
+    """
+    earlier = Earlier(f"measure.{model}", lambda result: _draw(result[0], result[1], machine, model))
+    key = question("measured", explorer, model, prompt, edits, asked)
     if not state.flag("measure"):
+        earlier.show(key, "measured of other edits or settings; Measure asks again")
         return {}
-    arms = _measured(explorer, model, prompt, edits, asked, machine)
-    table, doses = arm_table(arms, machine), dose_table(arms)
-    judged_by = asked.success or "=".join(asked.topic or ())
-    widgets.draw(arm_html(table, judged_by), notes_html(arms, model))
+    arms = _measured(explorer, model, key, prompt, edits, asked, machine, earlier)
+    into_view("measured", f"done {hash(key)}")
+    _draw(arms, asked, machine, model)
+    earlier.keep(key, (arms, asked))
+    doses = dose_table(arms)
+    return {
+        "success": arm_table(arms, machine),
+        **({"dose": doses} if len(doses) else {}),
+        "samples": sample_table(arms),
+    }
+
+
+def _draw(arms: Sequence[Arm], asked: Asked, machine: Machine | None, model: str) -> None:
+    """The table with its notes, and the curve where one was asked for."""
+    judged_by, doses = asked.success or "=".join(asked.topic or ()), dose_table(arms)
+    widgets.draw(arm_html(arm_table(arms, machine), judged_by), notes_html(arms, model))
     if judged_by and "neuron" not in NAMES.keys() & {arm.name for arm in arms}:
         st.caption("No neurons to compare with: what counts as a success names no position of the data set.")
     if len(doses):
@@ -131,46 +157,45 @@ def measure_panel(
             "How much of it is needed?", f"all edits at a share of their strength, {asked.dose_samples} samples each"
         )
         _draw_doses(doses)
-    return {"success": table, **({"dose": doses} if len(doses) else {}), "samples": sample_table(arms)}
 
 
 def _measured(
-    explorer: Explorer, model: str, prompt: str, edits: list[Edit], asked: Asked, machine: Machine | None
+    explorer: Explorer,
+    model: str,
+    key: tuple[Any, ...],
+    prompt: str,
+    edits: list[Edit],
+    asked: Asked,
+    machine: Machine | None,
+    earlier: Earlier,
 ) -> list[Arm]:
     """All arms; those that an interrupted run has finished are not made again."""
-    key = question("measured", explorer, model, prompt, edits, asked)
     arms, complete = Kept.shared().get(key) or ([], False)
     if complete:
         return list(arms)
     arms = list(arms)
-    place, area = st.empty(), st.empty()
+    into_view("measuring", f"begun {hash(key)}")
+    area, place, before = st.empty(), st.empty(), st.empty()
     bar, stop = area.container().columns([6, 1], vertical_alignment="center")
     with stop:
         st.button("Stop", key="stop.measure", on_click=state.write, kwargs={"measure": None}, width="stretch")
     with bar:
-        shown = st.progress(0.0, "Loading the model ...")
-    drawn = began = time.perf_counter()
-
-    def progress(what: str, done: int, total: int) -> None:
-        nonlocal drawn
-        now = time.perf_counter()
-        if now - drawn > REDRAW:  # this is also where a click on Stop, or on anything else, ends the run
-            share = min(1.0, done / max(1, total))
-            left = (now - began) * (1 - share) / share if share > 0.05 else 0.0
-            shown.progress(share, f"{what.capitalize()} ..." + (f" about {left:.0f} s left" if left >= 1 else ""))
-            drawn = now
-
+        meter = Meter(st.progress(0.0, "Loading the model ..."), asked, NeuronPace.of(model))
+    with before.container():
+        earlier.show(key, "of other edits or settings, until the new result is there")
     live = explorer.live(model)
+    meter.start(arms)
     options = {"success": asked.success, "topic": asked.topic, "dose": asked.dose, "dose_samples": asked.dose_samples}
     with Pace.of(f"{model} writes").timed(asked.tokens):
-        for arm in live.arms(prompt, edits, asked.sampling, done=list(arms), progress=progress, **options):
+        for arm in live.arms(prompt, edits, asked.sampling, done=list(arms), progress=meter.wrote, **options):
             if arm.name not in {one.name for one in arms}:
                 arms.append(arm)
                 Kept.shared().put(key, (tuple(arms), False))
+            meter.finished(arm)
             place.html(html.wrap(arm_html(arm_table(arms, machine), asked.success or str(asked.topic or ""))))
     Kept.shared().put(key, (tuple(arms), True))
-    place.empty()
-    area.empty()
+    for part in (area, place, before):
+        part.empty()
     return arms
 
 
@@ -239,7 +264,11 @@ def notes_html(arms: Sequence[Arm], model: str, most: int = 24) -> Markup:
                 '<span class="mono">{}</span>{}</p>'
             ).format(held, " ..." if len(named["neuron"].neurons) > most else "")
         )
-    return Markup("").join(parts)
+    if len(parts) < 2:
+        return Markup("").join(parts)
+    return Markup("{}<details><summary>what the controls were</summary>{}</details>").format(
+        parts[0], Markup("").join(parts[1:])
+    )
 
 
 def _draw_doses(doses: pd.DataFrame) -> None:

@@ -28,6 +28,7 @@ from backend.explorer import Explorer
 from backend.types import CodeRef, Edit, Sampling
 
 FIRST_TOKENS = 12  # of an item of the build, as a prompt to start from
+CHANGES = 12  # of the codes at one position that are drawn at once
 REDRAW = 0.12  # seconds between two pictures of a growing text
 
 
@@ -291,4 +292,6 @@ def changes_html(changes: Sequence[tuple[str, int, int]], model: str, labels: Ma
         )
         for site, before, after in changes
     ]
-    return html.chips(parts)
+    hidden = parts[CHANGES:]
+    rest = Markup("<details><summary>and {} more</summary>{}</details>").format(len(hidden), html.chips(hidden))
+    return html.chips(parts[:CHANGES]) + (rest if hidden else Markup(""))

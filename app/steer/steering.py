@@ -16,6 +16,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
+from app.shell.timing import Clock
 from app.steer.edit_list import pinned
 from app.steer.judged import Aim
 from backend.answers.live import Lens
@@ -84,6 +85,7 @@ class Kept:
     def __init__(self, most: int = KEPT) -> None:
         self._most = most
         self._found: OrderedDict[Any, Any] = OrderedDict()
+        self._clocks: dict[Any, Clock] = {}
         self._lock = threading.Lock()
 
     @staticmethod
@@ -93,16 +95,18 @@ class Kept:
         return Kept()
 
     def get(self, key: Any) -> Any:
-        """What is kept under a key; None where nothing is."""
+        """Return what is kept under a key, telling the foot of the page what it took; None where nothing is kept."""
         with self._lock:
+            self._clocks.setdefault(key, Clock()).asked()
             return self._found.get(key)
 
     def put(self, key: Any, answer: Any) -> None:
         """Keep it, and let go of the oldest."""
         with self._lock:
             self._found[key] = answer
+            self._clocks.setdefault(key, Clock()).answered()
             while len(self._found) > self._most:
-                self._found.popitem(last=False)
+                self._clocks.pop(self._found.popitem(last=False)[0], None)
 
     def answer(self, key: Any, make: Callable[[], Any]) -> Any:
         """What is kept under a key, made now where nothing is."""

@@ -9,15 +9,15 @@ from typing import Any
 import streamlit as st
 from markupsafe import Markup
 
-from app.draw.tables import records
 from app.shell import state, widgets
 from app.steer import judged
 from app.steer.judged import Aim
 from app.steer.measured import OFFERED, Measured, use
 from app.steer.steer_panels import question
 from app.steer.steering import Kept, Pair, new_part, written
+from backend.edits.codes import MOVES
 from backend.explorer import Explorer
-from backend.types import Edit, Sampling
+from backend.types import CodeRef, Edit, Sampling
 
 SEEDS = 6  # that are looked at for one whose two texts tell the difference
 FLUENT_ENOUGH = 1.4  # times the perplexity of the unsteered text: a steered one up to that reads well
@@ -35,11 +35,10 @@ def aim_of(explorer: Explorer, model: str, dataset: str, edits: Sequence[Edit]) 
     for name, known in explorer.measured_edits(model).items():
         if known == now:
             return judged.aim(dataset, *name.split("=", 1))
-    if len(edits) == 1 and edits[0].code >= 0 and edits[0].action in ("force", "add", "blend"):
-        concepts = explorer.concepts(model)
-        own = concepts[(concepts["site"] == edits[0].site) & (concepts["code"] == edits[0].code)]
-        aims = (judged.aim(dataset, r.field, str(r.value)) for r in records(own.sort_values("f1", ascending=False)))
-        return next((aim for aim in aims if aim is not None), None)
+    if len(edits) == 1 and edits[0].code >= 0 and edits[0].action in ("force", *MOVES):
+        told = explorer.describe(CodeRef(model, edits[0].site, edits[0].code))
+        if told is not None and told.kind == "label":
+            return judged.aim(dataset, told.field, told.value)
     return None
 
 
@@ -57,8 +56,10 @@ def telling_seed(
     Returns:
         Among the `SEEDS` first the best, where none has all of this.
     """
+    if aim is None:
+        return 0
     best, best_worth = 0, -1.0
-    for seed in range(SEEDS) if aim else ():
+    for seed in range(SEEDS):
         plain = write(seed, False)
         if aim.holds(new_text(plain)):
             continue
@@ -97,10 +98,25 @@ def with_telling_seed(
         return telling_seed(write, lambda generated: live.perplexity([generated]), new_text, aim)
 
     with st.spinner("Looking for a seed that shows the difference ..."):
-        asked = question("telling", explorer, model, prompt, list(edits), settings, aim)
-        seed = Kept.shared().answer(asked, find)
+        seed = Kept.shared().answer(_telling(explorer, model, prompt, edits, settings, aim), find)
     state.write(seed=seed, telling=None)
     return replace(settings, seed=seed)
+
+
+def _telling(
+    explorer: Explorer, model: str, prompt: str, edits: Sequence[Edit], settings: Sampling, aim: Aim | None
+) -> tuple[Any, ...]:
+    """The key under which the telling seed is kept: the same for all seeds and numbers of samples."""
+    return question("telling", explorer, model, prompt, list(edits), replace(settings, samples=1, seed=0), str(aim))
+
+
+def seed_note(
+    explorer: Explorer, model: str, prompt: str, edits: Sequence[Edit], settings: Sampling, aim: Aim | None
+) -> str:
+    """Return that this seed was chosen to show something, where it was; else nothing."""
+    if Kept.shared().get(_telling(explorer, model, prompt, edits, settings, aim)) != settings.seed:
+        return ""
+    return f"Seed {settings.seed} was chosen among the first {SEEDS} to show the difference; how often it succeeds, Measure says."
 
 
 # ---- where one code is weak
@@ -120,11 +136,10 @@ def weakness(edits: Sequence[Edit], pair: Pair, moved: float, aim: Aim | None) -
     which = "This one code is" if len(edits) == 1 else f"These {len(edits)} codes are"
     n = len(pair.steered)
     if aim is not None:
-        hits = sum(aim.holds(new_part(text)) for text in pair.steered)
-        if hits == 0:
-            texts = "the steered text is not" if n == 1 else f"none of the {n} steered texts is"
-            return f"{which} weak: {texts} about {aim.value}, by the data's own judge."
-        return ""
+        if any(aim.holds(new_part(text)) for text in pair.steered):
+            return ""
+        where = "does not find it in the steered text" if n == 1 else f"finds it in none of the {n} steered texts"
+        return f"{which} weak: the data's own judge {where} ({aim.field} = {aim.value})."
     changed = sum(plain.ids != steered.ids for plain, steered in zip(pair.plain, pair.steered, strict=True))
     if changed == 0:
         return f"{which} weak: not one token of the new text changes."

@@ -1,4 +1,4 @@
-"""How codes are used: how often, in how many items, and on how many different tokens.
+"""How codes are used: how often, in how many items, on how many different tokens, and how much of what could be used.
 
 All counts are exact and come from activations in order of code and position, one run of whole codes at a time, so that
 memory does not grow with the corpus.
@@ -6,6 +6,7 @@ memory does not grow with the corpus.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,63 @@ def utilization_ceiling(chosen: npt.ArrayLike, codes: int) -> np.ndarray:
         codes: K.
     """
     return np.asarray(-np.expm1(-np.asarray(chosen, np.float64) / codes))
+
+
+@dataclass(frozen=True)
+class TokenUse:
+    """How the codes of a tokenizer are used by T tokens in each of its tables (one, or one a residual level).
+
+    Attributes:
+        codes: K, summed over tables.
+        used: codes chosen at least once, summed over tables.
+        reachable: codes that T tokens choose on average if all K are equally likely, summed over tables.
+        utilization: used / K, mean over tables.
+        ceiling: 1 - exp(-T / K), mean over tables: what T tokens reach at best.
+        of_ceiling: utilization / ceiling of each table, mean over tables.
+        perplexity: exp of the entropy of the codes' use, mean over tables.
+        bits: of one cell if all codes cost the same: log2 K, summed over tables.
+        bits_effective: of one cell for a coder that knows how the codes are used: their entropy, summed over tables.
+    """
+
+    codes: int
+    used: int
+    reachable: float
+    utilization: float
+    ceiling: float
+    of_ceiling: float
+    perplexity: float
+    bits: float
+    bits_effective: float
+
+
+def token_use(counts: Sequence[np.ndarray], tokens: int) -> TokenUse:
+    """Say how the codes of a tokenizer's tables are used.
+
+    Args:
+        counts: how often each code was chosen, integers `[K]`, one array a table.
+        tokens: T, how many tokens a table was asked for.
+    """
+    codes = np.array([len(table) for table in counts])
+    used = np.array([np.count_nonzero(table) for table in counts])
+    entropy = np.array([_entropy(table) for table in counts])
+    utilization, ceiling = used / codes, utilization_ceiling(tokens / codes, 1)
+    return TokenUse(
+        codes=int(codes.sum()),
+        used=int(used.sum()),
+        reachable=float((codes * ceiling).sum()),
+        utilization=float(utilization.mean()),
+        ceiling=float(ceiling.mean()),
+        of_ceiling=float((utilization / ceiling).mean()) if tokens else float("nan"),
+        perplexity=float(np.exp2(entropy).mean()),
+        bits=float(np.log2(codes).sum()),
+        bits_effective=float(entropy.sum()),
+    )
+
+
+def _entropy(counts: np.ndarray) -> float:
+    """Bits."""
+    shares = counts[counts > 0] / max(1, counts.sum())
+    return max(0.0, float(-(shares * np.log2(shares)).sum()))
 
 
 def entropy_of_symbols(codes: np.ndarray, symbols: np.ndarray, num_codes: int) -> np.ndarray:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from backend.answers.stored import Token
 from backend.edits.codes import HeldNeuron
-from backend.types import CodeGrid, Edit, Generated
+from backend.types import CodebookInfo, CodeGrid, Edit, Generated, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -141,3 +142,32 @@ class TokenMap:
     codes: np.ndarray
     margins: np.ndarray
     runner_up: np.ndarray
+
+
+class Tokenizer(Protocol):
+    """A live model of any family that turns pictures into tokens and back."""
+
+    spec: ModelSpec
+    capabilities: frozenset[str]
+
+    @property
+    def cell(self) -> int:
+        """Pixels along one side of a code's cell."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Pixels a side of the pictures of its data set."""
+        ...
+
+    def codebooks(self) -> Sequence[CodebookInfo]:
+        """All codebooks."""
+        ...
+
+    def encode(self, pixels: np.ndarray) -> Mapping[str, TokenMap]:
+        """Tokens of pictures float32 `[n, 3, height, width]` in [-1, 1], by site."""
+        ...
+
+    def decode(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Pictures float32 `[n, 3, height, width]` in [-1, 1] from tokens int `[n, H, W]`, by site."""
+        ...

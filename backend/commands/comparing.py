@@ -7,8 +7,8 @@ import argparse
 from backend.cli import Answer, Command, Progress, given_path, positive, table
 
 COLUMNS = (
-    "model psnr psnr_std ssim feature_distance utilization ceiling perplexity tokens_counted bits_per_pixel "
-    "bits_per_pixel_effective encode_ms decode_ms"
+    "model psnr psnr_std ssim feature_distance utilization ceiling utilization_of_ceiling perplexity tokens_counted "
+    "bits_per_pixel bits_per_pixel_effective encode_ms decode_ms"
 ).split()
 
 
@@ -64,11 +64,18 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
     lines = [table(names, [[row[name] for name in names] for row in rows])]
     height, width = given.pixels.shape[2:]
     lines.append(f"{len(given.names)} pictures of {width} x {height} pixels; spread: standard deviation over pictures.")
+    timing = compared[0].timing
+    if timing is not None:
+        lines.append(
+            f"Times: median of {timing.passes} warm passes; load {timing.load:.1f} on {timing.processors} processors before"
+            + (": something else was at work, measure again when it is done." if timing.busy else ".")
+        )
     data = {
         "models": rows,
         "pictures": pictures.to_dict("records"),
         "size": [height, width],
         "definitions": {name: text for name, text in DEFINITIONS.items() if name in rows[0]},
+        "timing": None if timing is None else timing.state(),
         "warnings": given.warnings,
     }
     return Answer(data, "\n".join([*lines, *(f"Warning: {warning}" for warning in given.warnings)]))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 
 from backend.cli import Answer, Command, Progress, clean, given_path, next_step
 
-# `backend.jobs.importing.FORMATS` without importing it, which takes seconds
-FORMATS = ("codebook-features", "huggingface", "llamagen", "fvq", "vqgan-lc", "taming", "diffusers")
-
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("format", metavar="FORMAT", choices=FORMATS, help=f"one of {', '.join(FORMATS)}")
+    from backend.jobs.importing import formats
+
+    known = {name: format for name, (_, format) in formats().items()}
+    width = max(map(len, known))
+    lines = [f"{name:<{width}}  {format.about}\n{'':<{width}}  --base: {format.base}" for name, format in known.items()]
+    parser.add_argument_group("formats", "\n".join(lines))
+    parser.add_argument("format", metavar="FORMAT", choices=tuple(known), help=f"one of {', '.join(known)}")
     parser.add_argument(
         "path",
         type=given_path,
@@ -54,24 +56,12 @@ def _import(options: argparse.Namespace, progress: Progress) -> Answer:
         overwrite=options.overwrite,
     )
     sites = ", ".join(report.codebooks[:6]) + (" ..." if len(report.codebooks) > 6 else "")
-    following = f"build {report.model}" if report.codebooks else _training(report.model, options)
     lines = [
         f"Imported {report.model}: {len(report.codebooks)} codebooks" + (f" ({sites})." if sites else "."),
         *(clean(f"Warning: {warning}") for warning in report.warnings),
-        next_step(following, options.data_dir),
+        next_step(report.following, options.data_dir),
     ]
     return Answer({"model": report.model, "codebooks": report.codebooks, "warnings": report.warnings}, "\n".join(lines))
-
-
-def _training(model: str, options: argparse.Namespace) -> str:
-    """The command that puts codebooks into a model that has none."""
-    from backend.catalog import find
-
-    dataset = find(model, options.data_dir).dataset
-    if dataset["name"] == "tokfsm":
-        return f"train tokfsm --from {model} --places mlp --name {model}-codes"
-    text = shlex.quote(str(options.text or "YOUR-TEXT"))
-    return f"train text --from {model} --text {text} --places mlp --k 8 --name {model}-codes"
 
 
 IMPORT = Command(

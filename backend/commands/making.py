@@ -160,10 +160,16 @@ def measured(
 
 
 def _reproduce_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="tokfsm, tokfsm-small, stories, python-source or utilization")
+    from backend.jobs.reproduce import tables
+
+    known = tables()
+    width = max(map(len, known))
+    parser.add_argument_group("tables", "\n".join(f"{name:<{width}}  {table.about}" for name, table in known.items()))
+    parser.add_argument("table", metavar="TABLE", help=f"one of {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="few steps and small batches, to see that it works")
+    alone = ", ".join(name for name, table in known.items() if table.alone)
     parser.add_argument(
-        "--rows", nargs="+", default=[], metavar="NAME", help="utilization: only these models (all that are missing)"
+        "--rows", nargs="+", default=[], metavar="NAME", help=f"{alone}: only these models (all that are missing)"
     )
 
 

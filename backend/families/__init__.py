@@ -6,6 +6,7 @@ The package's `__init__` holds `FAMILY`, a `FamilyKind`, and imports nothing hea
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -86,6 +87,18 @@ class Opener:
             folder = catalog.checkpoint_folder(spec, self._data_dir)
             self._opened[spec.name] = door(spec, folder, self._device, self)
             return self._opened[spec.name]
+
+
+def doors(name: str) -> Iterator[tuple[str, Any]]:
+    """Yield every family that has a door of this name, and what stands behind it.
+
+    Args:
+        name: a key of `FamilyKind.doors`.
+    """
+    for family in FAMILIES:
+        kind = kind_of(family)
+        if name in kind.doors:
+            yield family, kind.door(name)
 
 
 def open_family(spec: ModelSpec, data_dir: Path, device: str = "cpu") -> Any:

@@ -9,6 +9,8 @@ that move outwards are no longer chosen: three in four died.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -30,7 +32,13 @@ def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
     return torch.stack(tables)
 
 
-def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iterations: int = 10) -> Tensor:
+def kmeans_codes(
+    rows: Tensor,
+    codes: int,
+    generator: torch.Generator,
+    iterations: int = 10,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
     """Centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
 
     Args:
@@ -38,13 +46,14 @@ def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iteration
         codes: number of centres of each group.
         generator: CPU generator; the result is deterministic by its seed.
         iterations: rounds of assignment and averaging.
+        progress: called with the number of rounds that are done.
 
     Returns:
         float `[group, code, dim]`.
     """
     table = data_codes(rows, codes, generator)
     groups, count, dim = rows.shape
-    for _ in range(iterations):
+    for done in range(iterations):
         ids = nearest(rows, table, 1, "euclidean").ids[..., 0]
         sums = torch.zeros_like(table).scatter_add_(1, ids[..., None].expand(-1, -1, dim), rows)
         counts = torch.zeros(groups, codes, device=rows.device).scatter_add_(1, ids, torch.ones_like(rows[..., 0]))
@@ -55,6 +64,8 @@ def kmeans_codes(rows: Tensor, codes: int, generator: torch.Generator, iteration
             if len(empty):
                 worst = fit[group].argsort()[: len(empty)]
                 table[group, empty] = rows[group, worst]
+        if progress:
+            progress(done + 1)
     return table
 
 
@@ -69,6 +80,7 @@ def refine(
     steps: int = 600,
     batch: int = 1024,
     rate: float = 0.1,
+    progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Adam on the squared distance of activations to their k chosen codes together.
 
@@ -82,6 +94,7 @@ def refine(
         steps: of Adam.
         batch: rows a step.
         rate: learning rate at the start, in root mean squares of the activations; falls linearly to 0.
+        progress: called with the number of steps that are done.
 
     Returns:
         float `[group, code, dim]`.
@@ -101,4 +114,6 @@ def refine(
             optimizer.zero_grad()
             (together - some).square().sum(-1).mean().backward()
             optimizer.step()
+            if progress:
+                progress(step + 1)
     return table.detach()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from backend.train.stages import Staged
 from backend.types import Progress
 
 
@@ -21,6 +22,7 @@ class Run:
         resume: go on from `state` if it is there.
         progress: called with (what, done, total).
         log: JSON lines of step, losses and seconds are added to this file.
+        stages: what the stages of the run report to, in the place of `progress`.
     """
 
     seed: int = 0
@@ -29,6 +31,11 @@ class Run:
     resume: bool = False
     progress: Progress | None = None
     log: Path | None = None
+    stages: Staged | None = None
+
+    def progress_of(self, stage: str) -> Progress | None:
+        """Return what a stage of the run reports to."""
+        return self.progress if self.stages is None else self.stages.stage(stage)
 
     @property
     def saved(self) -> Path | None:

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from backend.families.image_tokenizer.formats.adding import READERS
 from backend.families.image_tokenizer.formats.image_weights import ImportedTokenizer
-from backend.jobs.importing import FORMATS
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 
 Rules = tuple[tuple[str, str], ...]
@@ -187,6 +187,6 @@ def write(format: str, settings: VqganSettings, folder: Path) -> Path:
 
 def read(format: str, path: Path, base: Path | None = None) -> ImportedTokenizer:
     """What the importer of a format makes of it."""
-    found = FORMATS[format](path, base)
+    found = READERS[format](path, base)
     assert isinstance(found, ImportedTokenizer)
     return found

@@ -25,9 +25,9 @@ from backend import cli as command
 from backend.build.lock import WAITING, locked
 from backend.catalog import ROOT
 from backend.cli import Answer, Bar, plain
-from backend.commands import importing
 from backend.explorer import Explorer
-from backend.jobs.importing import FORMATS as known_formats
+from backend.families.image_tokenizer.formats.adding import READERS
+from backend.jobs.importing import formats
 from tests.backend.commands import SHORT, answer, process, refused, run
 from tests.backend.test_formats_codebook_features import GOLDEN
 from tests.backend.toy_family import prepare
@@ -153,7 +153,7 @@ def test_import_reports_codebooks_and_warnings_and_the_model_can_be_encoded(tmp_
     np.save(tmp_path / "ids.npy", np.zeros((1, 4), int))
     encode = ("encode", "mine", "--tokens", str(tmp_path / "ids.npy"), "--out", str(tmp_path / "o.npz"))
     assert answer(capsys, *encode, data=tmp_path / "data")["positions"] == 4
-    assert set(importing.FORMATS) == set(known_formats)
+    assert set(formats()) == {"codebook-features", "huggingface", *READERS}
     assert "invalid choice" in refused(capsys, 2, "import", "exe", str(checkpoint), data=tmp_path / "data")
 
 
@@ -266,7 +266,7 @@ def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from backend.commands import COMMANDS
-    from backend.jobs.reproduce import TABLES
+    from backend.jobs.reproduce import tables
     from backend.nn.insertion.placement import PLACES
 
     assert run("train", "tokfsm", "--help", data=tmp_path) == 0
@@ -274,7 +274,7 @@ def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
     assert all(re.search(rf"\b{place}\b", said) for place in PLACES) and "--base B" in said
     assert run("reproduce", "--help", data=tmp_path) == 0
     said = capsys.readouterr().out
-    assert all(table in said for table in (*TABLES, "utilization"))
+    assert all(table in said for table in (*tables(), "utilization"))
     parser = cli.command_parser()
     for known in COMMANDS:
         for example in known.examples:

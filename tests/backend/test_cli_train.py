@@ -71,7 +71,7 @@ def test_a_model_is_replaced_only_when_told_to_and_made_names_never_hide_a_shipp
     commands_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "--overwrite" in refused(capsys, 2, "train", "tokfsm", *SHORT, "--name", "tiny", data=commands_data)
-    from backend.commands.plans import make_plan
+    from backend.families.transformer.plan import make_plan
 
     shipped = tmp_path / "shipped"
     shipped.mkdir()

@@ -71,13 +71,13 @@ def test_a_model_of_that_name_is_not_replaced_by_chance(data, capsys):
 
 
 def test_a_run_stopped_while_it_was_measured_is_measured_with_resume_and_not_trained_again(data, capsys, monkeypatch):
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     run = ("train", "scenes", "--method", "vq", "--codes", "16", "--name", "killed", *SHORT)
     whole = answer(capsys, *run, "--name", "whole", data=data)
     with monkeypatch.context() as patch:
-        patch.setattr("backend.commands.making.measured", stopped)
+        patch.setattr("backend.jobs.evaluate.evaluate", stopped)
         assert "--resume" in refused(capsys, 1, *run, data=data)
     before = (data / "checkpoints" / "killed" / "model.safetensors").stat().st_mtime_ns
     assert read_card(data / "checkpoints" / "killed").metrics == {}

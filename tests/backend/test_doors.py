@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backend import catalog
-from backend.data.judging import trial_of
+from backend.data.datasets import source_of
 from backend.errors import CatalogError, Unsupported
 from backend.explorer import Explorer
 from backend.families import FAMILIES, Opener, kind_of, open_family, open_live
@@ -129,10 +129,11 @@ def test_evaluate_of_steering_hands_on_what_is_loaded(
 
 def transformer_trial(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two behaviours in place of all, and short samples; returns their names."""
-    whole = trial_of("stories")
+    whole = source_of("stories").trial
     assert whole is not None
     few = dataclasses.replace(whole, behaviours=whole.behaviours[:2], new_tokens=8)
-    monkeypatch.setattr(measure_steering, "trial_of", lambda dataset: few)
+    source = dataclasses.replace(source_of("stories"), trial=few)
+    monkeypatch.setattr(measure_steering, "source_of", lambda dataset: source)
     return [f"{behaviour.field}={behaviour.value}" for behaviour in few.behaviours]
 
 

@@ -14,9 +14,11 @@ from backend.errors import UsageError
 from backend.families import open_family
 from backend.families.image_tokenizer.measure import is_measured, measure_images
 from backend.families.image_tokenizer.model import save_tokenizer
-from backend.families.image_tokenizer.tables import ROWS, reproduce_utilization
+from backend.families.image_tokenizer.tables import ROWS
+from backend.families.image_tokenizer.training.utilization import make_utilization
 from backend.nn.picture_distance import feature_distance
 from backend.nn.tables import make_table
+from backend.train.tables import Reproduction
 from tests.backend.tiny_tokenizer import tiny_family, tiny_tokenizer
 
 NAMES = (
@@ -128,7 +130,9 @@ def test_every_row_of_the_shipped_record_counts_as_measured():
 
 def made(data_dir, only, progress=None):
     """Every record that a fast run gives on its way."""
-    return list(reproduce_utilization(data_dir, fast=True, device="cpu", only=only, progress=progress))
+    return list(
+        make_utilization(ROWS, Reproduction(data_dir, {}.get, True, device="cpu", rows=only, progress=progress))
+    )
 
 
 def test_the_record_is_whole_after_every_row_and_a_finished_row_is_not_made_again(tmp_path):

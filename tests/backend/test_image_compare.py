@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from backend.analysis.measures import Measures
+from backend.analysis.token_colours import code_colours, turned_towards
+from backend.analysis.usage import token_use
+from backend.answers.live import TokenMap
 from backend.catalog.cards import Card
 from backend.errors import BadInput, Unsupported
 from backend.explorer import Explorer
+from backend.families.image_tokenizer.measure import measure_images
 from backend.families.image_tokenizer.model import save_tokenizer
-from backend.jobs.compare import (
-    code_colours,
-    common_size,
-    compare,
-    image_tokenizer,
-    picture_table,
-    turned_towards,
-    usage,
-)
+from backend.jobs import timing
+from backend.jobs.compare import common_size, compare, image_tokenizer, picture_table, usage
+from backend.jobs.timing import FEWEST, PASSES, Spread, Timing, time_passes
 from tests.backend.commands import answer, refused
 from tests.backend.tiny_tokenizer import tiny_tokenizer
 
@@ -101,6 +100,74 @@ def test_usage_and_bits_are_counted_over_the_given_tokens():
     assert found["bits_per_pixel_effective"] == pytest.approx(4 * 1 / 16)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_compare_and_evaluate_say_the_same_of_the_use_of_codes_on_the_same_pictures(lives, number):
+    live, into = lives[number], Measures()
+    codes = [info.num_codes for info in live.codebooks()]
+    measure_images(live.family, into, 0, 25, tokens_a_code=32)  # 64 tokens a picture: 25 pictures for 50 codes
+    measured = {name: metric.value for name, metric in into.metrics().items()}
+    pixels = held_out(live, 25)
+    row = compare([live], pixels, timed=False)[0].row()
+    names = (
+        "utilization utilization_of_ceiling perplexity tokens_counted bits_per_pixel bits_per_pixel_effective psnr ssim"
+    )
+    for name in names.split():
+        assert measured[name] == pytest.approx(row[name], rel=1e-6), name
+    assert measured["utilization_ceiling"] == pytest.approx(row["ceiling"])
+    assert row["reachable"] == pytest.approx(sum(k * (1 - math.exp(-1600 / k)) for k in codes))
+    tokens = live.encode(pixels)
+    shares = [np.unique(tokens[info.site].codes, return_counts=True)[1] / 1600 for info in live.codebooks()]
+    assert measured["perplexity"] == pytest.approx(np.mean([np.exp(-(p * np.log(p)).sum()) for p in shares]))
+
+
+def test_codes_that_nobody_asked_for_have_no_use_and_no_entropy():
+    use = token_use([np.zeros(8, int)], 0)
+    assert use.used == 0 and use.ceiling == 0 and math.isnan(use.of_ceiling) and use.perplexity == 1
+
+
+class Clocked:
+    """A tokenizer whose passes take as long as they are told to, on a clock of its own."""
+
+    def __init__(self, name, encode, decode, clock):
+        self.spec, self.encodes, self.decodes, self.clock = type("Spec", (), {"name": name}), encode, decode, clock
+        self.asked = []
+
+    def encode(self, pixels):
+        self.asked.append("encode")
+        self.clock[0] += self.encodes[min(self.asked.count("encode"), len(self.encodes)) - 1]
+        return {"vq": TokenMap(np.zeros((len(pixels), 2, 2), int), np.zeros(0), np.zeros(0))}
+
+    def decode(self, tokens):
+        self.asked.append("decode")
+        self.clock[0] += self.decodes[min(self.asked.count("decode"), len(self.decodes)) - 1]
+
+
+def test_time_is_the_median_of_warm_passes_with_the_range_and_the_state_of_the_machine(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(timing, "time", type("Clock", (), {"perf_counter": lambda: clock[0]}))
+    monkeypatch.setattr(timing.os, "getloadavg", lambda: (1.8, 0.0, 0.0))
+    monkeypatch.setattr(timing.os, "cpu_count", lambda: 2)
+    slow_at_first = Clocked("a", [9.0, 0.10, 0.30, 0.20], [5.0, 0.01], clock)
+    other = Clocked("b", [1.0], [1.0], clock)
+    found = time_passes([slow_at_first, other], np.zeros((10, 3, 8, 8), np.float32))
+    assert found[0].encode == Spread(pytest.approx(20.0), pytest.approx(10.0), pytest.approx(30.0))
+    assert found[0].decode.high == pytest.approx(1.0)  # the first pass, of five seconds, does not count
+    assert found[1].encode.median == pytest.approx(100.0)
+    assert found[0].passes == found[1].passes and FEWEST <= found[0].passes < PASSES  # patience ended it
+    assert found[0].load == 1.8 and found[0].busy and not Timing(*[found[0].encode] * 2, 3, 0.2, 2).busy
+    assert found[0].row()["encode_ms_high"] == pytest.approx(30.0)
+    assert found[0].state() == {"passes": found[0].passes, "load": 1.8, "processors": 2, "busy": True}
+
+
+def test_time_is_left_out_where_it_was_not_asked_for(lives):
+    pixels = held_out(lives[0], 2)
+    quick = compare(lives, pixels, timed=False)[0]
+    assert quick.timing is None and "encode_ms" not in quick.row()
+    timed = compare(lives, pixels)[0]
+    low, median, high = (timed.row()[f"encode_ms{end}"] for end in ("_low", "", "_high"))
+    assert 0 < low <= median <= high and timed.timing.passes >= FEWEST
+
+
 def test_scores_are_those_of_the_decoded_pictures(lives):
     pixels = held_out(lives[0], 5)
     found = compare(lives, pixels)
@@ -147,6 +214,8 @@ def test_compare_reads_a_folder_and_says_what_it_skipped(data, tmp_path, capsys)
     wanted = "psnr ssim feature_distance utilization ceiling perplexity bits_per_pixel encode_ms decode_ms".split()
     assert all(isinstance(row[name], float) for row in found["models"] for name in wanted)
     assert found["models"][0]["published"] == {"PSNR": 20.5} and found["size"] == [32, 32]
+    assert found["timing"]["passes"] >= FEWEST and found["timing"]["processors"] >= 1
+    assert all(row["encode_ms_low"] <= row["encode_ms"] <= row["encode_ms_high"] for row in found["models"])
     assert len(found["pictures"]) == 6 and any("broken.png" in text for text in found["warnings"])
     refused(capsys, 2, "compare", "one", "--images", str(tmp_path / "nothing"), data=data)
     refused(capsys, 2, "compare", "words", "--held-out", "2", data=data)

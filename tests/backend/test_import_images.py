@@ -15,7 +15,8 @@ from PIL import Image
 from backend.catalog import find
 from backend.errors import BadInput
 from backend.families import open_family
-from backend.jobs.importing import import_checkpoint, tokenizer_of
+from backend.families.image_tokenizer.formats.adding import tokenizer_of
+from backend.jobs.importing import import_checkpoint
 from backend.nn.vqgan import Half, VqganDecoder, VqganEncoder, VqganSettings
 from tests.backend.commands import answer, refused
 from tests.backend.published_tokenizers import DEEP, SMALL, VQ16, llamagen_state, random_weights, read, write

@@ -9,7 +9,7 @@ import torch
 from backend.edits.codes import first_generated
 from backend.families import open_live
 from backend.families.transformer.live import LiveModel
-from backend.families.transformer.practice import SMALLER, WEIGHT, Practice
+from backend.families.transformer.practice import EVERY, PRICE, RATE, SMALLER, WEIGHT, Practice
 from backend.families.transformer.strengths import CAP, MOST
 from backend.nn.insertion.model import CodebookTransformer
 from backend.types import Edit, Sampling
@@ -114,3 +114,22 @@ def test_a_model_on_whose_samples_nothing_succeeds_comes_to_no_harm(live: LiveMo
     none = Practice(live, lambda text: False, start, PROMPTS, Sampling(8, 6))
     none.run(5)
     assert none.success == [0.0] * 5 and all(v.isfinite().all() for v in none.added.values.values())
+
+
+def test_a_code_that_wakes_begins_without_the_momentum_of_its_sleep(
+    live: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = practice(live, (Edit(SITE, 3, "add", 0.2, "generated:4"),))
+    name, awake, sleeper = "L1:mlp", (0, 0, 3), (0, 0, 7)
+    slopes = {layer: torch.zeros_like(values) for layer, values in found.added.values.items()}
+    slopes[name][awake] = slopes[name][sleeper] = -1.0
+    monkeypatch.setattr(found, "_step", lambda seed: (slopes, 0.0, 1.0))
+    before = float(found.added.values[name][awake])
+    found.run(1)
+    first = float(found.added.values[name][awake]) - before
+    assert first == pytest.approx(RATE * (1 - PRICE), rel=1e-3)  # Adam's first step is the whole rate
+    assert not found.added.active[name][sleeper]
+    found.run(EVERY // 2)
+    woken = float(found.added.values[name][sleeper])
+    assert found.added.active[name][sleeper] and 0 < woken < 0.1 * RATE
+    assert float(found.added.values[name][awake]) - before > 4 * 0.9 * first

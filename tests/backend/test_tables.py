@@ -13,7 +13,8 @@ from backend.errors import BadInput, CheckpointError, UsageError
 from backend.families.image_tokenizer.model import load_producer, load_tokenizer, save_tokenizer
 from backend.families.image_tokenizer.training import picture_features
 from backend.families.image_tokenizer.training.pools import open_pool
-from backend.families.image_tokenizer.training.tokenizers import Learner, TokenizerRecipe, train_tokenizer
+from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH, TokenizerRecipe
+from backend.families.image_tokenizer.training.tokenizers import Learner, train_tokenizer
 from backend.nn.bridge import VQBridge, codes_a_token
 from backend.nn.image_net import Bound, fsq_table
 from backend.nn.image_tokenizer import rows_of_cells
@@ -51,7 +52,7 @@ def few_feature_steps(monkeypatch):
 
 
 def test_the_command_offers_the_methods_that_there_are():
-    from backend.commands.training_images import METHODS as offered
+    from backend.families.image_tokenizer.training.recipe import METHODS as offered
 
     assert offered == tuple(METHODS)
 
@@ -301,6 +302,6 @@ def test_the_features_of_lc_lie_nearer_to_new_cells_after_k_means_than_as_they_w
     for rounds in (0, 2):
         monkeypatch.setattr(picture_features, "ROUNDS", rounds)
         features = picture_features.select_features(encoder, pool, 200, 0)
-        assert features.shape == (200, picture_features.WIDTH) and torch.isfinite(features).all()
+        assert features.shape == (200, FEATURE_WIDTH) and torch.isfinite(features).all()
         found[rounds] = float(nearest(new, features).distances.square().mean())
     assert found[2] < 0.95 * found[0]

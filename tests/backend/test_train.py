@@ -16,7 +16,9 @@ from backend.families.kind import Request
 from backend.families.transformer.checkpoint import build_model, load_checkpoint, save_checkpoint
 from backend.families.transformer.machines import make_patches, next_state, sample_walks
 from backend.families.transformer.training.batches import WalkBatches
-from backend.families.transformer.training.codebooks import Recipe, initialize, reset_dead_codes, train
+from backend.families.transformer.training.codebooks import reset_dead_codes, train
+from backend.families.transformer.training.first_codes import initialize
+from backend.families.transformer.training.recipe import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.jobs.evaluate import evaluate

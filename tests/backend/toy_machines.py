@@ -10,7 +10,7 @@ from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import build_model, save_checkpoint
 from backend.families.transformer.training.batches import WalkBatches
-from backend.families.transformer.training.codebooks import initialize
+from backend.families.transformer.training.first_codes import initialize
 from backend.families.transformer.training.shapes import Shape
 from backend.nn.insertion.placement import Placement
 from backend.types import ModelSpec

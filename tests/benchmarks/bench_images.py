@@ -186,7 +186,8 @@ def bench_step(codes: int, pictures: int, rounds: int) -> list[Row]:
     """A training step of FVQ beside plain VQ: forward, backward, optimizer; the same network, search and batch."""
     import torch
 
-    from backend.families.image_tokenizer.training.tokenizers import Learner, TokenizerRecipe
+    from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
+    from backend.families.image_tokenizer.training.tokenizers import Learner
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

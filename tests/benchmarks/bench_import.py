@@ -21,10 +21,10 @@ _PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
 import torch
-from backend.jobs.importing import FORMATS, tokenizer_of
+from backend.families.image_tokenizer.formats.adding import READERS, tokenizer_of
 marks, started = [time.perf_counter()], time.process_time()
 with torch.no_grad():
-    model = tokenizer_of(FORMATS["llamagen"](Path(sys.argv[1]), None))
+    model = tokenizer_of(READERS["llamagen"](Path(sys.argv[1]), None))
     marks.append(time.perf_counter())
     ids = model.tokens(torch.rand(1, 3, 256, 256) * 2 - 1)
     marks.append(time.perf_counter())

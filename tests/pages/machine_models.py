@@ -11,7 +11,7 @@ from backend.catalog.cards import Card
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import save_checkpoint
 from backend.families.transformer.training.batches import WalkBatches
-from backend.families.transformer.training.codebooks import Recipe
+from backend.families.transformer.training.recipe import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.nn.insertion.placement import Placement

@@ -14,7 +14,7 @@ from backend.data.texts.bpe import TOKENIZER, TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import TextItems
 from backend.families.transformer.checkpoint import save_checkpoint
 from backend.families.transformer.training.batches import TextBatches
-from backend.families.transformer.training.codebooks import Recipe
+from backend.families.transformer.training.recipe import Recipe
 from backend.families.transformer.training.runs import train_base, train_codebooks
 from backend.families.transformer.training.shapes import Shape
 from backend.nn.insertion.placement import Placement

@@ -133,3 +133,20 @@ def test_a_belief_leads_to_steer_with_the_same_edits(page, machine_dir):  # noqa
     assert page.url.count("edit=") == len(found.edits)
     settled(page)
     page.wait_for_function("w => [...document.querySelectorAll('textarea')].some(t => t.value === w)", arg=walk)
+
+
+def test_a_click_on_measure_is_answered_where_it_can_be_seen(page):
+    page.set_viewport_size({"width": 1500, "height": 620})
+    try:
+        page.goto(f"steer?model={CODED}&edit=L0.mlp:3&prompt=01 02&new=12&success=0&n=60")
+        settled(page)
+        page.get_by_role("button", name="Measure", exact=True).click()
+        result = page.locator("table", has_text="random codes (control)")
+        result.wait_for()
+        settled(page)
+        page.wait_for_function(
+            "() => { const box = [...document.querySelectorAll('table')].find(t => t.textContent.includes('(control)'))"
+            ".getBoundingClientRect(); return box.top > 0 && box.top < innerHeight - 100; }"
+        )
+    finally:
+        page.set_viewport_size({"width": 1500, "height": 1000})

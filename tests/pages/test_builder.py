@@ -17,7 +17,7 @@ from app.builder import Builder
 from app.shell import building
 from backend.build import lock
 from backend.catalog import ROOT
-from backend.errors import CheckpointError, UnknownModel, UsageError
+from backend.errors import BuildError, CheckpointError, UnknownModel, UsageError
 from backend.explorer import Explorer
 from tests.backend import tiny_store
 from tests.pages.image_models import IMAGES, prepare_images
@@ -112,9 +112,9 @@ def test_a_build_is_stopped_by_whoever_asks_and_one_that_waits_is_not_begun(run,
     assert until(lambda: states_of(progress)[:1] == [("building", "encode")])
     entry = builder.read_progress(progress)[0]
     assert (entry["share"], entry["left"]) == (0.3, 12.5)
-    builder.ask_to_stop(tmp_path, "b")
+    builder.ask(tmp_path, "b", builder.STOP)
     assert until(lambda: [state for state, _ in states_of(progress)] == ["building", "stopped"])
-    builder.ask_to_stop(tmp_path, "a")
+    builder.ask(tmp_path, "a", builder.STOP)
     assert until(lambda: [state for state, _ in states_of(progress)] == ["stopped", "stopped"])
     assert builder.asked(tmp_path, builder.STOP) == [] and not began.exists()
     builder.ask(tmp_path, "b")
@@ -129,7 +129,7 @@ def test_what_was_asked_for_outlives_the_end_of_the_app(run, tmp_path):
     assert until(lambda: states_of(tmp_path / "first.json") == [("building", "encode")])
     first.stop()
     assert builder.asked(tmp_path) == ["a"]
-    builder.ask_to_stop(tmp_path, "a")  # of the one that has ended: it concerns no other
+    builder.ask(tmp_path, "a", builder.STOP)  # of the one that has ended: it concerns no other
     progress = run({"a": python("pass")})
     assert until(lambda: states_of(progress) == [("done", "")]) and builder.asked(tmp_path) == []
 
@@ -139,6 +139,18 @@ def test_a_build_that_the_system_ends_says_so(run, tmp_path):
     assert until(lambda: [state for state, _ in states_of(progress)] == ["failed", "failed"])
     killed, silent = (line for _, line in states_of(progress))
     assert "signal 9" in killed and "goes on" in killed and "status 3" in silent
+
+
+def test_a_build_that_cannot_be_started_fails_and_the_builder_goes_on(run, tmp_path):
+    progress = run({"a": ["/nowhere/at/all"], "b": python("pass")}, ["a", "b"])
+    assert until(lambda: [state for state, _ in states_of(progress)] == ["failed", "done"])
+    assert "could not be started" in states_of(progress)[0][1]
+
+
+def test_a_wish_that_cannot_be_written_down_is_refused_in_words(tmp_path):
+    (tmp_path / "builds").write_text("in the way")
+    with pytest.raises(BuildError, match="a cannot be built here.*--data-dir"):
+        builder.ask(tmp_path, "a")
 
 
 @pytest.mark.timeout(240)

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,16 +10,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app.components.token_map import map_data
-from app.components.wipe import Line, Shown, wipe_data
 from app.draw import pictures
 from app.environment import DATA_DIR_VARIABLE
-from app.images import compare, image_cells, image_source, image_tokens
+from app.images import image_cells, image_source, image_tokens
 from app.shell import resources, state
 from backend.answers.live import TokenMap
-from backend.data.images.png import encode_png
 from backend.edits.token_maps import Copy, Nearest, Paint, Swap, footprint
 from backend.errors import BadInput
-from backend.jobs.compare import Compared, picture_table
 from tests.pages.conftest import ROOT, Page
 from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
 
@@ -91,6 +79,17 @@ def test_what_a_click_means(monkeypatch, tool, box, brush, region, written):
     }
 
 
+def test_a_stroke_gives_its_cells_the_code_and_chooses_the_one_where_it_ended(monkeypatch):
+    monkeypatch.setattr(state, "many", lambda name, limit: ["vq:paint:7@0"])
+    stroke = {"pane": "original", "box": [0, 1, 3, 4], "cells": [11, 6, 1]}
+    assert image_tokens.picked(stroke, "paint", "vq", ["vq"], 4, {"code": 7}) == {
+        "change": ["vq:paint:7@0,1,6,11"],
+        "cell": 1,
+    }
+    filled = image_tokens.picked({"pane": "original", "box": [0, 0, 2, 2]}, "fill", "vq", ["vq"], 4, {"code": 8})
+    assert filled == {"change": ["vq:paint:7@0", "vq:paint:8@0,1,4,5"], "cell": 0}
+
+
 def test_the_map_says_what_was_and_what_is():
     view = shown(edited=True)
     data = map_data(image_tokens.panes(view, None), image_tokens.cells(view, "vq", None, None), model="m", tool="look")
@@ -116,41 +115,6 @@ def test_a_persons_size_is_a_doubling_of_the_trained_one():
     assert image_source.own_sizes(300, 16) == [288]
     with pytest.raises(BadInput, match="choose its file again"):
         image_source.picture(None, "own.0123456789abcdef", 64)
-
-
-def two() -> list[Compared]:
-    pixels = np.zeros((3, 3, 8, 8), np.float32)
-    figures = {
-        "codes": 9, "used": 3, "tokens_counted": 12, "utilization": 0.3, "ceiling": 0.7, "perplexity": 2.5,
-        "bits_per_pixel": 0.2, "bits_per_pixel_effective": 0.1, "encode_ms": 1.0, "decode_ms": 2.0,
-    }  # fmt: skip
-    return [
-        Compared(
-            name,
-            {"vq": np.zeros((3, 2, 2), int)},
-            pixels,
-            {s: np.array(v) for s in ("psnr", "ssim", "feature_distance")},
-            figures,
-        )
-        for name, v in (("a", [20.0, 21.0, 30.0]), (EVIL, [22.0, 20.5, 10.0]))
-    ]
-
-
-def test_pictures_are_ordered_by_what_is_asked_for():
-    frame = picture_table(two(), list("xyz"))
-    assert compare.order(frame, "disagreement") == [2, 0, 1]
-    assert compare.order(frame, "worst") == [2, 0, 1] and compare.order(frame, "given") == [0, 1, 2]
-
-
-def test_the_table_of_figures_keeps_the_papers_apart_and_runs_no_name():
-    text = str(compare.figures_table(two(), {"a": {"source": "their paper", "utilization": 0.999, "rfid": 2.62}}))
-    assert "23.67 ± 5.51" in text and "20.00 to 30.00" in text and "3 of 9" in text
-    assert "codes used 99.9 %, rFID 2.62" in text and "their paper" in text
-    assert "<img" not in text
-    data = wipe_data(
-        [(EVIL, "")], [Line(EVIL, "", [], np.zeros((8, 8, 3), np.uint8), [Shown(np.zeros((8, 8, 3), np.uint8), EVIL)])]
-    )
-    assert data["columns"][0]["title"] == EVIL and not data["wipes"]  # drawn with textContent
 
 
 def run(name: str, **parameters: object) -> Page:
@@ -196,129 +160,6 @@ def test_own_pictures_are_asked_for_again_by_their_hash(data_dir):
     for name in ("image_tokens", "compare"):
         page = run(name, source="own", own="596aa1e7cb875eb7", **({"model": IMAGES} if name == "image_tokens" else {}))
         assert "596aa1e7cb875eb7" in page.html and "stored" in page.html
-
-
-@pytest.mark.parametrize("view", list(compare.VIEWS))
-def test_the_page_compare_shows_the_figures_of_the_command(data_dir, view):
-    page = run("compare", tokenizer=IMAGES, n=3, view=view)
-    live = resources.explorer().live(IMAGES)
-    found = compare.compare([live], np.stack([item.payload for item in live.held_out(0, 3)]))[0].row()
-    assert f"{found['psnr']:.2f} ± {found['psnr_std']:.2f}" in page.html
-    assert f"of {found['codes']:,}; ceiling" in page.html and "192 tokens" in page.html
-
-
-def test_the_address_of_compare_carries_the_tokenizers_shown_by_default(data_dir):
-    assert run("compare", n=3).test.query_params["tokenizer"] == IMAGES
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """The address of the pages alone: `python -m app` would begin to build the demos."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app/main.py",
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
-    environment = {**os.environ, DATA_DIR_VARIABLE: str(folder), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-@pytest.fixture
-def tab(image_dir):  # noqa: F811
-    """A tab of a real browser on a running app."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no browser is installed")
-    with serving(image_dir) as address, playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(base_url=address, viewport={"width": 1440, "height": 1200})
-        page.set_default_timeout(60_000)
-        problems: list[str] = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        yield page
-        browser.close()
-        assert problems == []
-
-
-def click(tab, row: int, column: int) -> None:
-    """On a cell of the 8 x 8 cells of the first pane."""
-    tab.wait_for_selector("canvas.pane")
-    box = tab.locator("canvas.pane").first.bounding_box()
-    tab.mouse.click(box["x"] + (column + 0.5) * box["width"] / 8, box["y"] + (row + 0.5) * box["height"] / 8)
-
-
-def test_a_click_paints_the_address_brings_it_back_undo_takes_it_away_and_o_opens_the_code(tab):
-    tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=paint&code=11")
-    click(tab, 3, 4)
-    tab.get_by_text("1 of 64 cells edited").wait_for()
-    assert "change=vq%3Apaint%3A11%4028" in tab.url
-    tab.get_by_text("What your changes reach").wait_for()  # follows by itself
-    tab.reload()
-    tab.get_by_text("1 of 64 cells edited").wait_for()
-    tab.get_by_role("button", name=re.compile("^Undo")).click()
-    tab.get_by_text("What is lost").wait_for()
-    assert "change=" not in tab.url
-    click(tab, 0, 0)
-    tab.get_by_text("1 of 64 cells edited").wait_for()
-    tab.locator("canvas.pane").first.press("o")
-    tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
-
-
-def test_o_opens_the_code_of_a_cell_that_was_chosen_where_most_is_lost(tab):
-    tab.goto(f"image_tokens?model={IMAGES}&item=2&change=vq%3Apaint%3A11%400..63")  # every cell has code 11
-    tab.get_by_text("Choose a cell on the map.").wait_for()
-    tab.locator("a.patch-link").first.click()
-    tab.wait_for_url(re.compile("cell="))
-    tab.get_by_text(re.compile(r"^Row \d, column \d")).wait_for()
-    tab.keyboard.press("o")
-    tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
-
-
-def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(tab, tmp_path):
-    tab.goto(f"compare?tokenizer={IMAGES}")
-    chosen = tab.locator("button[aria-checked=true]", has_text="Reconstruction")
-    chosen.wait_for()
-    tab.get_by_text("My own", exact=True).click()
-    tab.get_by_text("No picture is chosen.").wait_for()
-    file = tmp_path / "own.png"
-    file.write_bytes(encode_png(np.full((64, 64, 3), 90, np.uint8)))
-    tab.set_input_files("input[type=file]", file)
-    chosen.wait_for()
-    tab.get_by_text("of one picture, 128 x 128 pixels").wait_for()
-
-
-def test_pictures_of_300_pixels_a_side_are_square(tab):
-    tab.goto(f"compare?tokenizer={IMAGES}")  # 300 is the width that a new canvas has, and its height is 150
-    canvas = tab.locator(".cell canvas").first
-    canvas.wait_for()
-    assert tab.evaluate("devicePixelRatio") == 1
-    assert canvas.evaluate("c => [c.width, c.height]") == [300, 300]
-
-
-def test_the_lens_of_an_image_model_is_its_token_map(tab):
-    tab.goto(f"lens?model={IMAGES}&item=3&place=10")
-    tab.wait_for_url(re.compile(rf"image_tokens\?model={IMAGES}&site=vq&item=3&cell=10$"))
-    tab.get_by_role("heading", name="Row 1, column 2").wait_for()
 
 
 def test_what_python_makes_of_the_view_is_what_the_page_decodes(data_dir):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -262,6 +263,52 @@ def test_a_slow_model_is_run_only_when_asked(open_page):  # noqa: F811
     assert any(b.label.startswith("Run (about") for b in page.test.button) and "How far it believes" not in page.html
     page = open_page("states", model=CODED, view="believe", run=1)
     assert "How far it believes" in page.html
+
+
+def test_a_missed_second_digit_is_counted_and_explained_by_what_is_held(explorer):
+    walk = believing.own_walk(explorer, MACHINE, CODED, 2)
+    target = believing.far_target(MACHINE, walk.split()[-1])
+    found = explorer.live(CODED).believe(walk, target, at=7, hold=False, samples=40)
+    successors = [MACHINE.name(s) for s in MACHINE.successors[int(target, MACHINE.base)]]
+    texts = [text.replace(" ", "") for text in found.continued["text"]]
+    count = sum(
+        any(text[0] == name[0] for name in successors) and not any(text.startswith(name) for name in successors)
+        for text in texts
+    )
+    assert believing.missed(found) == count > 0
+    said = believing.why_missed(found, hold=False)
+    assert f"In {count} of 40 samples" in said and "Hold edits it there too" in said
+    held = explorer.live(CODED).believe(walk, target, at=7, samples=40)
+    assert "after any first digit" in believing.why_missed(held, hold=True) or not believing.missed(held)
+    assert (
+        believing.why_missed(
+            replace(found, continued=found.continued.assign(first=successors[0], valid_from_target=True)), False
+        )
+        == ""
+    )
+    early = explorer.live(CODED).believe(walk, target, at=2, samples=4)
+    assert believing.missed(early) == 0, "what follows the walk does not follow B"
+
+
+def test_the_page_explains_a_miss_and_offers_two_examples(open_page):  # noqa: F811
+    page = open_page("states", model=CODED, view="believe", item=2, hold=0, samples=40)
+    links = re.findall(r'href="(states\?[^"]*view=believe[^"]*)"', page.html)
+    assert len(links) == 2 and "hold=0" in links[1] and "Hold edits it there too" in page.html
+    address = {
+        name: value for name, _, value in (part.partition("=") for part in links[1].split("?")[1].split("&amp;"))
+    }
+    shown = open_page("states", **{name: value.replace("+", " ") for name, value in address.items()})
+    assert "How far it believes" in shown.html and 'class="problem"' not in shown.html
+
+
+def test_an_earlier_belief_stays_greyed_until_the_new_one_is_asked_for(open_page):  # noqa: F811
+    page = open_page("states", model=CODED, view="believe", samples=7, run=1)
+    assert "of 7" in page.html
+    Pace.of(CODED)._runs = [(30.0, 1.0)]
+    [n for n in page.test.number_input if n.label == "Samples"][0].set_value(9).run()
+    page.check()
+    assert any(b.label.startswith("Run (about") for b in page.test.button)
+    assert "Run asks again" in page.html and "of 7" in page.html and "of 9" not in page.html
 
 
 def test_continuations_are_checked_in_words_and_not_in_colour_alone():

@@ -8,7 +8,6 @@ are missed by a share of exp(-T / K).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,16 +16,16 @@ import torch
 
 from backend.analysis.likeness import psnr, ssim
 from backend.analysis.measures import Measures
-from backend.analysis.usage import utilization_ceiling
+from backend.analysis.usage import TokenUse, token_use, utilization_ceiling
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import ImageDataset
 from backend.families.image_tokenizer.model import ImageTokenizerFamily, load_producer
+from backend.families.image_tokenizer.training.recipe import TOKENS_A_CODE
 from backend.families.kind import Other, Request
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearest
 from backend.nn.picture_distance import feature_distance
 
-TOKENS_A_CODE = 32
 # tokens a code after which utilization is noted on the way
 SEEN = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 BATCH = 256  # pictures
@@ -60,11 +59,12 @@ def measure_images(
     wanted = max(count, -(-tokens_a_code * codes // cells))
     pictures = wanted if limit is None else min(wanted, limit)
     counts = _count(family, dataset, held_out, pictures, into)
-    _usage(family, counts, pictures * cells, into)
+    use = token_use(list(counts.values()), pictures * cells)
+    _usage(use, counts, pictures * cells, into)
     rebuilt = min(count, pictures)
     _likeness(family, dataset.pixels(0, rebuilt, held_out), into)
-    bits = sum(math.log2(info.num_codes) for info in family.codebooks()) / family.model.downsampling**2
-    effective = sum(_entropy(found) for found in counts.values()) / math.log(2) / family.model.downsampling**2
+    pixels = family.model.downsampling**2  # of a cell
+    bits, effective = use.bits / pixels, use.bits_effective / pixels
     into.add("bits_per_pixel", bits, pictures * cells, "log2 of the number of codes, summed over tables, a pixel")
     into.add(
         "bits_per_pixel_effective",
@@ -109,28 +109,18 @@ def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOK
     return counted and all(metric["seeds"] == seeds for metric in metrics.values())
 
 
-def _usage(family: ImageTokenizerFamily, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:
-    used = {site: float((found > 0).mean()) for site, found in counts.items()}
-    ceilings = {site: float(utilization_ceiling(tokens, len(found))) for site, found in counts.items()}
-    spread = {site: math.exp(_entropy(found)) for site, found in counts.items()}
+def _usage(use: TokenUse, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:
     mean = ", mean over tables" if len(counts) > 1 else ""
     told = f"share of codes chosen at least once among the tokens of held-out pictures{mean}"
     top = f"share of codes that as many tokens reach if all codes are as likely: 1 - exp(-T / K){mean}"
-    into.add("utilization", float(np.mean(list(used.values()))), tokens, told)
-    into.add("utilization_ceiling", float(np.mean(list(ceilings.values()))), tokens, top)
-    share = np.mean([used[site] / ceilings[site] for site in counts])
-    into.add("utilization_of_ceiling", float(share), tokens, f"utilization over its ceiling{mean}")
-    into.add("perplexity", float(np.mean(list(spread.values()))), tokens, f"exp of the entropy of the codes{mean}")
+    into.add("utilization", use.utilization, tokens, told)
+    into.add("utilization_ceiling", use.ceiling, tokens, top)
+    into.add("utilization_of_ceiling", use.of_ceiling, tokens, f"utilization over its ceiling{mean}")
+    into.add("perplexity", use.perplexity, tokens, f"exp of the entropy of the codes{mean}")
     into.add("tokens_counted", tokens, tokens, "tokens of held-out pictures that codes were counted over, a table")
     if len(counts) > 1:
-        for site in counts:
-            into.add(f"utilization.{site}", used[site], tokens, f"utilization of {site}")
-
-
-def _entropy(counts: np.ndarray) -> float:
-    """Nats."""
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+        for site, found in counts.items():
+            into.add(f"utilization.{site}", token_use([found], tokens).utilization, tokens, f"utilization of {site}")
 
 
 def _likeness(family: ImageTokenizerFamily, originals: np.ndarray, into: Measures) -> None:

@@ -1,41 +1,27 @@
 """The table `utilization`: every method at several sizes of table, with seeds and ablations, the settings as data.
 
 Each row is trained with the same network, pictures, order of pictures, steps and schedule (tables of 102,400 codes all with
-fewer steps; one, `...-long`, with sixteen times as many), then measured from its checkpoint. A row that is there with these
-very settings is not trained again, a stopped one goes on, and after every row the record is whole: it names the rows that are
-still missing. The papers' figures are those of ImageNet at 256 pixels with another network: they stand in their own column.
+fewer steps; one, `...-long`, with sixteen times as many), then measured from its checkpoint. The papers' figures are those of
+ImageNet at 256 pixels with another network: they stand in their own column. Nothing heavy is imported before a row is made
+(`training.utilization`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from backend import catalog
-from backend.analysis.measures import Measures
-from backend.catalog.cards import Card, read_card, write_card
-from backend.errors import UsageError
-from backend.families import open_family
-from backend.families.image_tokenizer.measure import TOKENS_A_CODE, is_measured, measure_images
-from backend.families.image_tokenizer.training.tokenizer_models import (
-    make_tokenizer_model,
-    tokenizer_name,
-    tokenizer_spec,
-    trained_with,
-)
-from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, quick
-from backend.train.runs import Run, measuring_device
-from backend.types import ModelSpec, Progress
+from backend.families.image_tokenizer.training.recipe import TOKENS_A_CODE, TokenizerRecipe
+from backend.families.image_tokenizer.training.tokenizer_models import tokenizer_spec
+from backend.train.tables import Record, Reproduction, Table
+from backend.types import ModelSpec
 
 SCENES = {"name": "scenes", "size": 32}
 STEPS, LARGE_STEPS = 1500, 800
 SIZES = (1024, 4096, 16_384)
 LARGE = 102_400
-REBUILT = 256  # held-out pictures a seed of the evaluation
 DEMOS = {  # order in which the explorer builds them on first start
     "scenes-fvq-1024": 7,
     "scenes-vq-1024": 8,
@@ -69,8 +55,8 @@ class ImageRow:
     @property
     def spec(self) -> ModelSpec:
         """Its catalog entry."""
-        found = tokenizer_spec(self.model, self.recipe, self.paper, DEMOS.get(self.model, 0))
-        return dataclasses.replace(found, title=f"{found.title}; {self.note}") if self.note else found
+        spec = tokenizer_spec(self.model, self.recipe, self.paper, DEMOS.get(self.model, 0))
+        return dataclasses.replace(spec, title=f"{spec.title}; {self.note}") if self.note else spec
 
 
 def _paper(source: str, utilization: float, rfid: float | None = None) -> dict[str, Any]:
@@ -100,7 +86,7 @@ def _row(method: str, codes: int, seed: int = 0) -> ImageRow:
     steps = LARGE_STEPS if codes == LARGE else STEPS
     recipe = TokenizerRecipe(SCENES, method, codes, steps=steps)
     suffix = f"-seed{seed}" if seed else ""
-    return ImageRow(tokenizer_name(recipe) + suffix, recipe, seed, PAPER.get((method, codes), {}))
+    return ImageRow(recipe.model + suffix, recipe, seed, PAPER.get((method, codes), {}))
 
 
 def _ablation(name: str, note: str, method: str, paper: Mapping[str, Any] | None = None, **changes: Any) -> ImageRow:
@@ -152,106 +138,11 @@ ROWS: tuple[ImageRow, ...] = (
 )
 
 
-def reproduce_utilization(
-    data_dir: Path,
-    *,
-    fast: bool = False,
-    seeds: int = 3,
-    device: str = "auto",
-    only: tuple[str, ...] = (),
-    progress: Progress | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Train and measure rows; yields the record, for `backend.jobs.reproduce.write_record`, at once and after every row.
+def _make(request: Reproduction) -> Iterator[Record]:
+    from backend.families.image_tokenizer.training.utilization import make_utilization
 
-    The record holds every row that is there, also from earlier runs, and the names of those that are `missing`.
-
-    Args:
-        data_dir: where models, training states and the record go.
-        fast: a fiftieth of the steps on few pictures, no row above 5,000 codes, one seed each: shows that it runs.
-        seeds: of the evaluation; rows above 16,384 codes are measured with one.
-        device: `auto`, `cpu` or `cuda`.
-        only: names of the rows to make; all by default.
-        progress: called with (what, done, total).
-
-    Raises:
-        UsageError: there is no row of such a name.
-    """
-    rows = ROWS
-    if fast:
-        seeds = 1
-        small = [row for row in ROWS if row.recipe.codes <= 5000 and not row.seed]
-        rows = tuple(
-            dataclasses.replace(row, model=f"{row.model}-quick", recipe=quick(row.recipe), paper={}) for row in small
-        )
-    names = [row.model for row in rows]
-    if unknown := sorted(set(only) - set(names)):
-        raise UsageError(f"There are no rows {', '.join(unknown)[:200]}. Known: {', '.join(names)}.")
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if done := _finished(row, data_dir, _evaluation_seeds(row, seeds)):
-            found[row.model] = done
-    wanted = [row for row in rows if row.model not in found and (not only or row.model in only)]
-    yield _record(names, found, fast, seeds)
-    for row in wanted:
-        found[row.model] = _make(row, data_dir, _evaluation_seeds(row, seeds), device, progress)
-        yield _record(names, found, fast, seeds)
+    return make_utilization(ROWS, request)
 
 
-def _record(names: Sequence[str], found: Mapping[str, dict[str, Any]], fast: bool, seeds: int) -> dict[str, Any]:
-    rows = [found[name] for name in names if name in found]
-    return {
-        "table": "utilization-quick" if fast else "utilization",
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(sum(row["training"]["seconds"] for row in rows), 1),
-        "evaluation_seeds": seeds,
-        "settings": {"dataset": SCENES, "quick": fast},
-        "rows": rows,
-        "missing": [name for name in names if name not in found],
-    }
-
-
-def _evaluation_seeds(row: ImageRow, seeds: int) -> int:
-    return 1 if row.recipe.codes > 16_384 else seeds
-
-
-def _finished(row: ImageRow, data_dir: Path, seeds: int) -> dict[str, Any] | None:
-    """What the record says of a row that was trained and measured with these very settings; None: it was not."""
-    training = trained_with(row.spec, row.recipe, row.seed, data_dir, half=True)
-    if training is None:
-        return None
-    metrics = read_card(catalog.inside(data_dir, row.spec.checkpoint)).metrics
-    if not is_measured(metrics, seeds, row.tokens_a_code):
-        return None
-    catalog.write_spec(row.spec, data_dir)
-    return _about(row, metrics, training)
-
-
-def _make(row: ImageRow, data_dir: Path, seeds: int, device: str, progress: Progress | None) -> dict[str, Any]:
-    """Train (unless that is done) and measure one model."""
-    spec = row.spec
-    shown = None if progress is None else lambda what, done, total: progress(f"{spec.name}: {what}", done, total)
-    run = Run(row.seed, device, resume=True, progress=shown)
-    training = make_tokenizer_model(spec, row.recipe, run, data_dir, half=True)
-    family = open_family(spec, data_dir, measuring_device(device))
-    measures = Measures()
-    for number in range(seeds):
-        if shown:
-            shown("measuring", number, seeds)
-        measure_images(family, measures, number, REBUILT, row.tokens_a_code)
-    metrics = {key: dataclasses.asdict(metric) for key, metric in measures.metrics().items()}
-    write_card(catalog.inside(data_dir, spec.checkpoint), Card(metrics, training))
-    return _about(row, metrics, training)
-
-
-def _about(row: ImageRow, metrics: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "model": row.model,
-        "title": row.spec.title,
-        "method": row.recipe.method,
-        "codes": row.recipe.codes,
-        "training_seed": row.seed,
-        "note": row.note,
-        "metrics": metrics,
-        "paper": dict(row.paper),
-        "training": training,
-    }
+_ABOUT = "every method of image tokenizers at several sizes of table"
+TABLES = {"utilization": Table(_ABOUT, tuple(row.model for row in ROWS), _make, alone=True)}

@@ -10,5 +10,8 @@ FAMILY = FamilyKind(
         "open": f"{_HERE}.model:open_transformer",
         "live": f"{_HERE}.live:open_live",
         "measure": f"{_HERE}.measure:measure",
+        "train": f"{_HERE}.train:RECIPES",
+        "bring": f"{_HERE}.bring:FORMATS",
+        "tables": f"{_HERE}.tables:TABLES",
     },
 )

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from backend.families.transformer.strengths import Strengths
+from backend.families.transformer.strengths import Slopes, Strengths
 from backend.families.transformer.text_model import TextModel
 from backend.types import Edit, Sampling
 
@@ -88,8 +88,7 @@ class Practice:
             What is added then.
         """
         added = self.added
-        mean = {name: torch.zeros_like(values) for name, values in added.values.items()}
-        square = {name: torch.zeros_like(values) for name, values in added.values.items()}
+        optimizer = torch.optim.Adam(added.values.values(), lr=RATE, betas=BETAS, eps=1e-9)
         promise = {name: torch.zeros_like(values) for name, values in added.values.items()}
         for step in range(steps):
             slopes, success, ratio = self._step(self._sampling.seed + 1 + step)
@@ -97,32 +96,38 @@ class Practice:
             if progress:
                 progress(step + 1, success)
             for name, slope in slopes.items():
+                added.values[name].grad = slope
                 promise[name].mul_(BETAS[0]).add_(slope)
             if step % EVERY == EVERY // 2 - 1:
-                asleep = {name: ~active for name, active in added.active.items()}
-                added.wake(promise, MORE)
-                for (
-                    name,
-                    slope,
-                ) in slopes.items():  # what promised most was lucky, too: it begins slowly, with no momentum
-                    woken = asleep[name] & added.active[name]
-                    mean[name][woken] = 0.0
-                    square[name][woken] = (slope.abs() + promise[name].abs() * (1 - BETAS[0])).square()[woken]
+                self._wake(optimizer, slopes, promise)
             rate = RATE * min(1.0, 1.3 - step / steps)  # falls from three tenths of the steps on, to three tenths
-            for name, values in added.values.items():  # Adam
-                mean[name].lerp_(slopes[name], 1 - BETAS[0])
-                square[name].lerp_(slopes[name].square(), 1 - BETAS[1])
-                upwards = mean[name] / (1 - BETAS[0] ** (step + 1))
-                size = (square[name] / (1 - BETAS[1] ** (step + 1))).sqrt() + 1e-9
-                values.sub_(rate * (upwards / size + PRICE) * added.active[name])
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+            for values in added.values.values():
+                values.sub_(rate * PRICE)
                 if success >= MASTERED and ratio <= FLUENCY:
                     values.mul_(1 - SMALLER)
-            added.settle()
+            added.settle()  # also takes back what the optimizer gave to codes that are not active
             if step % EVERY == EVERY - 1:
                 added.doze()
             off = float(np.clip(ratio - FLUENCY, -STRONGEST, STRONGEST))
             self._weight = float(np.clip(self._weight * np.exp(PULL * off), LIGHTEST, HEAVIEST))
         return added.edits()
+
+    def _wake(self, optimizer: torch.optim.Adam, slopes: Slopes, promise: Slopes) -> None:
+        """Make more codes active. What promised most was lucky, too, so each begins slowly: without momentum.
+
+        The optimizer follows every code, active or not; what it holds of a code that wakes is replaced: no mean of its slopes,
+        and as their mean square that of its slope now and of its promise, so that the first step is not a leap.
+        """
+        asleep = {name: ~active for name, active in self.added.active.items()}
+        self.added.wake(promise, MORE)
+        for name, slope in slopes.items():
+            woken = asleep[name] & self.added.active[name]
+            state = optimizer.state[self.added.values[name]]
+            state["exp_avg"][woken] = 0.0
+            usual = slope.abs() + promise[name].abs() * (1 - BETAS[0])
+            state["exp_avg_sq"][woken] = usual.square()[woken]
 
     def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
         """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from backend.nn.insertion.bottleneck import Combine
-from backend.nn.quantize import Similarity
+if TYPE_CHECKING:  # a placement is known without torch
+    from backend.nn.insertion.bottleneck import Combine
+    from backend.nn.quantize import Similarity
 
 Place = Literal["qkv", "attn", "attn_out", "mlp_mid", "mlp", "attn_plus_mlp", "block"]
 

@@ -20,21 +20,21 @@ from torch import Tensor, nn
 
 from backend.errors import BadInput
 from backend.families.image_tokenizer.training.pools import Pool
+from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH
 from backend.nn.image_net import Decoder, Encoder, NetSettings
 from backend.nn.image_tokenizer import rows_of_cells
 from backend.nn.nearest import nearly_nearest
 from backend.types import Progress
 
-WIDTH = 64  # length of a feature
 NOISE = 0.3  # standard deviation, of pixels in [-1, 1]
 STEPS = 600
 CELLS, ROUNDS = 4, 2  # of k-means: cells a feature, rounds over them
-_BATCH = 32
+_BATCH, _PIECE = 32, 8192  # pictures, cells at a time
 
 
 def feature_network(downsampling: int) -> Encoder:
-    """The encoder, untrained."""
-    return Encoder(NetSettings(code_dim=WIDTH, width=32, downsampling=downsampling))
+    """Return the encoder, untrained."""
+    return Encoder(NetSettings(code_dim=FEATURE_WIDTH, width=32, downsampling=downsampling))
 
 
 def train_features(
@@ -43,10 +43,11 @@ def train_features(
     """Train the denoising autoencoder; returns its encoder."""
     torch.manual_seed(seed)
     encoder = feature_network(downsampling)
-    decoder = Decoder(NetSettings(code_dim=WIDTH, width=32, downsampling=downsampling))
+    decoder = Decoder(NetSettings(code_dim=FEATURE_WIDTH, width=32, downsampling=downsampling))
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    shown = "features"
     for step in range(steps):
         images = pool.batch(_BATCH, generator)
         noisy = images + NOISE * torch.randn(images.shape, generator=generator)
@@ -56,14 +57,16 @@ def train_features(
         nn.utils.clip_grad_norm_([*encoder.parameters(), *decoder.parameters()], 1.0)
         optimizer.step()
         schedule.step()
-        if progress and (step + 1) % 50 == 0:
-            progress(f"features, loss {float(loss.detach()):.4f}", step + 1, steps)
+        if (step + 1) % 50 == 0:
+            shown = f"features, loss {float(loss.detach()):.4f}"
+        if progress:
+            progress(shown, step + 1, steps)
     return encoder.requires_grad_(False).eval()
 
 
 @torch.no_grad()
 def select_features(encoder: Encoder, pool: Pool, count: int, seed: int, progress: Progress | None = None) -> Tensor:
-    """Features of cells of pictures, float32 `[count, WIDTH]`: random ones, moved to where k-means (Lloyd) puts them.
+    """Return features of cells of pictures, float32 `[count, FEATURE_WIDTH]`: random ones, moved by k-means (Lloyd).
 
     Args:
         encoder: what makes features of pictures.
@@ -73,16 +76,23 @@ def select_features(encoder: Encoder, pool: Pool, count: int, seed: int, progres
         progress: called with (what, done, total).
     """
     generator = torch.Generator().manual_seed(seed + 1)
-    found: list[Tensor] = []
-    while sum(map(len, found)) < CELLS * count:
+    parts: list[Tensor] = []
+    pieces = -(-CELLS * count // _PIECE)
+    total = (1 + ROUNDS) * pieces
+    while (gathered := sum(map(len, parts))) < CELLS * count:
+        if progress:
+            progress("k-means on features, gathering cells", gathered // _PIECE, total)
         rows = rows_of_cells(encoder(pool.batch(_BATCH, generator)))
-        found.append(rows[torch.randperm(len(rows), generator=generator)[: max(8, len(rows) // 4)]])
-    cells = torch.cat(found)[: CELLS * count]
+        parts.append(rows[torch.randperm(len(rows), generator=generator)[: max(8, len(rows) // 4)]])
+    cells = torch.cat(parts)[: CELLS * count]
     centres = cells[torch.randperm(len(cells), generator=generator)[:count]].clone()
     for number in range(ROUNDS):
-        if progress:
-            progress("features, k-means", number, ROUNDS)
-        nearest = torch.cat([nearly_nearest(part, centres) for part in cells.split(8192)])
+        chosen = []
+        for done, piece in enumerate(cells.split(_PIECE), (1 + number) * pieces):
+            chosen.append(nearly_nearest(piece, centres))
+            if progress:
+                progress(f"k-means on features, round {number + 1} of {ROUNDS}", done + 1, total)
+        nearest = torch.cat(chosen)
         sums = torch.zeros_like(centres).index_add_(0, nearest, cells)
         counts = torch.bincount(nearest, minlength=count)[:, None]
         centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
@@ -90,7 +100,7 @@ def select_features(encoder: Encoder, pool: Pool, count: int, seed: int, progres
 
 
 def read_features(path: Path, count: int, seed: int) -> Tensor:
-    """A random selection of the rows of a person's own features (`.npy`, `[at least count, any]`).
+    """Return a random selection of the rows of a person's own features (`.npy`, `[at least count, any]`).
 
     Raises:
         BadInput: the file cannot be read, has another shape, or too few rows.

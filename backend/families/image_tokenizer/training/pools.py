@@ -14,10 +14,10 @@ from torch import Tensor
 
 from backend.data.datasets import open_images
 from backend.errors import BadInput
+from backend.families.image_tokenizer.training.recipe import POOL
 from backend.files import replacing
 from backend.types import Progress
 
-POOL = 20_000  # pictures
 SEED = 1  # of every pool; far from the held-out seeds
 _STEP = 256
 

@@ -8,27 +8,28 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend import catalog
 from backend.catalog.cards import Card, read_card
 from backend.families.image_tokenizer.model import save_tokenizer
-from backend.families.image_tokenizer.training.tokenizers import TokenizerRecipe, train_tokenizer
+from backend.families.image_tokenizer.training.recipe import TokenizerRecipe
+from backend.families.image_tokenizer.training.tokenizers import train_tokenizer
+from backend.families.image_tokenizer.training.work import PICTURES
 from backend.nn.tables import METHODS
+from backend.train.recipes import check_free, folder_of, tell_notes
 from backend.train.runs import Run
 from backend.types import ModelSpec
+
+if TYPE_CHECKING:
+    from backend.families.image_tokenizer.plan import TokenizerPlan
+    from backend.train.stages import Stages
 
 POOLS = "training/pools"  # in the data directory: pictures drawn to train on
 
 
-def tokenizer_name(recipe: TokenizerRecipe) -> str:
-    """E.g. `scenes-fvq-4096`."""
-    levels = f"x{recipe.levels}" if recipe.method == "rvq" else ""
-    return f"{recipe.dataset['name']}-{recipe.method}-{recipe.codes}{levels}"
-
-
 def tokenizer_spec(name: str, recipe: TokenizerRecipe, published: Mapping[str, Any], demo: int = 0) -> ModelSpec:
-    """The catalog entry; its title says that the model was trained here, on little."""
+    """Return the catalog entry; its title says that the model was trained here, on little."""
     size = recipe.dataset.get("size", 32)
     levels = f"{recipe.levels} tables of " if recipe.method == "rvq" else ""
     title = (
@@ -82,14 +83,29 @@ def make_tokenizer_model(
     return about
 
 
+def train_plan(plan: TokenizerPlan, stages: Stages) -> Mapping[str, Any]:
+    """Train what a plan says into the catalog; returns `training` of the model's card. See `backend.train.recipes.Recipe`."""
+    run = plan.run
+    spec = tokenizer_spec(plan.name, plan.recipe, {})
+    same = trained_with(spec, plan.recipe, run.seed, run.data_dir, half=plan.half) is not None
+    measure_only = run.resume and same  # it was stopped while it was measured
+    if not measure_only:
+        check_free([plan.name], run)
+    if not run.resume:
+        shutil.rmtree(folder_of(plan), ignore_errors=True)
+    tell_notes(plan.recipe.dataset, stages.stage(PICTURES))
+    settings = Run(run.seed, run.device, resume=run.resume, stages=stages)
+    return make_tokenizer_model(spec, plan.recipe, settings, run.data_dir, half=plan.half, again=not measure_only)
+
+
 def trained_with(
     spec: ModelSpec, recipe: TokenizerRecipe, seed: int, data_dir: Path, *, half: bool
 ) -> dict[str, Any] | None:
-    """`training` of the card of a model that was trained with these very settings; None: there is none."""
+    """Return `training` of the card of a model that was trained with these very settings; None: there is none."""
     return read_card(catalog.inside(data_dir, spec.checkpoint)).trained_as(_settings(recipe, seed, half))
 
 
 def _settings(recipe: TokenizerRecipe, seed: int, half: bool) -> dict[str, Any]:
-    """What makes the outcome what it is, as the card keeps it."""
-    found: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.to_json(), "seed": seed, "half": half}))
-    return found
+    """Return what makes the outcome what it is, as the card keeps it."""
+    settings: dict[str, Any] = json.loads(json.dumps({"recipe": recipe.to_json(), "seed": seed, "half": half}))
+    return settings

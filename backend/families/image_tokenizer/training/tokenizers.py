@@ -14,7 +14,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,110 +24,25 @@ from torch.nn.functional import embedding
 
 from backend.analysis.usage import utilization_ceiling
 from backend.data.seeds import numbered
-from backend.errors import TrainingError, UsageError
+from backend.errors import TrainingError
 from backend.families.image_tokenizer.training.picture_features import (
-    WIDTH,
     feature_network,
     read_features,
     select_features,
     train_features,
 )
-from backend.families.image_tokenizer.training.pools import POOL, Pool, open_pool
-from backend.nn.image_net import Encoder, NetSettings
+from backend.families.image_tokenizer.training.pools import Pool, open_pool
+from backend.families.image_tokenizer.training.recipe import FEATURE_WIDTH, TokenizerRecipe
+from backend.families.image_tokenizer.training.work import FEATURES, PICTURES, SELECTION, TRAINING
+from backend.nn.image_net import Encoder
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, cells_of_rows, rows_of_cells
 from backend.nn.nearest import nearly_nearest, spread_over_equals
-from backend.nn.tables import METHODS, SHARE_BEFORE_START, CodeTable, fsq_levels, make_table
+from backend.nn.tables import SHARE_BEFORE_START, CodeTable, make_table
 from backend.train.runs import Run
 from backend.train.states import read_state, write_state
 
 WINDOW = 4  # training tokens a code that the utilization of the curve is counted over
 POINTS = 40  # of the curve
-
-
-@dataclass(frozen=True)
-class TokenizerRecipe:
-    """How to train a tokenizer.
-
-    Attributes:
-        dataset: settings of the pictures, see `backend.data.datasets`.
-        method: key of `METHODS`.
-        codes: K; of each level for `rvq`.
-        dim: length of a code; 0: 16, or 8 for `fc`; `fsq` has its own.
-        levels: tables of `rvq`.
-        steps, batch: optimizer steps, pictures in each.
-        lr: peak learning rate.
-        anneal: let the learning rate fall; without, it holds to the end.
-        edges: weight of the error of the pixels' gradients.
-        width, blocks, downsampling: of the network, see `NetSettings`.
-        pool: pictures that are drawn for training.
-        features: `lc`: `autoencoder` (trained here), `random` (gaussian), or a file of a person's own.
-        settings: of the method, see `make_table`.
-        save_every: steps between saved states; 0 none.
-    """
-
-    dataset: Mapping[str, Any]
-    method: str = "fvq"
-    codes: int = 4096
-    dim: int = 0
-    levels: int = 4
-    steps: int = 2000
-    batch: int = 32
-    lr: float = 1e-3
-    anneal: bool = True
-    edges: float = 0.1
-    width: int = 32
-    blocks: int = 1
-    downsampling: int = 4
-    pool: int = POOL
-    features: str = "autoencoder"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    save_every: int = 200
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is drawn or trained.
-
-        Raises:
-            UsageError: an unknown method, or a number out of range.
-        """
-        if self.method not in METHODS:
-            raise UsageError(f"There is no method {self.method!r}. Known: {', '.join(METHODS)}.")
-        whole = min(self.codes, self.levels, self.steps, self.batch, self.pool) >= 1 and self.dim >= 0
-        if not whole or not 0 < self.lr < math.inf:
-            raise UsageError("Codes, levels, steps, batch and pool must be at least 1 and the learning rate above 0.")
-
-    @property
-    def code_dim(self) -> int:
-        """Length of a code."""
-        if self.method == "fsq":
-            return len(fsq_levels(self.codes))
-        if self.method == "lc" and not self.settings.get("projector", True) and not self.dim:
-            return WIDTH
-        return self.dim or (8 if self.method == "fc" else 16)
-
-    @property
-    def network(self) -> NetSettings:
-        """The network's settings."""
-        levels = fsq_levels(self.codes) if self.method == "fsq" else ()
-        try:
-            return NetSettings(self.code_dim, self.width, self.blocks, self.downsampling, levels)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-
-    def rate(self, step: int) -> float:
-        """Learning rate at a step, as a share of the peak."""
-        rise = 0.1 * self.steps
-        if step + 1 < rise:
-            return max(0.005, (step + 1) / rise)
-        hold = rise + 0.3 * (self.steps - rise)
-        if not self.anneal or step < hold:
-            return 1.0
-        return 1.0 - 0.99 * (step - hold) / max(1.0, self.steps - hold)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything that makes the outcome what it is."""
-        found = asdict(self)
-        del found["save_every"]
-        return found
 
 
 @dataclass(frozen=True)
@@ -204,12 +119,12 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
         UsageError: sizes that the method cannot have.
         BadInput: a person's own pictures or features cannot be used.
         CheckpointError: the state belongs to another run.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is no longer a number.
     """
     if recipe.method == "lc" and recipe.features not in ("autoencoder", "random"):
         read_features(Path(recipe.features), recipe.codes, run.seed)  # before anything takes long
     device = run.torch_device
-    pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress)
+    pool = open_pool(recipe.dataset, pools, recipe.pool, run.progress_of(PICTURES))
     state = read_state(run.saved, _identity(recipe, run)) if run.saved is not None else {}
     features, extractor = _features(recipe, run, pool, state)
     torch.manual_seed(run.seed)
@@ -227,6 +142,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
     assert isinstance(method, CodeTable)
     starts_at = int(SHARE_BEFORE_START * recipe.steps) if method.warms_up else 0
     learner.train()
+    progress, shown = run.progress_of(TRAINING), f"training {recipe.method}"
+    if progress:
+        progress(shown, first, recipe.steps)
     for step in range(first, recipe.steps):
         if step == starts_at:
             _start(learner, method, extractor, pool, device, run.seed)
@@ -249,7 +167,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
             if not math.isfinite(float(loss.detach())):
                 raise TrainingError(f"The loss is {float(loss)} at step {done}. Start again with a lower --lr.")
             curve.append(point)
-            _tell(run, recipe, point)
+            shown = _note_point(run, recipe, point)
+        if progress:
+            progress(shown, done, recipe.steps)
         if run.state is not None and recipe.save_every and done % recipe.save_every == 0 and done < recipe.steps:
             kept = {
                 "window": window,
@@ -273,7 +193,7 @@ def _features(
     if recipe.method != "lc":
         return None, None
     if recipe.features == "random":
-        return torch.randn(recipe.codes, WIDTH, generator=torch.Generator().manual_seed(run.seed)), None
+        return torch.randn(recipe.codes, FEATURE_WIDTH, generator=torch.Generator().manual_seed(run.seed)), None
     if recipe.features != "autoencoder":
         return read_features(Path(recipe.features), recipe.codes, run.seed), None
     own = run.seed + 7919  # not the tokenizer's, which would be a head start
@@ -281,8 +201,8 @@ def _features(
         extractor = feature_network(recipe.downsampling).eval()
         extractor.load_state_dict(state["extractor"])
         return state["learner"]["tables.0.codes"], extractor
-    extractor = train_features(pool, recipe.downsampling, own, progress=run.progress)
-    return select_features(extractor, pool, recipe.codes, own, progress=run.progress), extractor
+    extractor = train_features(pool, recipe.downsampling, own, progress=run.progress_of(FEATURES))
+    return select_features(extractor, pool, recipe.codes, own, progress=run.progress_of(SELECTION)), extractor
 
 
 @torch.no_grad()
@@ -326,19 +246,13 @@ def _point(step: int, window: Tensor, tokens: int, codes: int, error: float, sec
     }
 
 
-def _tell(run: Run, recipe: TokenizerRecipe, point: Mapping[str, float]) -> None:
-    if run.progress:
-        what = f"training {recipe.method}, error {point['error']:.4f}, utilization {100 * point['utilization']:.1f} %"
-        run.progress(what, int(point["step"]), recipe.steps)
+def _note_point(run: Run, recipe: TokenizerRecipe, point: Mapping[str, float]) -> str:
+    """Add a point to the log; returns it for people."""
     if run.log is not None:
         with run.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
+    return f"training {recipe.method}, error {point['error']:.4f}, utilization {100 * point['utilization']:.1f} %"
 
 
 def _identity(recipe: TokenizerRecipe, run: Run) -> str:
     return json.dumps({**recipe.to_json(), "seed": run.seed}, sort_keys=True)
-
-
-def quick(recipe: TokenizerRecipe) -> TokenizerRecipe:
-    """A few steps on few pictures: shows that everything runs, proves nothing."""
-    return replace(recipe, steps=max(20, recipe.steps // 50), pool=256, save_every=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,21 +18,42 @@ from backend.types import Progress
 Batch = Callable[[int, torch.Generator], Tensor]  # rows, generator -> token ids int64 [rows, length]
 
 
-def batches_of(dataset: TextDataset, length: int, progress: Progress | None = None) -> Batch:
-    """What a model is trained on: fresh walks of a machine, or blocks of a corpus.
+class Batches(Protocol):
+    """What a model is trained on."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        ...
+
+    @property
+    def bos(self) -> int:
+        """Id of the token in front of every item."""
+        ...
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Do what has to be done before the first batch, which does it itself where nobody has."""
+        ...
+
+    def __call__(self, rows: int, generator: torch.Generator) -> Tensor:
+        """Make a batch: int64 `[rows, length]`, on the generator's device."""
+        ...
+
+
+def batches_of(dataset: TextDataset, length: int) -> Batches:
+    """Return what a model is trained on: fresh walks of a machine, or blocks of a corpus.
 
     Args:
         dataset: where the items come from.
         length: tokens of a row of text; a machine's walks have their own.
-        progress: called with (what, done, total) while a corpus is read, before its first batch.
 
     Raises:
-        Unsupported: the data set is none to train on.
+        Unsupported: there is nothing to learn from the data set.
     """
     if isinstance(dataset, Machine):
         return WalkBatches(dataset)
     if isinstance(dataset, TextItems):
-        return TextBatches(dataset, length, progress)
+        return TextBatches(dataset, length)
     raise Unsupported("Random token ids cannot be trained on. Give a text with --text FILE.")
 
 
@@ -41,11 +63,15 @@ class WalkBatches:
     def __init__(self, machine: Machine) -> None:
         """Keep the machine's tables as tensors."""
         self.machine = machine
+        self.vocabulary, self.bos = machine.vocabulary, machine.bos
         self._successors = torch.from_numpy(machine.successors)
         self._written = torch.from_numpy(machine.written)
 
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Do nothing: walks are made as they are asked for."""
+
     def __call__(self, rows: int, generator: torch.Generator) -> Tensor:
-        """int64 `[rows, length]`."""
+        """Make a batch: int64 `[rows, length]`, on the generator's device."""
         machine, device = self.machine, generator.device
         if self._successors.device != device:
             self._successors, self._written = self._successors.to(device), self._written.to(device)
@@ -61,14 +87,18 @@ class WalkBatches:
 class TextBatches:
     """Stretches of documents as token ids; each row begins at a document, or at the rest of a long one."""
 
-    def __init__(self, items: TextItems, length: int, progress: Progress | None = None) -> None:
+    def __init__(self, items: TextItems, length: int) -> None:
         """Rows of `length` tokens out of the training part of the corpus."""
         self.items = items
         self.length = length
-        self.progress = progress
+        self.vocabulary, self.bos = items.vocabulary, items.bos
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Read the corpus."""
+        self.items.prepare(progress=progress)
 
     def __call__(self, rows: int, generator: torch.Generator) -> Tensor:
-        """int64 `[rows, length]`, on the generator's device."""
+        """Make a batch: int64 `[rows, length]`, on the generator's device."""
         seed = int(torch.randint(1 << 62, (1,), generator=generator, device=generator.device))
         rng = np.random.default_rng(seed)
-        return torch.from_numpy(self.items.blocks(rows, self.length, rng, self.progress)).to(generator.device)
+        return torch.from_numpy(self.items.blocks(rows, self.length, rng)).to(generator.device)

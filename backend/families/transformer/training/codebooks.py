@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,56 +22,12 @@ from torch import Tensor, nn
 from backend.data.seeds import numbered
 from backend.errors import CheckpointError, TrainingError
 from backend.families.transformer.training.batches import Batch
+from backend.families.transformer.training.recipe import Recipe
+from backend.families.transformer.training.work import TRAINING
 from backend.nn.insertion.bottleneck import CodebookLayer
 from backend.nn.insertion.model import CodebookTransformer
-from backend.nn.kmeans import data_codes, kmeans_codes, refine
 from backend.train.runs import Run
 from backend.train.states import read_state, write_state
-from backend.types import Progress
-
-ACTIVATIONS_A_CODE = 8  # that starting values are fitted to, at least
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        steps: optimizer steps.
-        batch: sequences a step, on each device.
-        lr: peak learning rate of the model.
-        codebook_lr: of the code tables, as a multiple of `lr`.
-        weight_decay: of matrices.
-        warmup, decay: share of the steps at the start and at the end in which the learning rate rises and falls.
-        autoencoding, commitment: weights of the codebook losses.
-        straight_through: gradients pass the codes as if they were not there, as in the paper. Without, and with no commitment,
-            what feeds codebooks alone (an MLP) stands still and the codes and all else learn around it: that does
-            not diverge where many codes stand together.
-        distill: learn the next-token distribution of the model that the codebooks went into, in place of sampled tokens.
-        reset_every: steps between restarts of dead codes; 0 never. None happen in the last tenth of the run.
-        save_every: steps between saved states; 0 none.
-    """
-
-    steps: int
-    batch: int = 64
-    lr: float = 1e-3
-    codebook_lr: float = 1.0
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    decay: float = 0.5
-    autoencoding: float = 1.0
-    commitment: float = 0.0
-    straight_through: bool = True
-    distill: bool = False
-    reset_every: int = 0
-    save_every: int = 500
-
-    def rate(self, step: int) -> float:
-        """Learning rate at a step, as a share of the peak."""
-        rise, fall = self.warmup * self.steps, self.decay * self.steps
-        up = min(1.0, (step + 1) / rise) if rise >= 1 else 1.0
-        down = min(1.0, (self.steps - step) / fall) if fall >= 1 else 1.0
-        return up * (0.1 + 0.9 * down)
 
 
 def train(
@@ -122,13 +77,14 @@ def train(
     losses = torch.full((recipe.steps,), math.nan, device=accelerator.device)
     began = time.monotonic()
     wrapped.train()
+    progress, shown = run.progress_of(TRAINING), "training"
     for step in range(start, recipe.steps):
         generator.manual_seed(numbered(seed, "training batches", step) * 64 + accelerator.process_index)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr * group["factor"] * recipe.rate(step)
         tokens = batch(recipe.batch, generator)
-        if run.progress and step == start:  # the first batch may have taken a while, with progress of its own
-            run.progress("training", start, recipe.steps)
+        if progress and step == start:  # the first batch may have taken a while
+            progress(shown, start, recipe.steps)
         logits = wrapped(input_ids=tokens, use_cache=False).logits
         goal = tokens[:, 1:].flatten() if teacher is None else _distribution(teacher, tokens)
         loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), goal)
@@ -145,8 +101,7 @@ def train(
             mean = float(losses[max(start, done - 50) : done].mean())
             if not math.isfinite(mean):
                 raise TrainingError(f"The loss is {mean} at step {done}. Start again with a lower learning rate.")
-            if run.progress:
-                run.progress(f"training, loss {mean:.4f}", done, recipe.steps)
+            shown = f"training, loss {mean:.4f}"
             if log is not None and accelerator.is_main_process:
                 seconds = time.monotonic() - began
                 row = {
@@ -157,63 +112,14 @@ def train(
                 }
                 with log.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
+        if progress:
+            progress(shown, done, recipe.steps)
         if state is not None and recipe.save_every and done % recipe.save_every == 0 and accelerator.is_main_process:
             write_state(
                 state, identity, {"step": done, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
             )
     model.eval()
     return float(losses[max(start, recipe.steps - max(1, recipe.steps // 10)) :].mean())
-
-
-@torch.no_grad()
-def initialize(
-    model: CodebookTransformer,
-    batch: Batch,
-    how: str,
-    *,
-    seed: int = 0,
-    rows: int = 32_768,
-    progress: Progress | None = None,
-) -> None:
-    """Give the code tables starting values.
-
-    Layer after layer, in the order of the forward pass, so that each table is fitted to activations that have come
-    through the codes before it.
-
-    Args:
-        model: whose codebooks are set.
-        batch: makes token ids.
-        how: `random` (standard normal), `data` (random activations) or `kmeans` (centres of k-means on
-            them; refined where k > 1 codes are chosen by direction).
-        seed: of everything random in it.
-        rows: activations that a table is fitted to; `ACTIVATIONS_A_CODE` for each code where that is more.
-        progress: called with (what, done, total).
-    """
-    if how not in ("random", "data", "kmeans"):
-        raise ValueError(f"Unknown initialisation {how!r}; known: random, data, kmeans.")
-    if how == "random":
-        return
-    model.eval()
-    draws = torch.Generator().manual_seed(seed)
-    for done, name in enumerate(list(model.codebooks)):
-        layer = model.layer(name)
-        seen: list[Tensor] = []
-        generator = torch.Generator(model.model.device).manual_seed(seed + 1)
-        with model.collecting(name, seen.append):
-            wanted = max(rows, ACTIVATIONS_A_CODE * layer.config.codes)
-            while sum(part.shape[1] for part in seen) < wanted:
-                model(input_ids=batch(64, generator), use_cache=False)
-        sample = torch.cat(seen, dim=1)[:, :wanted]
-        make = kmeans_codes if how == "kmeans" else data_codes
-        config, sample = layer.config, sample.float()
-        table = make(sample, config.codes, draws)
-        if (
-            config.k > 1 and how == "kmeans" and config.similarity != "euclidean"
-        ):  # by distance, codes that move away die
-            table = refine(sample, table, config.k, config.similarity, config.combine, draws)
-        layer.table.copy_(table)
-        if progress:
-            progress(f"codes of {name} from {how}", done + 1, len(model.codebooks))
 
 
 @torch.no_grad()

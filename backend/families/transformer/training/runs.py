@@ -15,8 +15,11 @@ import torch
 from transformers import PretrainedConfig
 
 from backend.families.transformer.checkpoint import build_model, load_checkpoint
+from backend.families.transformer.training import work
 from backend.families.transformer.training.batches import Batch
-from backend.families.transformer.training.codebooks import Recipe, initialize, train
+from backend.families.transformer.training.codebooks import train
+from backend.families.transformer.training.first_codes import initialize
+from backend.families.transformer.training.recipe import Recipe
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.insertion.placement import Placement
 from backend.train.runs import Run
@@ -48,7 +51,7 @@ def train_codebooks(
     model = CodebookTransformer(plain, placements)
     if run.saved is None:
         model.to(run.torch_device)
-        initialize(model, batch, how, seed=run.seed, progress=run.progress)
+        initialize(model, batch, how, seed=run.seed, progress=run.progress_of(work.CODES))
     teacher = load_checkpoint(base).to(model.model.device) if recipe.distill else None
     train(model, batch, recipe, run.seed + 1, run, teacher)
     return model

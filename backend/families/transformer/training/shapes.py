@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig, PretrainedConfig
+from typing import TYPE_CHECKING, Any
 
 from backend.errors import UsageError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 BACKBONES = ("gpt2", "gpt_neox", "llama")
 
@@ -37,13 +38,15 @@ class Shape:
             )
 
     def config(self, vocabulary: int, length: int, bos: int) -> PretrainedConfig:
-        """The Hugging Face configuration.
+        """Return the Hugging Face configuration.
 
         Args:
             vocabulary: number of token ids.
             length: most tokens it reads at once.
             bos: id of the token that begins an item, which also ends it.
         """
+        from transformers import GPT2Config, GPTNeoXConfig, LlamaConfig  # takes seconds; a shape alone is known at once
+
         common: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": bos, "eos_token_id": bos}
         if self.backbone == "gpt2":
             return GPT2Config(

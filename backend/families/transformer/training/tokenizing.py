@@ -15,7 +15,7 @@ from backend.types import Progress
 CHARACTERS = 6_000_000  # more text hardly changes a vocabulary of some thousand tokens
 
 
-def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path, progress: Progress) -> None:
+def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path, progress: Progress | None) -> None:
     """Write `tokenizer.json`.
 
     Args:
@@ -29,6 +29,7 @@ def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path, p
     """
     if not 257 <= vocabulary <= 1_000_000:
         raise BadInput(f"A vocabulary of {vocabulary} is out of range. Give 257 (bytes alone) to 1,000,000.")
+    tell = progress or (lambda what, done, total: None)
     corpus = open_corpus(settings)
     number = corpus.count(0)
 
@@ -39,12 +40,12 @@ def make_tokenizer(settings: Mapping[str, Any], vocabulary: int, folder: Path, p
             yield text
             read += len(text)
             if number is None:
-                progress("reading text for the tokenizer", min(read, CHARACTERS), CHARACTERS)
+                tell("reading text for the tokenizer", min(read, CHARACTERS), CHARACTERS)
             else:
-                progress("reading text for the tokenizer", index + 1, number)
+                tell("reading text for the tokenizer", index + 1, number)
             if read >= CHARACTERS:
                 break
-        progress(f"choosing {vocabulary:,} tokens", 0, 0)
+        tell(f"choosing {vocabulary:,} tokens", 0, 0)
 
     folder.mkdir(parents=True, exist_ok=True)
     train_tokenizer(texts(), vocabulary).save(str(folder / TOKENIZER))
