@@ -56,7 +56,7 @@ def concept_codes(
     half: np.ndarray,
     seed: int,
 ) -> list[ConceptCode]:
-    """The best code of every concept, chosen on half 0 and measured on half 1.
+    """Find the best code of every concept, chosen on half 0 and measured on half 1.
 
     Args:
         grids: site -> grid over P positions.
@@ -70,7 +70,8 @@ def concept_codes(
     sizes = np.array([info.num_codes for info in infos])
     first = np.concatenate(([0], np.cumsum(sizes)))
     numbered = np.concatenate(
-        [_numbered(grids[info.site].codes, start, first[-1]) for info, start in zip(infos, first, strict=False)], axis=1
+        [_number_through(grids[info.site].codes, start, first[-1]) for info, start in zip(infos, first, strict=False)],
+        axis=1,
     )  # [P, slots of all codebooks]: codes numbered through, the number behind the last for an empty slot
     counts = [np.bincount(numbered[half == part].ravel(), minlength=first[-1] + 1)[:-1] for part in (0, 1)]
     alive = np.flatnonzero(counts[0] > 0)
@@ -81,6 +82,7 @@ def concept_codes(
             for part in (0, 1)
         ]
         matches = int((half[positions] == 0).sum())
+        # F-beta from counts alone: precision is tally / counts, recall tally / matches
         score = (1 + BETA**2) * tally[0] / np.maximum(counts[0] + BETA**2 * matches, 1)
         chosen.append(int(score.argmax()) if score.max() > 0 else -1)
         hits.append(tally)
@@ -91,33 +93,34 @@ def concept_codes(
         ]
         for part in (0, 1)
     ]
-    rivals, rival_names = _neurons(neurons, list(concepts.values()), half, recalls)
+    rivals, rival_names = _test_neurons(neurons, list(concepts.values()), half, recalls)
+    # each concept gets the code of the one before it
     shuffled = np.roll(np.array(chosen), 1) if len(chosen) > 1 else np.array([-1])
     results = []
     for i, (name, positions) in enumerate(concepts.items()):
-        code, found = chosen[i], hits[i][1]
+        code, hit = chosen[i], hits[i][1]  # [codes of all codebooks]: how often each fires on the concept, half 1
         site = int(np.searchsorted(first, code, side="right")) - 1 if code >= 0 else -1
-        same = alive[(alive >= first[site]) & (alive < first[site + 1])] if code >= 0 else alive[:0]
-        random = int(rng.choice(same)) if len(same) else -1
+        candidates = alive[(alive >= first[site]) & (alive < first[site + 1])] if code >= 0 else alive[:0]
+        random = int(rng.choice(candidates)) if len(candidates) else -1
         results.append(
             ConceptCode(
                 name=name,
                 site=infos[site].site if code >= 0 else "",
                 code=int(code - first[site]) if code >= 0 else -1,
                 matches=int((half[positions] == 1).sum()),
-                precision=_share(found, counts[1], code),
+                precision=_share(hit, counts[1], code),
                 recall=float(recalls[1][i]),
                 neuron=rival_names[i],
                 neuron_precision=float(rivals[i]),
-                random_precision=_share(found, counts[1], random),
-                shuffled_precision=_share(found, counts[1], int(shuffled[i])),
+                random_precision=_share(hit, counts[1], random),
+                shuffled_precision=_share(hit, counts[1], int(shuffled[i])),
             )
         )
     return results
 
 
-def _numbered(codes: np.ndarray, start: int, empty: int) -> np.ndarray:
-    """Codes `[P, slots]` numbered through all codebooks; a code that fills several slots of a position counts once."""
+def _number_through(codes: np.ndarray, start: int, empty: int) -> np.ndarray:
+    """Number codes `[P, slots]` through all codebooks; a code that fills several slots of a position counts once."""
     codes = codes.astype(np.int64)
     if codes.shape[1] > 1:
         codes = np.sort(codes, axis=1)
@@ -129,13 +132,13 @@ def _share(hits: np.ndarray, counts: np.ndarray, code: int) -> float:
     return float(hits[code] / counts[code]) if code >= 0 and counts[code] else 0.0
 
 
-def _neurons(
+def _test_neurons(
     neurons: Mapping[str, np.ndarray],
     concepts: Sequence[np.ndarray],
     half: np.ndarray,
     recalls: Sequence[Sequence[float]],
 ) -> tuple[np.ndarray, list[str]]:
-    """Precision on half 1 of each concept's best neuron, and its name; see step 3 of the module."""
+    """Return the precision on half 1 of each concept's best neuron, and its name; see step 3 of the module."""
     best = np.zeros(len(concepts))  # precision on half 0 of the best so far
     tested = np.zeros(len(concepts))
     names = [""] * len(concepts)
@@ -143,12 +146,14 @@ def _neurons(
     for site, values in neurons.items():
         precision = np.zeros((2, len(concepts), 2 * values.shape[1]))
         for part in (0, 1):
-            ranks = _ranks(values[half == part])  # [neuron of either sign, position of the half]: 0 is the highest
+            # [neuron of either sign, position of the half]: 0 is the highest
+            ranks = _rank_activations(values[half == part])
             for i, positions in enumerate(concepts):
                 inside = places[part][positions[half[positions] == part]]
-                needed = int(np.ceil(recalls[part][i] * len(inside) - 1e-9))
+                needed = int(np.ceil(recalls[part][i] * len(inside) - 1e-9))  # recall times n is whole but for rounding
                 if needed < 1:
                     continue
+                # the threshold lies at the rank of the last position needed; whatever ranks up to it is said to be the concept
                 last = np.partition(ranks[:, inside], needed - 1, axis=1)[:, needed - 1]
                 precision[part, i] = needed / (last + 1.0)
         for i in range(len(concepts)):
@@ -160,8 +165,8 @@ def _neurons(
     return tested, names
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """float `[P, neurons]` -> int32 `[2 * neurons, P]`, rank of every activation and of its negative, 0 the highest."""
+def _rank_activations(values: np.ndarray) -> np.ndarray:
+    """Rank activations `[P, neurons]` and their negatives, int32 `[2 * neurons, P]`, 0 the highest."""
     order = np.argsort(-values.T, axis=1, kind="stable")
     ranks = np.empty(order.shape, dtype=np.int32)
     np.put_along_axis(ranks, order, np.arange(order.shape[1], dtype=np.int32)[None], axis=1)

@@ -8,7 +8,7 @@ Z95 = 1.959963984540054  # of the standard normal distribution, two-sided 95 %
 
 
 def wilson(hits: np.ndarray, n: np.ndarray, z: float = Z95) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of `hits / n` (Wilson 1927); NaN where n is 0.
+    """Compute Wilson's score interval of `hits / n` (Wilson 1927); NaN where n is 0.
 
     Args:
         hits: successes, any shape.

@@ -8,7 +8,7 @@ from backend.analysis.pixels import to_bytes
 
 
 def psnr(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio of each picture over its red, green and blue values, after rounding to 8 bits.
+    """Measure the peak signal-to-noise ratio of each picture over red, green and blue, after rounding to 8 bits.
 
     Args:
         originals: float `[n, 3, height, width]` in [-1, 1].
@@ -23,7 +23,7 @@ def psnr(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def ssim(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Structural similarity of each picture (Wang et al., 2004): gaussian window of 11 pixels, mean over colours.
+    """Measure the structural similarity of each picture (Wang et al., 2004): window of 11 pixels, mean over colours.
 
     Args:
         originals: float `[n, 3, height, width]` in [-1, 1]; pictures under 11 pixels a side have none.
@@ -39,14 +39,14 @@ def ssim(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.array(
         [
             structural_similarity(
-                one,
+                original,
                 other,
                 channel_axis=-1,
                 data_range=255,
                 gaussian_weights=True,
                 sigma=1.5,
-                use_sample_covariance=False,
+                use_sample_covariance=False,  # with the three lines above as in the paper, so that figures compare
             )
-            for one, other in zip(to_bytes(originals), to_bytes(others), strict=True)
+            for original, other in zip(to_bytes(originals), to_bytes(others), strict=True)
         ]
     )

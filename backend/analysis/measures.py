@@ -28,7 +28,7 @@ class Measures:
         self._about[name] = (int(n), definition)
 
     def metrics(self) -> dict[str, Metric]:
-        """Mean, smallest and largest over the seeds."""
+        """Return mean, smallest and largest over the seeds."""
         return {
             name: Metric(float(np.mean(v)), min(v), max(v), self._about[name][0], len(v), self._about[name][1])
             for name, v in self._values.items()

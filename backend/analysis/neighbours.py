@@ -44,14 +44,14 @@ class Together:
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """The rows of `[n, dim]` at length 1, float32; a row of zeros stays one."""
+    """Bring the rows of `[n, dim]` to length 1, float32; a row of zeros stays one."""
     vectors = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
 def nearest_rows(vectors: np.ndarray, how_many: int, *, euclidean: bool = False) -> Neighbours:
-    """The nearest rows of each row, itself left out; those equally near in order of number.
+    """Find the nearest rows of each row, itself left out; those equally near in order of number.
 
     1. A block of rows is compared with all rows by one matrix product; the dot product stands for nearness, for
        distances less half the other's squared length.
@@ -72,7 +72,7 @@ def nearest_rows(vectors: np.ndarray, how_many: int, *, euclidean: bool = False)
         return Neighbours(np.zeros(0, int), np.zeros(0, np.int16), np.zeros(0, int), np.zeros(0, np.float32))
     penalty = np.einsum("nd,nd->n", rows, rows) / 2 if euclidean else np.zeros(n, np.float32)
     groups = -(-n // _GROUP)
-    found, cosines = [], []
+    numbers, cosines = [], []
     step = max(1, _BLOCK_CELLS // n)
     padded = np.full((min(step, n), groups * _GROUP), -np.inf, np.float32)
     for start in range(0, n, step):
@@ -86,22 +86,22 @@ def nearest_rows(vectors: np.ndarray, how_many: int, *, euclidean: bool = False)
             best = near.reshape(len(block), groups, _GROUP).max(axis=2)
             likely = np.sort(np.argpartition(best, groups - keep, axis=1)[:, groups - keep :], axis=1)
         number = (likely[:, :, None] * _GROUP + np.arange(_GROUP)).reshape(len(likely), -1)
-        value = near[here[:, None], number]
+        value = near[here[:, None], number]  # [block, numbers of likely groups]
         first = np.sort(np.argpartition(value, value.shape[1] - keep, axis=1)[:, value.shape[1] - keep :], axis=1)
         value = np.take_along_axis(value, first, axis=1)
         number = np.broadcast_to(number, (len(block), number.shape[1]))
         number = np.take_along_axis(number, first, axis=1)
-        if euclidean:
+        if euclidean:  # the squares above cancel where rows are near each other
             value = -np.linalg.norm(rows[number] - block[:, None], axis=2)
         order = np.argsort(-value, axis=1, kind="stable")
         number = np.take_along_axis(number, order, axis=1)
-        found.append(number)
+        numbers.append(number)
         value = np.take_along_axis(value, order, axis=1)
         cosines.append(np.einsum("bd,bkd->bk", units[start : start + step], units[number]) if euclidean else value)
     return Neighbours(
         np.repeat(np.arange(n), keep),
         np.tile(np.arange(1, keep + 1, dtype=np.int16), n),
-        np.concatenate(found).ravel(),
+        np.concatenate(numbers).ravel(),
         np.clip(np.concatenate(cosines).ravel(), -1, 1),
     )
 
@@ -136,9 +136,10 @@ def count_together(
     starts = np.append(0, np.cumsum(filled.sum(axis=1)))
     fires = others[filled]
     here = csr_array((np.ones(len(fires), np.int32), fires, starts), shape=(len(local), total))
+    # Both factors are 0 or 1: a row of one is a code of the run and its activations, a row of the other what fires there.
     rows = np.searchsorted(local, np.arange(int(local[-1]) + 2 if len(local) else 1))
-    owns = csr_array((np.ones(len(local), np.int32), np.arange(len(local)), rows), shape=(len(rows) - 1, len(local)))
-    pairs = (owns @ here).tocoo()  # [code of the run, any code]: common positions
+    firing = csr_array((np.ones(len(local), np.int32), np.arange(len(local)), rows), shape=(len(rows) - 1, len(local)))
+    pairs = (firing @ here).tocoo()  # [code of the run, any code]: common positions
     often = pairs.data >= at_least
     code, other = pairs.row[often].astype(np.int64) + first, pairs.col[often].astype(np.int64)
     together = pairs.data[often].astype(np.int64)
@@ -148,6 +149,6 @@ def count_together(
     order = np.lexsort((other, -together, -pmi, code))
     code, other, together, pmi = code[order], other[order], together[order], pmi[order]
     starts = np.flatnonzero(np.diff(code, prepend=-1))
-    rank = np.arange(len(code)) - np.repeat(starts, np.diff(starts, append=len(code)))
+    rank = np.arange(len(code)) - np.repeat(starts, np.diff(starts, append=len(code)))  # within the pairs of one code
     best = rank < keep
     return Together(code[best], other[best], together[best], pmi[best])

@@ -25,7 +25,7 @@ class Pattern:
     """A pattern that may be used.
 
     Attributes:
-        text: as it was given.
+        text: as a person wrote it.
         group: the group whose first character names the token: 1, or 0 for the whole match.
         compiled: the automaton.
     """
@@ -54,7 +54,7 @@ def compile_pattern(text: str) -> Pattern:
         compiled = re2.compile(text, options)
     except UnicodeEncodeError as error:
         raise BadPattern(
-            f"Half a character (a lone surrogate) stands at {error.start}. Remove it.", error.start
+            f"Character {error.start} of the pattern is half a character (a lone surrogate). Remove it.", error.start
         ) from None
     except re2.error as error:
         message = error.args[0] if error.args else ""
@@ -68,14 +68,14 @@ def compile_pattern(text: str) -> Pattern:
         ) from None
     finally:
         re2.purge()  # the module would keep 128 automata, of up to 8 MiB each
-    for probe in _PROBES:
+    for probe in _PROBES:  # some match the empty string in some texts only: `\b` does not in an empty one
         if any(match.start() == match.end() for match in compiled.finditer(probe)):
             raise BadPattern(EMPTY)
     return Pattern(text, min(compiled.groups, 1), compiled)
 
 
 def _position(text: str, message: str) -> int | None:
-    """Where the mistake is: RE2 names the offending piece only, so Python's own parser is asked first."""
+    """Find where the mistake is: RE2 names the offending piece only, so Python's own parser is asked first."""
     try:
         re.compile(text)
     except re.error as error:

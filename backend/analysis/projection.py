@@ -16,7 +16,7 @@ _BLOCK_CELLS = 4_000_000
 
 
 def pca(vectors: np.ndarray, fit: np.ndarray | None = None) -> np.ndarray:
-    """Coordinates float32 `[n, 2]` on the two directions of most variance; signs are fixed, missing directions are 0.
+    """Project on the two directions of most variance, float32 `[n, 2]`; signs are fixed, missing directions are 0.
 
     Args:
         vectors: `[n, dim]`.
@@ -28,15 +28,16 @@ def pca(vectors: np.ndarray, fit: np.ndarray | None = None) -> np.ndarray:
     covariance = (chosen - centre).T @ (chosen - centre)
     _, directions = np.linalg.eigh(covariance)
     axes = directions[:, ::-1][:, :2]  # [dim, <= 2]
+    # an eigenvector is right with either sign: its strongest component is made positive, so that maps do not flip
     strongest = np.abs(axes).argmax(axis=0)
     axes = axes * np.where(axes[strongest, np.arange(axes.shape[1])] < 0, -1, 1)
-    placed = np.zeros((len(vectors), 2), np.float32)
-    placed[:, : axes.shape[1]] = (vectors - centre) @ axes
-    return placed
+    coordinates = np.zeros((len(vectors), 2), np.float32)
+    coordinates[:, : axes.shape[1]] = (vectors - centre) @ axes
+    return coordinates
 
 
 def umap(vectors: np.ndarray, *, cosine: bool = True, seed: int = 0) -> np.ndarray:
-    """A UMAP of some points, float32 `[n, 2]`; the same call gives the same map.
+    """Map some points by UMAP, float32 `[n, 2]`; the same call gives the same map.
 
     The first call of a process imports and compiles for some ten seconds; `backend.build.map_process` hides that.
 
@@ -61,14 +62,14 @@ def umap(vectors: np.ndarray, *, cosine: bool = True, seed: int = 0) -> np.ndarr
         metric="cosine" if cosine else "euclidean",
         init=start.astype(np.float32),
         random_state=seed,
-        n_jobs=1,
+        n_jobs=1,  # several threads would add up in another order each time
         precomputed_knn=(near, distances),
     )
     return np.asarray(fit.fit_transform(points), np.float32)
 
 
 def _nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers int32 `[n, k]` of the nearest points, each itself first, and their Euclidean distances float32."""
+    """Find the nearest points, each itself first: row numbers int32 `[n, k]`, and Euclidean distances float32."""
     n = len(points)
     squares = np.einsum("nd,nd->n", points, points)
     near = np.empty((n, k), np.int32)

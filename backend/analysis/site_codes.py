@@ -38,7 +38,7 @@ class SiteCodes:
 
 
 def rank_sites(grids: Mapping[str, CodeGrid], infos: Sequence[CodebookInfo], truth: np.ndarray) -> list[SiteCodes]:
-    """The codebooks by how much their best codes say of the truth, best first; see the module."""
+    """Rank the codebooks by how much their best codes say of the truth, best first; see the module."""
     ranked = []
     for info in infos:
         codes = grids[info.site].codes
@@ -50,6 +50,7 @@ def rank_sites(grids: Mapping[str, CodeGrid], infos: Sequence[CodebookInfo], tru
         best = best[gain[best] > 0]
         fires = np.isin(codes, best).any(1)
         with np.errstate(divide="ignore", invalid="ignore"):
+            # where every code that says something is rare, the most frequent of them still counts
             common = p >= min(RARE, p[gain > 0].max(initial=0.0))
             precision = np.where(common & (gain > 0), p / q, 0.0)
         precise = np.argsort(-precision, kind="stable")[: len(best)]

@@ -61,8 +61,8 @@ def state_codes(codes: np.ndarray, truth: np.ndarray, half: np.ndarray, num_code
     owner[owner == states] = -1
     order = np.argsort(-decided[:, :states], axis=0, kind="stable")[:slots].T  # [states, slots]
     main = np.where(decided[order, np.arange(states)[:, None]] > 0, order, -1)
-    own = np.where(owner[:, None] == np.arange(states), decided[:, :states], 0)
-    single = np.where(own.max(0) > 0, own.argmax(0), -1)
+    by_owner = np.where(owner[:, None] == np.arange(states), decided[:, :states], 0)
+    single = np.where(by_owner.max(0) > 0, by_owner.argmax(0), -1)
     count = np.bincount(truth[(half == 1) & (truth >= 0)], minlength=states)
     owners = np.where(codes >= 0, owner[codes], -1)[half == 1]
     place = np.broadcast_to(np.arange(len(owners))[:, None], owners.shape)
@@ -85,7 +85,7 @@ def state_codes(codes: np.ndarray, truth: np.ndarray, half: np.ndarray, num_code
 def neuron_precision(
     activations: np.ndarray, truth: np.ndarray, half: np.ndarray, recall: np.ndarray, states: int
 ) -> np.ndarray:
-    """Precision of the best neuron for each state at the same recall as the state's codes.
+    """Return the precision of the best neuron for each state at the same recall as the state's codes.
 
     A neuron says "this state" where its activation (or its negative: both directions compete) is above a threshold. The
     neuron is chosen on half 0; on half 1 its threshold is set to reach the given recall.
@@ -108,13 +108,15 @@ def neuron_precision(
         ranks = np.empty(values.shape, dtype=np.int32)  # 0 is the highest activation
         order = np.argsort(-values, axis=0, kind="stable")
         np.put_along_axis(ranks, order, np.arange(len(values), dtype=np.int32)[:, None], axis=0)
-        both = np.concatenate((ranks, len(values) - 1 - ranks), axis=1)  # [P, 2 * neurons]
+        # [P, 2 * neurons]: the second half is that of the negative activations
+        both = np.concatenate((ranks, len(values) - 1 - ranks), axis=1)
         by_state = truth[use]
         for state in range(states):
             rows = both[by_state == state]
-            needed = int(np.ceil(recall[state] * len(rows) - 1e-9))
+            needed = int(np.ceil(recall[state] * len(rows) - 1e-9))  # recall times n is whole but for rounding
             if needed < 1:
                 continue
+            # the threshold lies at the rank of the last position needed; whatever ranks up to it is said to be the state
             last = np.partition(rows, needed - 1, axis=0)[needed - 1]
             precision = needed / (last + 1.0)
             if part == 0:
@@ -126,7 +128,9 @@ def neuron_precision(
 
 
 def purity(codes: np.ndarray, groups: np.ndarray, num_codes: int) -> tuple[float, int]:
-    """Share of the codes that fire (at least twice) for one group only, and how many codes that is counted over.
+    """Return the share of the codes that fire for one group only, and how many codes that is counted over.
+
+    Codes that fire once are left out: they could not do otherwise.
 
     Args:
         codes: int `[P, slots]`.
@@ -147,7 +151,7 @@ def wrong_code_precision(
     kind: Literal["random", "shuffled"],
     rng: np.random.Generator,
 ) -> float:
-    """Control: mean precision over states when each is given a `random` live code, or another state's by a shuffled map.
+    """Measure a control: the mean precision when each state gets a `random` live code, or another's by a shuffled map.
 
     Args:
         codes: int `[P, slots]`.
@@ -159,19 +163,19 @@ def wrong_code_precision(
     states = len(main)
     live = np.unique(codes[codes >= 0])
     if kind == "random":
-        given = rng.choice(live, states)
+        wrong = rng.choice(live, states)
     else:
         order = rng.permutation(states)
-        given = main[order[(np.argsort(order) + 1) % states]]  # a cycle: no state keeps its own
+        wrong = main[order[(np.argsort(order) + 1) % states]]  # a cycle: no state keeps its own
     shares = []
-    for state, code in enumerate(given):
+    for state, code in enumerate(wrong):
         fires = (codes == code).any(1)
         shares.append((truth[fires] == state).mean() if code >= 0 and fires.any() else 0.0)
     return float(np.mean(shares))
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon divergence in nats (0 to ln 2) of probabilities `[..., outcomes]`."""
+    """Compute the Jensen-Shannon divergence in nats (0 to ln 2) of probabilities `[..., outcomes]`."""
     middle = (p + q) / 2
 
     def divergence(a: np.ndarray) -> np.ndarray:

@@ -22,10 +22,10 @@ def code_colours(tokens: np.ndarray, table: np.ndarray) -> np.ndarray:
     """
     rows = table[np.maximum(tokens, 0)].reshape(-1, table.shape[1]).astype(np.float64)
     rows -= rows.mean(0)
-    axes = np.linalg.svd(rows.T @ rows)[2][:3]
+    axes = np.linalg.svd(rows.T @ rows)[2][:3]  # of [dim, dim]: there may be a million cells
     places = np.zeros((len(rows), 3))
     places[:, : len(axes)] = rows @ axes.T
-    places /= np.maximum(1e-9, 2 * places.std(0))
+    places /= np.maximum(1e-9, 2 * places.std(0))  # two standard deviations fill the range; what lies beyond is clipped
     return places.clip(-1, 1).reshape(*tokens.shape, 3)
 
 

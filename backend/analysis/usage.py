@@ -50,17 +50,17 @@ def count_usage(
     same_code = codes[1:] == codes[:-1]
     first = np.ones(len(codes), bool)
     first[1:] = ~(same_code & (items[1:] == items[:-1]))
-    known = symbols >= 0
+    has_symbol = symbols >= 0
     return Usage(
         np.bincount(codes, minlength=num_codes),
         np.bincount(codes[first], minlength=num_codes),
-        entropy_of_symbols(codes[known], symbols[known], num_codes),
+        entropy_of_symbols(codes[has_symbol], symbols[has_symbol], num_codes),
         int(np.count_nonzero(same_code & (positions[1:] == positions[:-1]))),
     )
 
 
 def utilization_ceiling(chosen: npt.ArrayLike, codes: int) -> np.ndarray:
-    """Share of K equally likely codes that T choices reach on average, float64 in the shape of T: 1 - exp(-T / K).
+    """Return the share of K equally likely codes that T choices reach on average: 1 - exp(-T / K), in the shape of T.
 
     Args:
         chosen: T.
@@ -121,13 +121,13 @@ def token_use(counts: Sequence[np.ndarray], tokens: int) -> TokenUse:
 
 
 def _entropy(counts: np.ndarray) -> float:
-    """Bits."""
+    """Return the entropy of counts in bits."""
     shares = counts[counts > 0] / max(1, counts.sum())
     return max(0.0, float(-(shares * np.log2(shares)).sum()))
 
 
 def entropy_of_symbols(codes: np.ndarray, symbols: np.ndarray, num_codes: int) -> np.ndarray:
-    """Bits of entropy of the symbols seen under each code: `H = log2 N - (1/N) sum_s n_s log2 n_s`, float64.
+    """Compute the entropy of the symbols under each code, bits, float64: `H = log2 N - (1/N) sum_s n_s log2 n_s`.
 
     Args:
         codes: integers `[n]` below `num_codes`.
@@ -138,7 +138,7 @@ def entropy_of_symbols(codes: np.ndarray, symbols: np.ndarray, num_codes: int) -
         return np.zeros(num_codes)
     width = int(symbols.max()) + 1
     keys = codes.astype(np.int64) * width + symbols
-    if num_codes * width <= _MOST_BINS:
+    if num_codes * width <= _MOST_BINS:  # counting is faster than sorting as long as the bins fit into the caches
         bins = np.bincount(keys)
         pairs = np.flatnonzero(bins)
         counts = bins[pairs].astype(float)
@@ -148,7 +148,7 @@ def entropy_of_symbols(codes: np.ndarray, symbols: np.ndarray, num_codes: int) -
     owner = pairs // width
     total = np.bincount(owner, counts, num_codes)
     weighted = np.bincount(owner, counts * np.log2(counts), num_codes)
-    seen = total > 0
+    alive = total > 0
     entropy = np.zeros(num_codes)
-    entropy[seen] = np.log2(total[seen]) - weighted[seen] / total[seen]
-    return np.maximum(entropy, 0.0)
+    entropy[alive] = np.log2(total[alive]) - weighted[alive] / total[alive]
+    return np.maximum(entropy, 0.0)  # rounding can leave -1e-16

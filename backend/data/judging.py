@@ -35,7 +35,7 @@ class Judge:
     places: Callable[[str, str, str], list[Place]] = nowhere
 
     def __call__(self, text: str) -> Mapping[str, frozenset[str]]:
-        """Field -> the values that hold for a text."""
+        """Return, for each field, the values that hold for a text."""
         return self.read(text)
 
 

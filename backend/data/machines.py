@@ -111,7 +111,11 @@ class Machine:
         return -(-(self.length - 1) // self.digits)
 
     def walk(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """int64 `[count, walk_length]`: random walks."""
+        """Draw random walks.
+
+        Returns:
+            States int64 `[count, walk_length]`.
+        """
         walk = np.empty((count, self.walk_length), dtype=np.int64)
         walk[:, 0] = rng.integers(self.states, size=count)
         return self._follow(walk, rng.integers(self.edges, size=(count, self.walk_length)))
@@ -123,9 +127,12 @@ class Machine:
         return walk
 
     def walk_to(self, state: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[length]`: a walk of the machine that ends in a state, drawn backwards.
+        """Draw a walk of the machine that ends in a state, from its end to its start.
 
         Where a state has no predecessor the walk starts anew before it.
+
+        Returns:
+            States int64 `[length]`.
         """
         walk = [state]
         for _ in range(length - 1):
@@ -134,12 +141,12 @@ class Machine:
         return np.array(walk[::-1], dtype=np.int64)
 
     def tokens(self, walk: np.ndarray) -> np.ndarray:
-        """Walks `[count, walk_length]` -> token ids int64 `[count, length]`."""
+        """Write walks `[count, walk_length]` as token ids int64 `[count, length]`."""
         digits = self.written[walk].reshape(len(walk), -1)[:, : self.length - 1]
         return np.concatenate((np.full((len(walk), 1), self.bos), digits), axis=1)
 
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
-        """Items `start` to `stop`; item i depends on `seed` and i alone.
+        """Make items `start` to `stop`; item i depends on `seed` and i alone.
 
         Labels: `state`: the state that the position writes; `digit`: which of its digits, from 1; `state read`: the
         state, at its last digit only, where the machine's state is known; `next state`: there too, where the walk goes
@@ -149,22 +156,24 @@ class Machine:
             return []
         walks = np.empty((stop - start, self.walk_length), dtype=np.int64)
         choices = np.empty_like(walks)
-        for row, index in enumerate(range(start, stop)):  # drawn as `walk` draws one
+        # One generator an item, so that an item is the same whatever range it is asked in; drawn as `walk` draws a single walk.
+        for row, index in enumerate(range(start, stop)):
             rng = np.random.default_rng((seed, index))
             walks[row, 0] = rng.integers(self.states, size=1)[0]
             choices[row] = rng.integers(self.edges, size=(1, self.walk_length))[0]
         return self._label(start, self._follow(walks, choices))
 
     def _label(self, start: int, walks: np.ndarray) -> list[Item]:
-        """Walks `[count, walk_length]`, at least one, as items from number `start` on."""
+        """Turn walks `[count, walk_length]`, at least one, into items from number `start` on."""
         ids = self.tokens(walks)
         shown = self.length - 1
         _, spans = self.render(ids[0])
         spans.flags.writeable = False  # shared: the digits of all items stand at the same places
         names = np.array([*(self.name(s) for s in range(self.states)), ""], dtype=object)  # the last: no state
         last = np.arange(shown) % self.digits == self.digits - 1
+        # the state after the last one shown is not known: -1 is the empty name
         following = np.concatenate((walks[:, 1:], np.full((len(walks), 1), -1)), axis=1)
-        states = np.repeat(walks, self.digits, axis=1)[:, :shown]
+        states = np.repeat(walks, self.digits, axis=1)[:, :shown]  # [walk, position]; the last state may be cut off
         follow = np.repeat(following, self.digits, axis=1)[:, :shown]
         digit = ["", *(str(place % self.digits + 1) for place in range(shown))]
         values = [
@@ -186,11 +195,15 @@ class Machine:
     # -- text ------------------------------------------------------------------------------------------------------
 
     def name(self, state: int) -> str:
-        """A state as its digits, e.g. `07`."""
+        """Write a state as its digits, e.g. `07`."""
         return "".join(DIGITS[d] for d in self.written[state])
 
     def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
-        """Token ids -> text with a space before each state, and int64 `[T, 2]` character spans."""
+        """Write token ids as text with a space before each state.
+
+        Returns:
+            The text, and int64 `[T, 2]`: the characters of each token in it.
+        """
         parts: list[str] = []
         spans = np.zeros((len(ids), 2), dtype=np.int64)
         end = digit = 0
@@ -204,12 +217,13 @@ class Machine:
         return "".join(parts), spans
 
     def parse(self, text: str) -> np.ndarray:
-        """Text of digits (spaces, commas and dashes ignored, BOS optional) -> token ids with BOS in front.
+        """Read digits as token ids with BOS in front; spaces, commas and dashes are ignored, and BOS is optional.
 
         Raises:
             BadInput: another character; the message says which and where.
         """
         ids = [self.bos]
+        # BOS becomes spaces of its own length, so that the place in the message is that in the text
         for position, character in enumerate(text.replace(BOS_TEXT, " " * len(BOS_TEXT)).lower()):
             digit = DIGITS.find(character)
             if 0 <= digit < self.base:
@@ -224,7 +238,14 @@ class Machine:
     # -- what is true ----------------------------------------------------------------------------------------------
 
     def decode(self, tokens: np.ndarray) -> np.ndarray:
-        """Token ids `[count, T]` starting with BOS -> states int64 `[count, complete states]`; -1 where digits form none."""
+        """Read the complete states of token ids.
+
+        Args:
+            tokens: `[count, T]`, each row starting with BOS.
+
+        Returns:
+            int64 `[count, complete states]`; -1 where the digits are not a state.
+        """
         count = (tokens.shape[1] - 1) // self.digits
         digits = tokens[:, 1 : 1 + count * self.digits].reshape(len(tokens), count, self.digits)
         states = (digits * self.base ** np.arange(self.digits - 1, -1, -1)).sum(-1)
@@ -232,7 +253,11 @@ class Machine:
         return np.where(valid, states, -1)
 
     def valid_transitions(self, states: np.ndarray) -> np.ndarray:
-        """Decoded states `[count, n]` -> bool `[count, n-1]`: both states exist and the machine goes from one to the other."""
+        """Check each step of decoded states `[count, n]`.
+
+        Returns:
+            bool `[count, n-1]`: both states exist and the machine goes from the first to the second.
+        """
         before, after = states[:, :-1], states[:, 1:]
         return (before >= 0) & (after >= 0) & self.transitions[before, after]
 
@@ -251,7 +276,7 @@ class Machine:
                 _, counts = np.unique(prefixes, axis=0, return_counts=True)
                 p = counts / counts.sum()
                 joint = float(-(p * np.log(p)).sum())
-                table[state, digit] = joint - before
+                table[state, digit] = joint - before  # chain rule: H(digit | earlier digits) = H(all) - H(earlier)
                 before = joint
         return table
 
@@ -261,24 +286,24 @@ class Machine:
         share = np.full(self.states, 1 / self.states)
         step = self.transitions / self.edges
         terms: list[float] = list(self.digit_entropy[-1])
-        while len(terms) < self.length - 1:
+        while len(terms) < self.length - 1:  # `share` is where the walk is before this state, `[N]`
             terms.extend(share @ self.digit_entropy[:-1])
             share = share @ step
         return float(np.mean(terms[: self.length - 1]))
 
 
-def _resolve(given: Settings) -> Settings:
+def _resolve(settings: Settings) -> Settings:
     try:
-        return {key: value for key, value in Machine.from_settings(given).settings.items() if key != "name"}
+        return {key: value for key, value in Machine.from_settings(settings).settings.items() if key != "name"}
     except CatalogError as error:
         raise BadInput(str(error)) from error
 
 
 def _slug(settings: Settings) -> str:
-    """`tokfsm`, and what is not as usual: `tokfsm-n25-e4`."""
+    """Name the data set, and what differs from the default: `tokfsm-n25-e4`."""
     letters = {"states": "n", "edges": "e", "base": "b"}
-    unusual = [f"{letter}{settings[key]}" for key, letter in letters.items() if settings[key] != getattr(Machine, key)]
-    return "-".join([SOURCE.name, *unusual])
+    changes = [f"{letter}{settings[key]}" for key, letter in letters.items() if settings[key] != getattr(Machine, key)]
+    return "-".join([SOURCE.name, *changes])
 
 
 SOURCE = DataSource(

@@ -20,5 +20,5 @@ class Report:
     done: str
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Write it as one line for people."""
         return f"{self.path}: {self.what} {self.done[:1].upper()}{self.done[1:]}."

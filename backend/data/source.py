@@ -36,15 +36,15 @@ class TextDataset(Protocol):
         ...
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Items `start` to `stop`, fewer where the data set ends; item i is the same whatever range it is asked in."""
+        """Return items `start` to `stop`, fewer where the data set ends; item i is the same whatever range it is asked in."""
         ...
 
     def parse(self, text: str) -> np.ndarray:
-        """Text -> token ids int64 `[T]`; `BadInput` says what is wrong with it."""
+        """Read text as token ids int64 `[T]`; `BadInput` says what is wrong with it."""
         ...
 
     def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
-        """Token ids -> text, and int64 `[T, 2]` character spans of the tokens in it."""
+        """Write token ids as text; also return the character spans of the tokens in it, int64 `[T, 2]`."""
         ...
 
 
@@ -70,15 +70,15 @@ class ImageDataset(Protocol):
         ...
 
     def count(self, seed: int) -> int | None:
-        """How many different images there are; None where there is no end. Higher numbers begin again from the first."""
+        """Count the different images; None where there is no end. Higher numbers begin again from the first."""
         ...
 
     def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """Images `start` to `stop`, float32 `[n, 3, size, size]` in [-1, 1], each value one of 256."""
+        """Return images `start` to `stop`, float32 `[n, 3, size, size]` in [-1, 1], each value one of 256."""
         ...
 
     def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> Sequence[Item]:
-        """The same images with what is true of them and of each cell of a grid `(H, W)`.
+        """Return the same images with what is true of them and of each cell of a grid `(H, W)`.
 
         Raises:
             BadInput: the grid does not fit on the image.
@@ -134,9 +134,9 @@ class DataSource:
         capabilities: what a model of it can do besides what its family can, e.g. `states`.
         options: its settings on the command line.
         resolve: what a person gave -> the settings that a catalog file keeps: defaults written out, paths absolute; None:
-            they are kept as they are. Raises `BadInput` for what cannot be.
+            they stay as they are. Raises `BadInput` for settings that make no data set.
         notes: settings -> what a person should know about their data before anything long begins, seen in the names of its
-            files alone; None: nothing. Raises `BadInput` for what cannot be.
+            files alone; None: nothing. Raises `BadInput` for settings that make no data set.
         slug: settings -> how the name of a model trained on it begins; None: the data set's name.
         learnable: whether there is something to learn from it, so that `train` offers it.
     """
@@ -169,13 +169,13 @@ class DataSource:
                 return behaviour
         return Behaviour(field, value, (field, value)) if value in self.judged.get(field, ()) else None
 
-    def settings(self, given: Settings) -> dict[str, Any]:
-        """Make the `[dataset]` of a catalog file out of what a person gave.
+    def settings(self, choices: Settings) -> dict[str, Any]:
+        """Make the `[dataset]` of a catalog file out of what a person chose.
 
         Raises:
-            BadInput: it cannot be.
+            BadInput: the choices make no data set.
         """
-        return {"name": self.name, **(self.resolve(given) if self.resolve else given)}
+        return {"name": self.name, **(self.resolve(choices) if self.resolve else choices)}
 
     def subject(self, settings: Settings) -> str:
         """Say what a model with that `[dataset]` is about; of a path the last part."""

@@ -1,4 +1,4 @@
-"""What a person's own data say about whole items: columns of tables, fields of JSON and parts of file names become tags.
+"""What a person's own data says about whole items: columns of tables, fields of JSON and parts of file names become tags.
 
 1. A column or field becomes a tag if its values are plain: text, numbers, true or false, dates. `tags` of the data set
    chooses; where it says nothing all plain ones are taken, and values of more than `LONGEST` characters left out.
@@ -105,7 +105,7 @@ class TagRules:
             return {
                 _cut(name): _cut(value)
                 for name, value in plain.items()
-                if value and len(name) <= LONGEST and len(value) <= LONGEST
+                if value and len(name) <= LONGEST and len(value) <= LONGEST  # a long one is a text and not a tag
             }
         chosen = {name: row[name] for name in self.columns if row.get(name) is not None}
         for name, value in chosen.items():
@@ -128,6 +128,7 @@ class TagRules:
         Raises:
             BadInput: a column that was chosen holds something that is not plain.
         """
+        # of two columns with one name neither can be asked for: Parquet files may have them
         others = [name for name in dict.fromkeys(schema.names) if name not in item and schema.names.count(name) == 1]
         if self.columns is None:
             return [name for name in others if _is_plain(schema.field(name).type)]
@@ -158,7 +159,7 @@ class TagCount:
     @property
     def unmatched(self) -> list[str]:
         """The paths that the pattern was not found in."""
-        return [path for path, found in self.files.items() if not found]
+        return [path for path, matches in self.files.items() if not matches]
 
     def of_path(self, path: str) -> dict[str, str]:
         """Note that a file was read, and return its tags; see `TagRules.of_path`."""
@@ -186,8 +187,8 @@ class TagCount:
         if missing := [name for name in self.rules.columns or () if name not in self.columns]:
             known = ", ".join(repr(name[:60]) for name in list(self.columns)[:20]) or "none"
             raise BadInput(
-                f"No table and no line of JSON has {missing[0][:60]!r}, which --tags names. What there is beside the item "
-                f"itself: {known}."
+                f"None of the tables and lines of JSON has {missing[0][:60]!r}, which --tags names. Beside the item itself "
+                f"they have: {known}."
             )
 
     def reports(self) -> list[Report]:
@@ -200,25 +201,25 @@ class TagCount:
         return [Report(f"{unmatched[0]}{more}", what, f"read without {' and '.join(self.rules.groups)}")]
 
 
-def merged(base: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+def merge_tags(base: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
     """Add a person's tags to those of the data set itself; one whose name is taken gets `(yours)` behind it."""
     return {**base, **{f"{name} (yours)" if name in base else name: value for name, value in tags.items()}}
 
 
-def shown_path(path: str) -> str:
+def readable_path(path: str) -> str:
     """Return a path that people can read and every file format can hold: bytes that are not UTF-8 become U+FFFD."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def checked_path(path: Path) -> str:
+def check_path(path: Path) -> str:
     """Return a path as a catalog file keeps it.
 
     Raises:
         BadInput: it has bytes that are not UTF-8, which no catalog file can hold.
     """
     text = str(path)
-    if shown_path(text) != text:
-        raise BadInput(f"The name {shown_path(text)!r} has bytes that are not UTF-8. Rename it: mv OLD NEW.")
+    if readable_path(text) != text:
+        raise BadInput(f"The name {readable_path(text)!r} has bytes that are not UTF-8. Rename it: mv OLD NEW.")
     return text
 
 
@@ -257,7 +258,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float | decimal.Decimal):
         if not math.isfinite(value):
             return ""
-        if abs(float(value)) < 1e15 and value == int(value):
+        if abs(float(value)) < 1e15 and value == int(value):  # up to here a float holds every whole number
             return str(int(value))
     return str(value).strip()
 

@@ -63,7 +63,7 @@ class Edit:
         return self.action in ("force", *MOVES) and self.code >= 0
 
     def with_strength(self, strength: float) -> Edit:
-        """The edit at another strength: an `add` adds, else 1 forces and anything else blends.
+        """Return the edit at another strength: an `add` adds, else 1 forces and anything else blends.
 
         A ban, a zero and an emptied slot have no strength.
         """
@@ -73,7 +73,7 @@ class Edit:
         return replace(self, action=action, strength=strength)
 
     def scaled(self, share: float) -> Edit:
-        """The edit at a share of its strength, 1.5 at most."""
+        """Return the edit at a share of its strength, 1.5 at most."""
         return self.with_strength(min(STRONGEST, share * self.strength))
 
     @property
@@ -163,7 +163,7 @@ class HeldNeuron:
 
 
 def first_generated(where: Where) -> int | None:
-    """How many new tokens `generated` or `generated:N` means, `EVERY_NEW` for all of them; None for other places."""
+    """Return how many new tokens `generated` or `generated:N` means: `EVERY_NEW` for all, None for other places."""
     match = _GENERATED.fullmatch(where) if isinstance(where, str) else None
     return None if match is None else int(match[1] or EVERY_NEW)
 
@@ -205,7 +205,7 @@ def _parse_where(text: str) -> Where:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise BadInput(f"The positions {part!r} run backwards. Write the smaller one first, e.g. 4..9.")
-        if len(positions) + last - first >= MAX_PLACES:
+        if len(positions) + last - first >= MAX_PLACES:  # before they are listed: `0..9999999` is short to write
             raise BadInput(
                 f"The positions {text[:80]!r} are too many: an edit may name {MAX_PLACES:,}. Write all, or fewer."
             )

@@ -46,7 +46,7 @@ class Paint:
     cells: Where = "all"
 
     def __str__(self) -> str:
-        return f"{self.site}:paint:{self.code}@{_written(self.cells)}"
+        return f"{self.site}:paint:{self.code}@{_write_cells(self.cells)}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Swap:
     cells: Where = "all"
 
     def __str__(self) -> str:
-        return f"{self.site}:swap:{self.first}~{self.second}@{_written(self.cells)}"
+        return f"{self.site}:swap:{self.first}~{self.second}@{_write_cells(self.cells)}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Nearest:
     cells: Where = "all"
 
     def __str__(self) -> str:
-        return f"{self.site}:nearest:{self.rank}@{_written(self.cells)}"
+        return f"{self.site}:nearest:{self.rank}@{_write_cells(self.cells)}"
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ class Copy:
 Change = Paint | Swap | Nearest | Copy
 
 
-def _written(cells: Where) -> str:
+def _write_cells(cells: Where) -> str:
     return Edit("vq", 0, where=cells).written_where
 
 
-def _cells(text: str) -> Where:
+def _read_cells(text: str) -> Where:
     return Edit.parse(f"vq:0@{text}").where
 
 
@@ -125,19 +125,19 @@ def parse(text: str) -> Change:
     """
     text = text.strip()
     if match := re.fullmatch(rf"{_SITE}:paint:(\d{{1,9}}){_CELLS}", text, re.ASCII):
-        return Paint(match["site"], int(match[2]), _cells(match["cells"]))
+        return Paint(match["site"], int(match[2]), _read_cells(match["cells"]))
     if match := re.fullmatch(rf"{_SITE}:swap:(\d{{1,9}})~(\d{{1,9}}){_CELLS}", text, re.ASCII):
-        return Swap(match["site"], int(match[2]), int(match[3]), _cells(match["cells"]))
+        return Swap(match["site"], int(match[2]), int(match[3]), _read_cells(match["cells"]))
     if match := re.fullmatch(rf"{_SITE}:nearest:([1-9]\d{{0,8}}){_CELLS}", text, re.ASCII):
-        return Nearest(match["site"], int(match[2]), _cells(match["cells"]))
-    copied = (
+        return Nearest(match["site"], int(match[2]), _read_cells(match["cells"]))
+    copy_form = (
         rf"{_SITE}:copy:([\w.-]{{1,100}})@(\d{{1,4}})\.(\d{{1,4}})\.(\d{{1,4}})\.(\d{{1,4}})>(\d{{1,4}})\.(\d{{1,4}})"
     )
-    if match := re.fullmatch(copied, text, re.ASCII):
+    if match := re.fullmatch(copy_form, text, re.ASCII):
         top, left, bottom, right, row, column = map(int, match.groups()[2:])
         if top < bottom and left < right:
             return Copy(match["site"], match[2], (top, left, bottom, right), (row, column))
-    raise BadInput(f"{text[:80]!r} is no change of a token map. Write {_FORMS}.")
+    raise BadInput(f"{text[:80]!r} is not a change of a token map. Write {_FORMS}.")
 
 
 def apply(
@@ -146,7 +146,7 @@ def apply(
     tables: Mapping[str, np.ndarray],
     others: Callable[[str], TokenMaps] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Token maps with all changes made, in order; the given ones stay as they are.
+    """Make all changes to token maps, in order, and return the new maps; those passed in stay as they are.
 
     Args:
         changes: what to do.
@@ -159,39 +159,40 @@ def apply(
         BadInput: a cell or region that is not there, or too many changes.
     """
     if len(changes) > MAX_CHANGES:
-        raise BadInput(f"{len(changes)} changes were given; at most {MAX_CHANGES} are made. Leave some out.")
-    made = {site: np.array(codes, dtype=np.int32) for site, codes in tokens.items()}
+        raise BadInput(f"There are {len(changes)} changes; at most {MAX_CHANGES} can be made. Leave some out.")
+    maps = {site: np.array(codes, dtype=np.int32) for site, codes in tokens.items()}
     for change in changes:
-        if change.site not in made:
-            raise UnknownCode(f"{change.site[:80]!r} is no codebook of this model. Known: {', '.join(made)}.")
-        codes, size = made[change.site], len(tables[change.site])
+        if change.site not in maps:
+            raise UnknownCode(f"{change.site[:80]!r} is not a codebook of this model. Known: {', '.join(maps)}.")
+        codes, size = maps[change.site], len(tables[change.site])
         if isinstance(change, Copy):
             if others is None:
                 raise BadInput(f"The picture {change.picture} is not here, so nothing can be copied from it.")
             _copy(codes, others(change.picture)[change.site], change)
             continue
-        named = {Paint: "code", Swap: "first second", Nearest: ""}[type(change)].split()
-        for code in (getattr(change, name) for name in named):
+        attributes = {Paint: "code", Swap: "first second", Nearest: ""}[type(change)].split()
+        for code in (getattr(change, name) for name in attributes):
             if not 0 <= code < size:
                 raise UnknownCode(f"{change.site} has codes 0 to {size - 1:,}, not {code}.")
         here = _mask(change.cells, codes.shape)
         if isinstance(change, Paint):
             codes[here] = change.code
         elif isinstance(change, Swap):
+            # both masks before either is written, or all would end as one code
             first, second = here & (codes == change.first), here & (codes == change.second)
             codes[first], codes[second] = change.second, change.first
         else:
             codes[here] = nearest_codes(tables[change.site], codes[here], change.rank)[:, -1]
-    return made
+    return maps
 
 
 def _mask(cells: Where, shape: tuple[int, ...]) -> np.ndarray:
-    """bool `[H, W]`."""
+    """Mark cells in a map, bool `[H, W]`."""
     mask = np.full(shape, cells == "all")
     if cells != "all":
         if isinstance(cells, str) or min(cells) < 0 or max(cells) >= mask.size:
             raise BadInput(
-                f"This token map has the cells 0 to {mask.size - 1}; {_written(cells)[:80]} is not among them."
+                f"This token map has the cells 0 to {mask.size - 1}; {_write_cells(cells)[:80]} is not among them."
             )
         mask.reshape(-1)[list(cells)] = True
     return mask
@@ -210,7 +211,7 @@ def _copy(codes: np.ndarray, other: np.ndarray, change: Copy) -> None:
 
 
 def nearest_codes(table: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
-    """The nearest other codes by euclidean distance, ties to the lower id; int32 `[n, count]`.
+    """Find the nearest other codes by euclidean distance, ties to the lower id; int32 `[n, count]`.
 
     Args:
         table: float32 `[num_codes, dim]`.
@@ -222,20 +223,21 @@ def nearest_codes(table: np.ndarray, codes: np.ndarray, count: int) -> np.ndarra
     """
     if not 1 <= count < len(table):
         raise BadInput(f"The table has {len(table):,} codes: a code has 1 to {len(table) - 1:,} others, not {count}.")
-    asked, where = np.unique(codes, return_inverse=True)
-    found = np.full((len(asked), count), -1, dtype=np.int32)
+    distinct, where = np.unique(codes, return_inverse=True)  # a map repeats few codes many times
+    ids = np.full((len(distinct), count), -1, dtype=np.int32)
     lengths = (table.astype(np.float64) ** 2).sum(1)
     step = max(1, _BLOCK // len(table))
-    for start in range(0, len(asked), step):
-        rows = np.arange(start, min(start + step, len(asked)))
-        rows = rows[asked[rows] >= 0]
-        distances = lengths - 2 * table[asked[rows]].astype(np.float64) @ table.T.astype(np.float64)
-        distances[np.arange(len(rows)), asked[rows]] = np.inf
+    for start in range(0, len(distinct), step):
+        rows = np.arange(start, min(start + step, len(distinct)))
+        rows = rows[distinct[rows] >= 0]
+        # |b|^2 - 2ab orders as |a - b|^2 does: |a|^2 is the same along a row
+        distances = lengths - 2 * table[distinct[rows]].astype(np.float64) @ table.T.astype(np.float64)
+        distances[np.arange(len(rows)), distinct[rows]] = np.inf
         reach = np.partition(distances, count - 1, axis=1)[:, count - 1]
         for row, line, limit in zip(rows, distances, reach, strict=True):
-            near = np.flatnonzero(line <= limit)
-            found[row] = near[np.argsort(line[near], kind="stable")][:count]
-    return found[where.reshape(-1)]
+            near = np.flatnonzero(line <= limit)  # all that tie for the last place: a partition drops any of them
+            ids[row] = near[np.argsort(line[near], kind="stable")][:count]
+    return ids[where.reshape(-1)]
 
 
 # -- what a change does --------------------------------------------------------------------------------------------
@@ -278,15 +280,15 @@ def footprint(before: TokenMaps, after: TokenMaps, decoded_before: np.ndarray, d
     cell = difference.shape[0] // rows, difference.shape[1] // columns
     inside = np.repeat(np.repeat(edited, cell[0], 0), cell[1], 1)
     total = float(difference.sum(dtype=np.float64))
-    seen = (difference >= 1 / 255).reshape(rows, cell[0], columns, cell[1]).any((1, 3))
+    differs = (difference >= 1 / 255).reshape(rows, cell[0], columns, cell[1]).any((1, 3))
     return Footprint(
         edited,
         difference,
         _mean(difference[inside]),
         _mean(difference[~inside]),
         float(difference[~inside].sum(dtype=np.float64)) / total if total > 0 else float("nan"),
-        _reach(edited, seen),
-        int((seen & ~edited).sum()),
+        _reach(edited, differs),
+        int((differs & ~edited).sum()),
     )
 
 
@@ -294,10 +296,10 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean(dtype=np.float64)) if values.size else float("nan")
 
 
-def _reach(edited: np.ndarray, seen: np.ndarray) -> int:
-    """Chessboard distance of the farthest seen cell to the nearest edited one."""
+def _reach(edited: np.ndarray, differs: np.ndarray) -> int:
+    """Return the chessboard distance of the farthest cell that differs to the nearest edited one."""
     from scipy.ndimage import distance_transform_cdt  # costs a moment to import
 
-    if not edited.any() or not seen.any():
+    if not edited.any() or not differs.any():
         return 0
-    return int(distance_transform_cdt(~edited, metric="chessboard")[seen].max())
+    return int(distance_transform_cdt(~edited, metric="chessboard")[differs].max())

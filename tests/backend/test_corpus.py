@@ -166,7 +166,7 @@ def test_a_corpus_ends_and_says_so():
     there = corpus.count(0)
     assert len(data.items(0, 1000, seed=0)) == there and data.items(there, there + 5, seed=0) == []
     assert [item.index for item in data.items(there - 2, there + 2, seed=0)] == [there - 2, there - 1]
-    with pytest.raises(BadInput, match=f"there are {there}"):
+    with pytest.raises(BadInput, match=f"seed 0 has {there}"):
         corpus.document(there, 0)
     with pytest.raises(BadInput, match="held out"):
         TextItems(finite(1), TOKENIZER).items(0, 1, HELD_OUT_SEED)

@@ -243,7 +243,7 @@ def test_a_data_set_that_cannot_be_had_says_what_to_do(monkeypatch: pytest.Monke
     hub(monkeypatch, load)
     with pytest.raises(BadInput, match="no route.*network"):
         documents("hf:owner/tiny")
-    with pytest.raises(BadInput, match="names no data set"):
+    with pytest.raises(BadInput, match="is not the name of a data set"):
         documents("hf:../../etc")
 
 

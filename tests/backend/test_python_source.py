@@ -13,7 +13,7 @@ import pytest
 
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.texts.corpus import Document, Mark
-from backend.data.texts.python_source import FIELDS, LEAST, MOST, USUAL, PythonSource, file_truth
+from backend.data.texts.python_source import FIELDS, LEAST, MOST, TARGET, PythonSource, file_truth
 from backend.data.texts.python_source_judging import BEHAVIOURS, behaviour_places, behaviours
 from backend.errors import BadInput
 
@@ -78,7 +78,7 @@ def test_documents_are_whole_lines_of_the_files_and_together_all_of_each(corpus:
     assert not [name for name in stretches if {"test", "tests", "site-packages", "idle_test"} & set(name.split("/"))]
     lengths = sorted(len(stretch) for parts in stretches.values() for _, stretch in parts)
     assert lengths[-1] <= MOST and LEAST < lengths[len(lengths) // 10]
-    assert 0.75 * USUAL < lengths[len(lengths) // 2] < 1.25 * USUAL
+    assert 0.75 * TARGET < lengths[len(lengths) // 2] < 1.25 * TARGET
 
 
 def test_stretches_begin_where_a_top_level_statement_does_if_one_is_near(corpus: PythonSource):

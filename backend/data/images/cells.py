@@ -29,7 +29,7 @@ _THIRDS = (("top left", "top", "top right"), ("left", "middle", "right"), ("bott
 
 @lru_cache(maxsize=32)
 def cell_of_pixel(size: int, grid: tuple[int, int]) -> np.ndarray:
-    """int64 `[size, size]`: the cell of each pixel, read-only.
+    """Return the cell of each pixel, int64 `[size, size]`, read-only.
 
     Raises:
         BadInput: the grid has more rows or columns than the image, or none.
@@ -46,7 +46,7 @@ def cell_of_pixel(size: int, grid: tuple[int, int]) -> np.ndarray:
 
 
 def counts(values: np.ndarray, kinds: int, grid: tuple[int, int]) -> np.ndarray:
-    """How many pixels of each value every cell has.
+    """Count the pixels of each value in every cell.
 
     Args:
         values: int `[n, size, size]` in 0 .. kinds - 1.
@@ -58,13 +58,14 @@ def counts(values: np.ndarray, kinds: int, grid: tuple[int, int]) -> np.ndarray:
     """
     images, size = len(values), values.shape[-1]
     cells = grid[0] * grid[1]
-    place = cell_of_pixel(size, grid) + cells * np.arange(images)[:, None, None]
+    # One number for image, cell and value together, so that a single bincount does all images at once.
+    place = cell_of_pixel(size, grid) + cells * np.arange(images)[:, None, None]  # [n, size, size]
     flat = np.bincount((place * kinds + values).ravel(), minlength=images * cells * kinds)
     return flat.reshape(images, cells, kinds)
 
 
 def means(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """Mean of a map of pixels `[n, size, size]` in each cell, float64 `[n, H * W]`."""
+    """Return the mean of a map of pixels `[n, size, size]` in each cell, float64 `[n, H * W]`."""
     images, size = len(values), values.shape[-1]
     cells = cell_of_pixel(size, grid)
     place = (cells + grid[0] * grid[1] * np.arange(images)[:, None, None]).ravel()
@@ -73,7 +74,7 @@ def means(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def pixel_labels(pixels: np.ndarray, grid: tuple[int, int]) -> list[dict[str, Sequence[str]]]:
-    """The fields of `PIXEL_FIELDS`, which need nothing but the picture.
+    """Read the fields of `PIXEL_FIELDS`, which need nothing but the picture.
 
     Args:
         pixels: uint8 `[n, 3, size, size]`.
@@ -87,8 +88,10 @@ def pixel_labels(pixels: np.ndarray, grid: tuple[int, int]) -> list[dict[str, Se
     luminance = np.tensordot(shades, np.array((0.299, 0.587, 0.114), np.float32), axes=(1, 0))
     step_y, step_x = np.gradient(luminance, axis=(1, 2)) if pixels.shape[-1] > 1 else (0 * luminance, 0 * luminance)
     detail = np.searchsorted(_DETAIL_ENDS, means(np.hypot(step_x, step_y), grid), side="right")
-    # The structure tensor: its doubled angle is that of the lines' normal.
+    # The structure tensor: its doubled angle is that of the lines' normal. Angles are doubled because a line that runs up
+    # and one that runs down are the same, so that means of plain angles would cancel out.
     along, across = means(step_x**2 - step_y**2, grid), means(2 * step_x * step_y, grid)
+    # A direction counts where most steps agree on it: without the floor noise has an orientation too.
     clear = np.hypot(along, across) > 0.5 * means(step_x**2 + step_y**2, grid)
     quarter = np.rint(np.arctan2(across, along) / (np.pi / 2)).astype(np.int64) % 4
     fields = {
@@ -102,7 +105,7 @@ def pixel_labels(pixels: np.ndarray, grid: tuple[int, int]) -> list[dict[str, Se
 
 
 def positions(grid: tuple[int, int]) -> tuple[str, ...]:
-    """Where each cell lies, in thirds of the image: `top left` ... `bottom right`."""
+    """Say where each cell lies, in thirds of the image: `top left` ... `bottom right`."""
     rows, columns = grid
     return tuple(
         _THIRDS[(2 * row + 1) * 3 // (2 * rows)][(2 * column + 1) * 3 // (2 * columns)]
@@ -114,7 +117,7 @@ def positions(grid: tuple[int, int]) -> tuple[str, ...]:
 def by_image(
     fields: Mapping[str, np.ndarray], shared: Mapping[str, Sequence[str]] | None = None
 ) -> list[dict[str, Sequence[str]]]:
-    """Fields `[n, H * W]` of names -> for each image field -> values, with fields all images share added."""
+    """Turn fields `[n, H * W]` of names into field -> values for each image; `shared` fields are added to every image."""
     images = len(next(iter(fields.values())))
     lists = {name: values.tolist() for name, values in fields.items()}
     return [{**{name: values[row] for name, values in lists.items()}, **(shared or {})} for row in range(images)]

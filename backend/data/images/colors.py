@@ -31,7 +31,7 @@ _HUE_ENDS = np.array([0.035, 0.117, 0.21, 0.44, 0.555, 0.705, 0.83, 0.96])  # wh
 
 
 def paint(family: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Colours of given families.
+    """Draw colours of given families.
 
     Args:
         family: int `[...]`, indices into `COLORS`.
@@ -45,23 +45,24 @@ def paint(family: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _from_hsv(hsv: np.ndarray) -> np.ndarray:
-    """Hue in turns, saturation and value `[..., 3]` -> RGB: each channel is a trapezoid over the hue."""
+    """Turn hue (in turns), saturation and value `[..., 3]` into RGB: each channel is a trapezoid over the hue."""
     hue, saturation, value = hsv[..., :1], hsv[..., 1:2], hsv[..., 2:]
     away = (hue * 6 + np.array([0, 4, 2], dtype=np.float32)) % 6  # 0 where the channel is strongest
     return value * (1 - saturation * np.clip(np.minimum(away, 6 - away) - 1, 0, 1))
 
 
 def name_colors(rgb: np.ndarray) -> np.ndarray:
-    """RGB `[..., 3]` in [0, 1] -> names of `COLORS` as an object array `[...]`."""
+    """Name colours `[..., 3]`, RGB in [0, 1], by the families of `COLORS`, as an object array `[...]`."""
     value, low = rgb.max(-1), rgb.min(-1)
     spread = value - low
     saturation = spread / np.maximum(value, 1e-6)
     red, green, blue = np.moveaxis(rgb, -1, 0)
-    safe = np.maximum(spread, 1e-6)
+    safe = np.maximum(spread, 1e-6)  # of grey no hue is defined; it is named by its value below
     hue = np.select(
         [value == red, value == green], [(green - blue) / safe % 6, (blue - red) / safe + 2], (red - green) / safe + 4
     )
     names = np.array(_HUES, dtype=object)[np.searchsorted(_HUE_ENDS, hue / 6, side="right")]
+    # brown is dark orange, so the hue alone cannot tell; black comes last: a dark pixel's hue and saturation are noise
     names[(names == "orange") & (value < 0.62)] = "brown"
     names[saturation < 0.15] = "grey"
     names[(saturation < 0.15) & (value >= 0.8)] = "white"

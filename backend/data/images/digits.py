@@ -41,49 +41,50 @@ class Digits:
         return cls(**read_settings(settings, size=cls.size))
 
     def count(self, seed: int) -> int:
-        """1,437 to train on, 360 held out."""
+        """Count the digits that this seed shows: 1,437 to train on, 360 held out."""
         return len(self._rows(seed))
 
     def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        """Return the digits' pixels, float32 `[n, 3, size, size]` in [-1, 1]."""
         return to_float(self._shown(start, stop, seed)[0])
 
     def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
-        """The digits, with their class as a tag and on the cells that their ink covers."""
+        """Return the digits, with their class as a tag and on the cells that their ink covers."""
         pixels, truth = self._shown(start, stop, seed)
         ink = counts((pixels[:, 0] >= 128).astype(np.int64), 2, grid)
-        inked, images, seen = ink[..., 1] * 2 >= ink.sum(-1), to_float(pixels), pixel_labels(pixels, grid)
+        inked, images, pixel_fields = ink[..., 1] * 2 >= ink.sum(-1), to_float(pixels), pixel_labels(pixels, grid)
         items = []
         for row, digit in enumerate(map(str, truth)):
-            labels: dict[str, Sequence[str]] = {"digit": np.where(inked[row], digit, "").tolist(), **seen[row]}
+            labels: dict[str, Sequence[str]] = {"digit": np.where(inked[row], digit, "").tolist(), **pixel_fields[row]}
             items.append(Item(start + row, grid, images[row], labels=labels, tags={"class": digit}))
         return items
 
     def _rows(self, seed: int) -> np.ndarray:
-        """The digits that this seed shows, in its order."""
+        """Return the digits that this seed shows, in its order."""
+        # first one order for all seeds, so that no seed trains on what another holds out; then the seed's own
         order = np.random.default_rng(_ORDER_SEED).permutation(len(self._digits[1]))
         part = order[-HELD_OUT_DIGITS:] if seed >= HELD_OUT_SEED else order[:-HELD_OUT_DIGITS]
         return np.random.default_rng(seed).permutation(part)
 
     def _shown(self, start: int, stop: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """uint8 `[n, 3, size, size]` and the digits int64 `[n]`."""
+        """Return pixels uint8 `[n, 3, size, size]` and the digits int64 `[n]`."""
         from PIL import Image
 
         rows = self._rows(seed)
-        chosen = rows[np.arange(start, max(stop, start)) % len(rows)]
-        pixels = np.empty((len(chosen), 3, self.size, self.size), dtype=np.uint8)
-        for place, ink in enumerate(self._digits[0][chosen]):
+        shown = rows[np.arange(start, max(stop, start)) % len(rows)]  # after the last digit it begins again
+        pixels = np.empty((len(shown), 3, self.size, self.size), dtype=np.uint8)
+        for place, ink in enumerate(self._digits[0][shown]):
             image = Image.fromarray(ink).resize((self.size, self.size), Image.Resampling.BICUBIC)
             pixels[place] = np.asarray(image)
-        return pixels, self._digits[1][chosen]
+        return pixels, self._digits[1][shown]
 
     @cached_property
     def _digits(self) -> tuple[np.ndarray, np.ndarray]:
         """uint8 `[1797, 8, 8]` and int64 `[1797]`."""
         from sklearn.datasets import load_digits
 
-        read = load_digits()
-        return np.rint(read.images * (255 / 16)).astype(np.uint8), read.target.astype(np.int64)
+        digits = load_digits()  # shades of 0 to 16
+        return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target.astype(np.int64)
 
 
 SOURCE = DataSource(

@@ -23,7 +23,7 @@ _WIDE_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # more than 8 bits 
 
 
 def read_picture(source: bytes | Path) -> np.ndarray:
-    """One image as people see it: upright, over white where it is transparent, 8 bits RGB, the first frame.
+    """Read one image as people see it: upright, over white where it is transparent, 8 bits RGB, the first frame.
 
     Args:
         source: the file or what is in it.
@@ -68,7 +68,7 @@ def fit(pixels: np.ndarray, size: int, whole: bool = False) -> np.ndarray:
 
 
 def decode(source: bytes | Path) -> tuple[np.ndarray, str]:
-    """As `read_picture`, and what a person should know about how it was read (empty: nothing)."""
+    """Read a picture as `read_picture` does; also return what a person should know about how it was read, or nothing."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -82,8 +82,9 @@ def decode(source: bytes | Path) -> tuple[np.ndarray, str]:
     too_large = f"more than the {MAX_PIXELS:,} pixels that are read. Save it smaller."
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > MAX_PIXELS:  # the header says so before anything is decoded
                 raise BadInput(f"It has {image.width:,} x {image.height:,} pixels, {too_large}")
+            # the other pictures of an MPO file are the same view for another eye or as a preview
             frames = getattr(image, "n_frames", 1) if image.format != "MPO" else 1
             return _upright_rgb(image), f"It has {frames} frames." if frames > 1 else ""
     except BadInput:
@@ -97,7 +98,7 @@ def decode(source: bytes | Path) -> tuple[np.ndarray, str]:
 
 
 def _upright_rgb(image: Any) -> np.ndarray:
-    """uint8 `[height, width, 3]` of an opened Pillow image."""
+    """Decode an opened Pillow image, uint8 `[height, width, 3]`."""
     from PIL import Image, ImageOps
 
     image.load()
@@ -114,7 +115,8 @@ def _upright_rgb(image: Any) -> np.ndarray:
 
 
 def _eight_bits(grey: np.ndarray, mode: str) -> np.ndarray:
-    """Grey of 16 or 32 bits -> uint8: 16 bits by their range; else values in [0, 1] or [0, 255] or stretched to fit."""
+    """Scale grey of 16 or 32 bits to uint8: 16 bits by their range; else [0, 1], [0, 255], [0, 65535] or what occurs."""
+    # infinities become black: they would stretch the range until everything else is one shade
     shades = np.nan_to_num(grey.astype(np.float64), posinf=0, neginf=0)
     low, high = float(shades.min()), float(shades.max())
     if mode.startswith("I;16"):

@@ -84,33 +84,34 @@ class Mixture:
         return {field: meaning for part in self.parts for field, meaning in part.fields.items()}
 
     def count(self, seed: int) -> int | None:
-        """No end as soon as one part has none; else as many as all parts together."""
+        """Count the images of all parts together; None as soon as one part has no end."""
         counts = [part.count(seed) for part in self.parts]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        """Return the images' pixels, float32 `[n, 3, size, size]` in [-1, 1]."""
         images = np.empty((max(stop - start, 0), 3, self.size, self.size), dtype=np.float32)
         for number, first, last, places in self._stretches(start, stop, seed):
             images[places - start] = self.parts[number].pixels(first, last, seed)
         return images
 
     def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
-        """The parts' items with their data set as the tag `source`; fields that a part lacks are empty."""
-        found: dict[int, Item] = {}
+        """Return the parts' items with their data set as the tag `source`; fields that a part lacks are empty."""
+        items: dict[int, Item] = {}
         for number, first, last, places in self._stretches(start, stop, seed):
             for place, item in zip(places.tolist(), self.parts[number].items(first, last, seed, grid), strict=True):
                 labels = {field: item.labels.get(field) or [""] * item.positions for field in self.fields}
                 tags = {"source": self.names[number], **item.tags}
-                found[place] = replace(item, index=place, labels=labels, tags=tags)
-        return [found[index] for index in range(start, stop)]
+                items[place] = replace(item, index=place, labels=labels, tags=tags)
+        return [items[index] for index in range(start, stop)]
 
     def _stretches(self, start: int, stop: int, seed: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
-        """Images `start` to `stop` as (part, its first and last image, where they stand in the mixture)."""
+        """Cut images `start` to `stop` into (part, its first image, the one behind its last, where they stand here)."""
         ends = np.cumsum(self.shares)[:-1] / sum(self.shares)
+        # Whole blocks are drawn even where only their end is needed: image i comes from the same part in any range.
         for block in range(start // BLOCK * BLOCK, stop, BLOCK):
-            drawn = np.random.default_rng((seed, block)).random(BLOCK)
-            source = np.searchsorted(ends, drawn, side="right")
+            chances = np.random.default_rng((seed, block)).random(BLOCK)
+            source = np.searchsorted(ends, chances, side="right")  # [BLOCK]: the part of each image
             for number in range(len(self.parts)):
                 places = block + np.flatnonzero(source == number)
                 first, last = np.searchsorted(places, (start, stop)).tolist()
@@ -124,5 +125,5 @@ SOURCE = DataSource(
     about="scenes and photos, seven to three",
     title="A mixture of pictures",
     open=lambda settings, folder: Mixture.from_settings(settings, lambda part: open_images(part, folder)),
-    resolve=lambda given: {"parts": [dict(part) for part in PARTS], **given},
+    resolve=lambda settings: {"parts": [dict(part) for part in PARTS], **settings},
 )

@@ -22,7 +22,7 @@ from backend.data.images.tables import TABLE_ENDING, Columns, table_rows
 from backend.data.report import Report
 from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import DataSource, Option, Settings
-from backend.data.tags import OPTIONS, SETTINGS, TagCount, TagRules, checked_path, merged, shown_path
+from backend.data.tags import OPTIONS, SETTINGS, TagCount, TagRules, check_path, merge_tags, readable_path
 from backend.errors import BadInput, CatalogError
 from backend.types import Item
 
@@ -47,7 +47,7 @@ class OwnPicture:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Candidate:
     """One picture before it is decoded."""
 
     path: str
@@ -60,16 +60,16 @@ class _Found:
 # -- finding -------------------------------------------------------------------------------------------------------
 
 
-def _find(paths: Sequence[Path], columns: Columns) -> Iterator[_Found | Report]:
-    """Everything below the paths that may be a picture, in the order of their names; reports on what is not."""
+def _find(paths: Sequence[Path], columns: Columns) -> Iterator[_Candidate | Report]:
+    """Yield all below the paths that may be a picture, in the order of their names, and reports on what is not."""
     for path in paths:
         for file in _files_of(path):
             if isinstance(file, Report):
                 yield file
                 continue
             name = file.relative_to(path) if path.is_dir() else Path(file.name)
-            above = shown_path(name.parts[0]) if len(name.parts) > 1 else ""
-            yield from _find_in_file(file, shown_path(name.as_posix()), above, columns)
+            above = readable_path(name.parts[0]) if len(name.parts) > 1 else ""
+            yield from _find_in_file(file, readable_path(name.as_posix()), above, columns)
 
 
 def _files_of(path: Path) -> Iterator[Path | Report]:
@@ -78,14 +78,14 @@ def _files_of(path: Path) -> Iterator[Path | Report]:
     elif path.is_file():
         yield path
     else:
-        yield Report(shown_path(str(path)), "It is not a file or folder.", "skipped")
+        yield Report(readable_path(str(path)), "It is not a file or folder.", "skipped")
 
 
 def _files_below(folder: Path) -> Iterator[Path | Report]:
-    """Files below a folder; links that lead out of it, and what is hidden, are not followed."""
+    """Yield the files below a folder; links that lead out of it, and what is hidden, are not followed."""
     inside = folder.resolve()
     for place, names, files in os.walk(folder, onerror=None):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not name.startswith("."))  # in place: os.walk goes by this list
         for name in [*names]:
             if (Path(place) / name).is_symlink():  # os.walk does not enter it
                 yield Report(
@@ -102,42 +102,42 @@ def _files_below(folder: Path) -> Iterator[Path | Report]:
                 yield file
 
 
-def _find_in_file(file: Path, shown: str, above: str, columns: Columns) -> Iterator[_Found | Report]:
-    """The pictures of a file; `above` is the subfolder that it is in, which is their class where nothing else tells."""
+def _find_in_file(file: Path, shown: str, above: str, columns: Columns) -> Iterator[_Candidate | Report]:
+    """Yield the pictures of a file; `above`, the subfolder that it is in, is their class where nothing else tells."""
     of_name = dict(columns.tags.rules.of_path(shown) or {})
     label = of_name.pop("class", "")
     if file.suffix.lower() != TABLE_ENDING:
-        yield _Found(shown, file, shown, label or above, of_name)
+        yield _Candidate(shown, file, shown, label or above, of_name)
         return
     try:
         for row in table_rows(file, columns):
             place = f"{shown} row {row.number}"
             if row.picture is None:
-                yield Report(place, "It holds no picture.", "skipped")
+                yield Report(place, "Its picture is empty.", "skipped")
                 continue
             of_row = columns.tags.rules.of_row(row.fields, place)
             tags = {**{name: value for name, value in of_row.items() if name != "class"}, **of_name}
-            yield _Found(place, row.picture, shown, label or row.label or of_row.get("class", ""), tags)
+            yield _Candidate(place, row.picture, shown, label or row.label or of_row.get("class", ""), tags)
     except BadInput as error:
         yield Report(shown, str(error), "skipped")
 
 
 def _read(paths: Sequence[Path], columns: Columns) -> Iterator[OwnPicture | Report]:
-    """Decode one after another; a file that cannot be read becomes a report."""
-    for one in _find(paths, columns):
-        if isinstance(one, Report):
-            yield one
+    """Decode one picture after another; a file that cannot be read becomes a report."""
+    for candidate in _find(paths, columns):
+        if isinstance(candidate, Report):
+            yield candidate
             continue
         try:
-            pixels, note = decode(one.source)
+            pixels, note = decode(candidate.source)
         except BadInput as error:
-            strange = isinstance(one.source, Path) and one.source.suffix.lower() not in ENDINGS
-            yield Report(one.path, "It is not an image." if strange else str(error), "skipped")
+            strange = isinstance(candidate.source, Path) and candidate.source.suffix.lower() not in ENDINGS
+            yield Report(candidate.path, "It is not an image." if strange else str(error), "skipped")
             continue
         if note:
-            yield Report(one.path, note, "read the first one")
-        columns.tags.of_path(one.file)
-        yield OwnPicture(one.path, pixels, one.label, one.tags)
+            yield Report(candidate.path, note, "read the first one")
+        columns.tags.of_path(candidate.file)
+        yield OwnPicture(candidate.path, pixels, candidate.label, candidate.tags)
 
 
 def read_images(paths: Sequence[Path], limit: int = 1_000) -> tuple[list[OwnPicture], list[Report]]:
@@ -152,14 +152,14 @@ def read_images(paths: Sequence[Path], limit: int = 1_000) -> tuple[list[OwnPict
     """
     pictures: list[OwnPicture] = []
     reports: list[Report] = []
-    for one in _read(paths, Columns(tags=TagCount(TagRules(columns=())))):
-        if isinstance(one, Report):
-            reports.append(one)
+    for entry in _read(paths, Columns(tags=TagCount(TagRules(columns=())))):
+        if isinstance(entry, Report):
+            reports.append(entry)
         elif len(pictures) < limit:
-            pictures.append(one)
+            pictures.append(entry)
         else:
             reports.append(
-                Report(one.path, f"It comes after the first {limit:,} pictures.", "skipped, with all behind it")
+                Report(entry.path, f"It comes after the first {limit:,} pictures.", "skipped, with all behind it")
             )
             break
     return pictures, reports
@@ -219,20 +219,20 @@ class OwnImages:
         tags: list[dict[str, str]] = []
         reports: list[Report] = []
         count = TagCount(self.rules)
-        for one in _read([self.path], Columns(self.image_column, self.label_column, count)):
-            if isinstance(one, Report):
-                reports.append(one)
+        for entry in _read([self.path], Columns(self.image_column, self.label_column, count)):
+            if isinstance(entry, Report):
+                reports.append(entry)
             elif len(pixels) < MAX_IMAGES:
-                pixels.append(fit(one.pixels, self.size, self.whole).transpose(2, 0, 1))
-                place = {"file": one.path, **({"class": one.label} if one.label else {})}
-                tags.append(merged(place, one.tags))
+                pixels.append(fit(entry.pixels, self.size, self.whole).transpose(2, 0, 1))
+                place = {"file": entry.path, **({"class": entry.label} if entry.label else {})}
+                tags.append(merge_tags(place, entry.tags))
             else:
                 text = f"It comes after the first {MAX_IMAGES:,} pictures."
-                reports.append(Report(one.path, text, "skipped, with all behind it"))
+                reports.append(Report(entry.path, text, "skipped, with all behind it"))
                 break
         if not pixels:
-            said = " ".join(f"{report.path}: {report.what}" for report in reports[:3])
-            raise BadInput(f"No image could be read from {self.path}. {said or 'The folder is empty.'}")
+            reasons = " ".join(f"{report.path}: {report.what}" for report in reports[:3])
+            raise BadInput(f"No image could be read from {self.path}. {reasons or 'The folder is empty.'}")
         count.check()
         return np.stack(pixels), tags, [*count.reports(), *reports]
 
@@ -247,41 +247,43 @@ class OwnImages:
         return tuple(sorted({tags["class"] for tags in self._read[1] if "class" in tags}))
 
     def count(self, seed: int) -> int:
-        """How many images this seed shows."""
+        """Count the images that this seed shows."""
         return len(self._rows(seed))
 
     def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        """Return the images' pixels, float32 `[n, 3, size, size]` in [-1, 1]."""
         return to_float(self._read[0][self._shown(start, stop, seed)])
 
     def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
-        """The images, tagged with their file and their class."""
+        """Return the images, tagged with their file and their class."""
         rows = self._shown(start, stop, seed)
         pixels, tags = self._read[0][rows], self._read[1]
         labels, images = pixel_labels(pixels, grid), to_float(pixels)
         return [Item(start + i, grid, images[i], labels=labels[i], tags=tags[row]) for i, row in enumerate(rows)]
 
     def _shown(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """int64 `[n]`: which images; after the last it begins again."""
+        """Return which images these are, int64 `[n]`; after the last it begins again."""
         rows = self._rows(seed)
         return rows[np.arange(start, max(stop, start)) % len(rows)]
 
     def _rows(self, seed: int) -> np.ndarray:
-        """int64: the images that this seed shows; at least one."""
+        """Return the images that this seed shows, int64; at least one."""
         total = len(self._read[0])
-        kept = min(round(total * self.held_out), total - 1)
-        order = np.random.default_rng(0).permutation(total)
-        if not kept:
+        held_out = min(round(total * self.held_out), total - 1)
+        order = np.random.default_rng(0).permutation(
+            total
+        )  # the same for every seed: the held-out images stay held out
+        if not held_out:
             return np.arange(total)
-        return np.sort(order[-kept:] if seed >= HELD_OUT_SEED else order[:-kept])
+        return np.sort(order[-held_out:] if seed >= HELD_OUT_SEED else order[:-held_out])
 
 
-def _resolve(given: Settings) -> Settings:
-    path = Path(str(given.get("path") or "")).expanduser()
-    if not given.get("path") or not path.exists():
+def _resolve(settings: Settings) -> Settings:
+    path = Path(str(settings.get("path") or "")).expanduser()
+    if not settings.get("path") or not path.exists():
         raise BadInput(f"There is no file or folder {path}. Give --images a folder, a picture or a Parquet file.")
-    TagRules.from_settings(given)
-    return {**given, "path": checked_path(path.resolve())}
+    TagRules.from_settings(settings)
+    return {**settings, "path": check_path(path.resolve())}
 
 
 def _notes(settings: Settings) -> list[Report]:
@@ -290,7 +292,7 @@ def _notes(settings: Settings) -> list[Report]:
     count = TagCount(TagRules(names=TagRules.from_settings(settings).names))
     for file in _files_of(path):
         if isinstance(file, Path) and file.suffix.lower() in (*ENDINGS, TABLE_ENDING):
-            count.of_path(shown_path(file.relative_to(path).as_posix() if path.is_dir() else file.name))
+            count.of_path(readable_path(file.relative_to(path).as_posix() if path.is_dir() else file.name))
     count.check()
     return count.reports()
 

@@ -55,23 +55,23 @@ CONTENT = 0.06  # standard deviation of luminance that counts as content
 
 @lru_cache(maxsize=2)
 def _photos(held_out: bool) -> tuple[dict[str, Image], np.ndarray]:
-    """The photos that are installed, by name, and how likely each is."""
+    """Return the photos that are installed, by name, and how likely each is."""
     import skimage
     import sklearn
     from PIL import Image
 
     folders = {"skimage": Path(skimage.__file__).parent, "sklearn": Path(sklearn.__file__).parent}
-    wanted = HELD_OUT_PHOTOS if held_out else TRAINING_PHOTOS
-    paths = {name: folders[package] / file for name, (package, file) in wanted.items()}
-    found = {name: Image.fromarray(read_picture(path)) for name, path in paths.items() if path.is_file()}
-    if not found:
+    files = HELD_OUT_PHOTOS if held_out else TRAINING_PHOTOS
+    paths = {name: folders[package] / file for name, (package, file) in files.items()}
+    photos = {name: Image.fromarray(read_picture(path)) for name, path in paths.items() if path.is_file()}
+    if not photos:
         raise CatalogError(
             "The photos of scikit-image and scikit-learn are missing from this installation. "
             "Install both again: pip install --force-reinstall -r requirements.txt."
         )
-    grey = [np.ptp(np.asarray(photo), axis=-1).max() == 0 for photo in found.values()]
+    grey = [np.ptp(np.asarray(photo), axis=-1).max() == 0 for photo in photos.values()]  # all channels alike
     weights = np.where(grey, 1.0, COLOR_WEIGHT)
-    return found, weights / weights.sum()
+    return photos, weights / weights.sum()
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,20 @@ class Photos:
         return cls(**read_settings(settings, size=cls.size))
 
     def count(self, seed: int) -> None:
-        """There is no end to crops."""
+        """Return None: there is no end to crops."""
 
     def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        """Return the crops' pixels, float32 `[n, 3, size, size]` in [-1, 1]."""
         return to_float(self._crops(start, stop, seed)[0])
 
     def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
-        """The crops, tagged with their photo and the share of its shorter side that they show."""
+        """Return the crops, tagged with their photo and how near they are to it: `close`, `middle` or `far`."""
         pixels, tags = self._crops(start, stop, seed)
         labels, images = pixel_labels(pixels, grid), to_float(pixels)
         return [Item(start + i, grid, images[i], labels=labels[i], tags=tags[i]) for i in range(len(images))]
 
     def _crops(self, start: int, stop: int, seed: int) -> tuple[np.ndarray, list[dict[str, str]]]:
-        """uint8 `[n, 3, size, size]` and tags."""
+        """Return the crops' pixels, uint8 `[n, 3, size, size]`, and their tags."""
         photos, chances = _photos(seed >= HELD_OUT_SEED)
         pixels = np.empty((max(stop - start, 0), 3, self.size, self.size), dtype=np.uint8)
         tags = []
@@ -122,7 +122,7 @@ class Photos:
 def _crop(
     photos: Mapping[str, Image], chances: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """uint8 `[size, size, 3]` and tags: of a few crops of one photo the first with content, else the one with most."""
+    """Draw a crop, uint8 `[size, size, 3]`, and its tags: of a few of one photo the first with content, else the most."""
     name = str(rng.choice(tuple(photos), p=chances))
     photo = photos[name]
     shorter = min(photo.size)
@@ -140,7 +140,7 @@ def _crop(
         if spread >= CONTENT:
             break
     if rng.random() < 0.5:
-        best = best[:, ::-1]
+        best = best[:, ::-1]  # mirrored
     contrast, brightness, colorfulness = rng.uniform((0.85, -0.08, 0.7), (1.15, 0.08, 1.3)).astype(np.float32)
     grey = best.mean(-1, keepdims=True)
     best = grey + (best - grey) * colorfulness

@@ -20,7 +20,7 @@ _LEFT = 1  # the filter
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 `[height, width, 3]`, or 4 with alpha, as a PNG file.
+    """Write uint8 `[height, width, 3]`, or 4 with alpha, as a PNG file.
 
     Raises:
         BadInput: another shape or type.
@@ -42,7 +42,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def decode_png(data: bytes) -> np.ndarray:
-    """A PNG file as uint8 `[height, width, 3]`."""
+    """Read a PNG file as uint8 `[height, width, 3]`."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:

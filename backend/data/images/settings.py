@@ -13,7 +13,7 @@ SIZES = (8, 1024)  # smallest and largest side of an image
 
 
 def read_settings(settings: Mapping[str, Any], **defaults: Any) -> dict[str, Any]:
-    """The settings with what is missing filled in.
+    """Check settings and fill in what is missing.
 
     Args:
         settings: the `[dataset]`; `name` is left out.
@@ -27,14 +27,14 @@ def read_settings(settings: Mapping[str, Any], **defaults: Any) -> dict[str, Any
     if unknown := sorted(values.keys() - defaults.keys()):
         raise CatalogError(f"Unknown settings {unknown} of the {name} images; known: {sorted(defaults)}.")
     for key, value in values.items():
-        wanted = type(defaults[key])
-        if type(value) is not wanted:
-            raise CatalogError(f"Setting {key} = {value!r} of the {name} images must be of type {wanted.__name__}.")
+        kind = type(defaults[key])
+        if type(value) is not kind:  # not isinstance: true is an int to Python, and no size is `true`
+            raise CatalogError(f"Setting {key} = {value!r} of the {name} images must be of type {kind.__name__}.")
     if "size" in values and not SIZES[0] <= values["size"] <= SIZES[1]:
         raise CatalogError(f"Images of {values['size']} pixels a side cannot be made; give {SIZES[0]} to {SIZES[1]}.")
     return {**defaults, **values}
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
-    """uint8 -> float32 in [-1, 1]."""
+    """Scale uint8 to float32 in [-1, 1]."""
     return pixels.astype(np.float32) / np.float32(127.5) - 1

@@ -11,7 +11,7 @@ from backend.data.tags import TagCount, class_name, class_names
 from backend.errors import BadInput
 
 TABLE_ENDING = ".parquet"
-_ROWS = 16  # read together
+_ROWS = 16  # read together: pictures are large, so more would not fit into little memory
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def table_rows(file: Path, columns: Columns) -> Iterator[TableRow]:
             for batch in table.iter_batches(_ROWS, columns=[*item, *more]):
                 values = {name: batch.column(name).to_pylist() for name in classes}
                 for at, picture in enumerate(batch.column(image_column).to_pylist()):
-                    known = {name: class_name(values[name][at], names) for name, names in classes.items()}
-                    label = known.pop(label_column, None)
+                    fields = {name: class_name(values[name][at], names) for name, names in classes.items()}
+                    label = fields.pop(label_column, None)
                     data = (picture or {}).get("bytes") if packed else picture
-                    yield TableRow(row, data, "" if label is None else str(label)[:200], known)
+                    yield TableRow(row, data, "" if label is None else str(label)[:200], fields)
                     row += 1
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"It is not a Parquet file that can be read ({str(error).splitlines()[0][:200]}).") from None
+        raise BadInput(f"It is not a readable Parquet file ({str(error).splitlines()[0][:200]}).") from None

@@ -66,7 +66,7 @@ class _Objects:
 
     @classmethod
     def of(cls, plans: Plans) -> _Objects:
-        """The objects of some images."""
+        """Gather the objects of some images."""
         image, slot = np.nonzero(np.arange(MOST_OBJECTS) < plans.objects[:, None])
         flat = {name: getattr(plans, name)[image, slot] for name in ("shape", "glyph", "fill")}
         for name in ("x", "y", "radius", "angle", "aspect", "fill_frequency", "fill_angle", "paints"):
@@ -77,7 +77,7 @@ class _Objects:
         return cls(image, slot, **flat, light_x=np.cos(light), light_y=np.sin(light))
 
     def at(self, rows: np.ndarray) -> _Objects:
-        """Some of them."""
+        """Take some of them."""
         return _Objects(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
@@ -100,10 +100,10 @@ def draw(plans: Plans, size: int) -> Drawn:
     distance = _distance(objects, x, y)
     shadows = _shadows(objects, x, y)
     surface = _surface(objects, distance, x, y, pixel)
-    cover = np.clip(0.5 - distance / pixel, 0, 1)
+    cover = np.clip(0.5 - distance / pixel, 0, 1)  # the share of each pixel that is inside: 1/2 on the border
     owner = np.full(pattern.shape, -1, dtype=np.int8)
     shadow = np.zeros(pattern.shape, dtype=bool)
-    for slot in reversed(range(MOST_OBJECTS)):
+    for slot in reversed(range(MOST_OBJECTS)):  # back to front; a slot holds one object of an image at most
         rows = np.flatnonzero(objects.slot == slot)
         images = objects.image[rows]
         below = canvas[images] * (1 - shadows[rows, None])
@@ -119,7 +119,7 @@ def draw(plans: Plans, size: int) -> Drawn:
 
 
 def _background(plans: Plans, x: np.ndarray, y: np.ndarray, pixel: np.float32) -> np.ndarray:
-    """float32 `[n, size, size]` in [0, 1]: how much of the second colour."""
+    """Paint the backgrounds, float32 `[n, size, size]` in [0, 1]: how much of the second colour."""
     pattern = np.empty((len(plans.background), y.shape[1], x.shape[2]), dtype=np.float32)
     for kind, name in enumerate(BACKGROUNDS):
         rows = np.flatnonzero(plans.background == kind)
@@ -135,6 +135,7 @@ def _background(plans: Plans, x: np.ndarray, y: np.ndarray, pixel: np.float32) -
             pattern[rows] = 0.5 + np.minimum(hardness, steepest) * np.sin(_TURN * frequency * along + phase)
         elif name == "checker":
             steps = np.float32(np.pi) * frequency
+            # the product changes its sign at every border; divided by its slope there, a border is one pixel wide
             squares = np.sin(steps * along + phase) * np.sin(steps * across + phase)
             pattern[rows] = 0.5 + squares / (steps * pixel)
         else:
@@ -143,7 +144,7 @@ def _background(plans: Plans, x: np.ndarray, y: np.ndarray, pixel: np.float32) -
 
 
 def _noise(waves: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Waves `[n, wave, 4]` that bend each other: clouds, marble, ripples."""
+    """Add up waves `[n, wave, 4]` that bend each other: clouds, marble, ripples."""
     total = bend = np.zeros((len(waves), 1, 1), dtype=np.float32)
     for place in range(waves.shape[1]):
         frequency, direction, phase, bending = np.moveaxis(waves[:, place, :, None, None], 1, 0)
@@ -168,7 +169,7 @@ def _triangle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Five points: fold the plane into half a point, where the border is one straight line."""
+    """Measure a star of five points: fold the plane into half a point, where the border is one straight line."""
     sector = _TURN / 5
     turn = np.abs((np.arctan2(u, -v) + sector / 2) % sector - sector / 2)
     length = np.hypot(u, v)
@@ -178,7 +179,7 @@ def _star(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _heart(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A square on its corner with a disc on each of its upper sides."""
+    """Measure a heart: a square on its corner with a disc on each of its upper sides."""
     u, v = np.abs(u), v + np.float32(0.1)
     half = np.float32(0.6)
     middle = half / np.float32(np.sqrt(2))
@@ -211,7 +212,7 @@ _DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray, _Objects], np.ndarray]] 
 
 
 def _distance(objects: _Objects, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """float32 `[object, size, size]`: signed distance to each object's border, in units of half the image."""
+    """Measure the signed distance to each object's border, float32 `[object, size, size]` in units of half the image."""
     size = (np.broadcast_shapes(x.shape, objects.x.shape)[2], np.broadcast_shapes(y.shape, objects.y.shape)[1])
     distance = np.empty((len(objects.shape), size[1], size[0]), dtype=np.float32)
     for kind, name in enumerate(SHAPES):
@@ -220,6 +221,7 @@ def _distance(objects: _Objects, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         dx = (x if len(x) == 1 else x[rows]) - some.x
         dy = (y if len(y) == 1 else y[rows]) - some.y
         cosine, sine = np.cos(some.angle) / some.radius, np.sin(some.angle) / some.radius
+        # into the object's frame, turned back and of radius 1, and the distance out of it again
         distance[rows] = some.radius * _DISTANCES[name](cosine * dx + sine * dy, cosine * dy - sine * dx, some)
     return distance
 
@@ -228,14 +230,14 @@ def _distance(objects: _Objects, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _shadows(objects: _Objects, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """float32 `[object, size, size]` in [0, 1): the light that each object takes away, soft at the border."""
+    """Cast shadows, float32 `[object, size, size]` in [0, 1): the light that each object takes away, soft at the border."""
     away = _distance(objects, x + objects.reach * objects.light_x, y + objects.reach * objects.light_y)
     share = np.clip(0.5 - away / (2 * objects.softness), 0, 1)
-    return objects.shadow * share * share * (3 - 2 * share)
+    return objects.shadow * share * share * (3 - 2 * share)  # smoothstep: no visible line where the border begins
 
 
 def _surface(objects: _Objects, distance: np.ndarray, x: np.ndarray, y: np.ndarray, pixel: np.float32) -> np.ndarray:
-    """float32 `[object, 3, size, size]`: the objects' fills, modelled by the light, over the whole image."""
+    """Paint the objects' fills, modelled by the light, over the whole image: float32 `[object, 3, size, size]`."""
     dx, dy = (x - objects.x) / objects.radius, (y - objects.y) / objects.radius
     fill = _fill(objects, dx, dy, pixel)
     first, second = objects.paints[:, 0], objects.paints[:, 1]
@@ -249,7 +251,7 @@ def _surface(objects: _Objects, distance: np.ndarray, x: np.ndarray, y: np.ndarr
 
 
 def _fill(objects: _Objects, dx: np.ndarray, dy: np.ndarray, pixel: np.float32) -> np.ndarray:
-    """float32 `[object, size, size]` in [0, 1]: how much of the second colour."""
+    """Paint the patterns of objects, float32 `[object, size, size]` in [0, 1]: how much of the second colour."""
     fill = np.zeros((len(dx), dy.shape[1], dx.shape[2]), dtype=np.float32)
     for kind, name in enumerate(FILLS):
         rows = np.flatnonzero(objects.fill == kind)

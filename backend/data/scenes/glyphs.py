@@ -47,8 +47,8 @@ GLYPHS = tuple(STROKES)
 HALF_WIDTH = 0.17  # of a stroke, where the character is two units high
 
 
-def _segments() -> np.ndarray:
-    """float32 `[glyph, segment, 2 ends, 2]` in [-1, 1]; glyphs of fewer strokes repeat their first one."""
+def _load_segments() -> np.ndarray:
+    """Read `STROKES` as float32 `[glyph, segment, 2 ends, 2]` in [-1, 1]; glyphs of fewer strokes repeat their first one."""
     every = []
     for chains in STROKES.values():
         lines = []
@@ -60,11 +60,11 @@ def _segments() -> np.ndarray:
     return np.array([lines + lines[:1] * (longest - len(lines)) for lines in every], dtype=np.float32)
 
 
-_SEGMENTS = _segments()
+_SEGMENTS = _load_segments()
 
 
 def glyph_distance(u: np.ndarray, v: np.ndarray, glyph: np.ndarray) -> np.ndarray:
-    """Signed distance to characters, negative inside their strokes.
+    """Measure the signed distance to characters, negative inside their strokes.
 
     Args:
         u: float32 `[object, height, width]`: to the right; the character spans [-2/3, 2/3].
@@ -77,7 +77,8 @@ def glyph_distance(u: np.ndarray, v: np.ndarray, glyph: np.ndarray) -> np.ndarra
         along = end - start
         du, dv = u - start[:, 0, None, None], v - start[:, 1, None, None]
         au, av = along[:, 0, None, None], along[:, 1, None, None]
+        # the nearest point of the segment: a share of the way from its start to its end
         share = np.clip((du * au + dv * av) / (au * au + av * av), 0, 1)
         du, dv = du - share * au, dv - share * av
         nearest = np.minimum(nearest, du * du + dv * dv)
-    return np.sqrt(nearest) - HALF_WIDTH
+    return np.sqrt(nearest) - HALF_WIDTH  # one square root, of the smallest square

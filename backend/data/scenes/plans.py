@@ -78,38 +78,39 @@ class _Numbers:
         self.used = 0
 
     def take(self, *shape: int) -> np.ndarray:
-        """The next numbers, `[n, *shape]`."""
+        """Take the next numbers, `[n, *shape]`."""
         count = int(np.prod(shape))
         self.used += count
         assert self.used <= _NUMBERS
         return self.rows[:, self.used - count : self.used].reshape(-1, *shape)
 
     def between(self, low: float, high: float, *shape: int) -> np.ndarray:
-        """`[n, *shape]`, even between two ends."""
+        """Draw numbers evenly between two ends, `[n, *shape]`."""
         return low + np.float32(high - low) * self.take(*shape)
 
-    def one_of(self, weights: list[float] | int, *shape: int) -> np.ndarray:
-        """`[n, *shape]`: indices, with these weights or as likely as each other."""
+    def choose(self, weights: list[float] | int, *shape: int) -> np.ndarray:
+        """Draw indices `[n, *shape]` with these weights; a number alone: so many, as likely as each other."""
         shares = np.full(weights, 1.0) if isinstance(weights, int) else np.array(weights)
         return np.searchsorted(np.cumsum(shares / shares.sum())[:-1], self.take(*shape), side="right")
 
 
 def plan(start: int, stop: int, seed: int) -> Plans:
-    """The plans of images `start` to `stop`."""
+    """Draw the plans of images `start` to `stop`."""
+    # The order of the calls below is part of every image: another order, or one number more, draws other scenes.
     numbers = _Numbers(start, stop, seed)
-    shape = numbers.one_of(len(SHAPES), MOST_OBJECTS)
-    radius, x, y = _places(numbers)
+    shape = numbers.choose(len(SHAPES), MOST_OBJECTS)
+    radius, x, y = _draw_places(numbers)
     upright = (shape == SHAPES.index("glyph")) | (shape == SHAPES.index("heart"))
     angle = numbers.between(-1, 1, MOST_OBJECTS) * np.where(upright, np.float32(0.4), np.float32(np.pi))
-    background_color, background_paints = _background_paints(numbers)
-    color, paints = _object_paints(numbers, background_color)
+    background_color, background_paints = _draw_background_paints(numbers)
+    color, paints = _draw_object_paints(numbers, background_color)
     shaded = numbers.take() >= 0.2
     return Plans(
-        objects=1 + numbers.one_of([0.35, 0.3, 0.2, 0.15]),
+        objects=1 + numbers.choose([0.35, 0.3, 0.2, 0.15]),
         shape=shape,
-        glyph=numbers.one_of(len(GLYPHS), MOST_OBJECTS),
+        glyph=numbers.choose(len(GLYPHS), MOST_OBJECTS),
         color=color,
-        fill=numbers.one_of([0.4, 0.2, 0.2, 0.2], MOST_OBJECTS),
+        fill=numbers.choose([0.4, 0.2, 0.2, 0.2], MOST_OBJECTS),
         x=x,
         y=y,
         radius=radius,
@@ -118,13 +119,13 @@ def plan(start: int, stop: int, seed: int) -> Plans:
         paints=paints,
         fill_frequency=numbers.between(1.2, 2.6, MOST_OBJECTS),
         fill_angle=numbers.between(0, _TURN, MOST_OBJECTS),
-        background=numbers.one_of([0.31, 0.23, 0.16, 0.3]),
+        background=numbers.choose([0.31, 0.23, 0.16, 0.3]),
         background_color=background_color,
         background_paints=background_paints,
         frequency=numbers.between(0.8, 3.2),
         direction=numbers.between(0, _TURN),
         phase=numbers.between(0, _TURN),
-        hardness=numbers.between(0.5, 1) ** -3 / 2,
+        hardness=numbers.between(0.5, 1) ** -3 / 2,  # 0.5 is a soft wave, 4 nearly a step; soft ones are more common
         waves=numbers.take(WAVES, 4),
         light=numbers.between(0, _TURN),
         shade=np.where(shaded, numbers.between(0.25, 0.6), np.float32(0)),
@@ -134,8 +135,8 @@ def plan(start: int, stop: int, seed: int) -> Plans:
     )
 
 
-def _places(numbers: _Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radius, x and y, `[n, object]`: the main object near the middle, the others around it, partly behind it."""
+def _draw_places(numbers: _Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw radius, x and y, `[n, object]`: the main object near the middle, the others around it, partly behind it."""
     radius = numbers.between(0.18, 0.4, MOST_OBJECTS)
     radius[:, 0] = 0.4 + 0.34 * (radius[:, 0] - 0.18) / 0.22
     room = np.maximum(1.02 - radius[:, :1], 0.25)
@@ -148,15 +149,15 @@ def _places(numbers: _Numbers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return radius, np.clip(x, -0.9, 0.9).astype(np.float32), np.clip(y, -0.9, 0.9).astype(np.float32)
 
 
-def _background_paints(numbers: _Numbers) -> tuple[np.ndarray, np.ndarray]:
-    """Families `[n, 2]` and RGB `[n, 2, 3]` of a background: two tones of one family as often as two families."""
-    first, second = numbers.one_of(len(COLORS)), numbers.one_of(len(COLORS))
+def _draw_background_paints(numbers: _Numbers) -> tuple[np.ndarray, np.ndarray]:
+    """Draw families `[n, 2]` and RGB `[n, 2, 3]` of a background: two tones of one family as often as two families."""
+    first, second = numbers.choose(len(COLORS)), numbers.choose(len(COLORS))
     family = np.stack((first, np.where(numbers.take() < 0.5, first, second)), axis=1)
     return family, paint(family, numbers.take(2, 3))
 
 
-def _object_paints(numbers: _Numbers, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Families `[n, object]`, none of them the background's, and RGB `[n, object, 2, 3]`."""
+def _draw_object_paints(numbers: _Numbers, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Draw families `[n, object]`, none of them the background's, and RGB `[n, object, 2, 3]`."""
     hidden = np.sort(background, axis=1)
     same = hidden[:, :1] == hidden[:, 1:]
     share = numbers.take(MOST_OBJECTS)

@@ -61,10 +61,10 @@ class Scenes:
         return {"name": SOURCE.name, "size": self.size}
 
     def count(self, seed: int) -> None:
-        """There is no end to scenes."""
+        """Return None: there is no end to scenes."""
 
     def pixels(self, start: int, stop: int, seed: int) -> np.ndarray:
-        """float32 `[n, 3, size, size]` in [-1, 1]."""
+        """Draw the images' pixels, float32 `[n, 3, size, size]` in [-1, 1]."""
         images = np.empty((max(stop - start, 0), 3, self.size, self.size), dtype=np.float32)
         for first in range(start, stop, AT_ONCE):
             last = min(first + AT_ONCE, stop)
@@ -72,48 +72,49 @@ class Scenes:
         return images
 
     def items(self, start: int, stop: int, seed: int, grid: tuple[int, int]) -> list[Item]:
-        """The images with their labels (`fields`) and tags."""
+        """Draw the images with their labels (`fields`) and tags."""
         items = []
         for first in range(start, stop, AT_ONCE):
             plans = plan(first, min(first + AT_ONCE, stop), seed)
             drawn = draw(plans, self.size)
-            labels, tags, images = _labels(plans, drawn, grid), _tags(plans), to_float(drawn.pixels)
+            labels, tags, images = _label_cells(plans, drawn, grid), _tag_images(plans), to_float(drawn.pixels)
             items += [Item(first + i, grid, images[i], labels=labels[i], tags=tags[i]) for i in range(len(images))]
         return items
 
 
-def _labels(plans: Plans, drawn: Drawn, grid: tuple[int, int]) -> list[dict[str, Sequence[str]]]:
-    """For each image field -> one value per cell."""
+def _label_cells(plans: Plans, drawn: Drawn, grid: tuple[int, int]) -> list[dict[str, Sequence[str]]]:
+    """Say what is true of the cells: for each image field -> one value per cell."""
     shown = np.where(drawn.owner >= 0, drawn.owner + 2, drawn.accent)  # 0 and 1: the background's colours
     pixels = counts(shown, 2 + MOST_OBJECTS, grid)  # [n, cell, what]
     behind, total = pixels[..., :2].sum(-1), pixels.sum(-1)
+    # the background counts as one: by its two colours apart an object would win with less than half of a cell
     parts = np.concatenate((behind[..., None], pixels[..., 2:]), axis=-1)
     what = parts.argmax(-1)  # [n, cell]: 0 background, 1.. object
     is_object, slot = what > 0, np.maximum(what - 1, 0)
     image = np.arange(len(what))[:, None]
 
-    def named(names: Sequence[str], numbers: np.ndarray) -> np.ndarray:
+    def name(names: Sequence[str], numbers: np.ndarray) -> np.ndarray:
         return np.array(names, dtype=object)[numbers]
 
     shape = plans.shape[image, slot]
     glyph = is_object & (shape == SHAPES.index("glyph"))
     color = np.where(is_object, plans.color[image, slot], plans.background_color[image, pixels[..., :2].argmax(-1)])
     fields = {
-        "object": np.where(is_object, named(SHAPES, shape), "background"),
-        "color": named(COLORS, color),
-        "texture": np.where(is_object, named(FILLS, plans.fill[image, slot]), ""),
-        "background": np.where(is_object, "", named(BACKGROUNDS, plans.background)[:, None]),
-        "glyph": np.where(glyph, named(GLYPHS, plans.glyph[image, slot]), ""),
+        "object": np.where(is_object, name(SHAPES, shape), "background"),
+        "color": name(COLORS, color),
+        "texture": np.where(is_object, name(FILLS, plans.fill[image, slot]), ""),
+        "background": np.where(is_object, "", name(BACKGROUNDS, plans.background)[:, None]),
+        "glyph": np.where(glyph, name(GLYPHS, plans.glyph[image, slot]), ""),
         "edge": np.where(total - parts.max(-1) >= EDGE_SHARE * total, "edge", ""),
         "shadow": np.where(counts(drawn.shadow, 2, grid)[..., 1] * 2 > total, "shadow", ""),
         "main": np.where(what == 1, "main", ""),
     }
-    seen = pixel_labels(drawn.pixels, grid)
-    return [{**known, **also} for known, also in zip(by_image(fields), seen, strict=True)]
+    pixel_fields = pixel_labels(drawn.pixels, grid)
+    return [{**plan_fields, **more} for plan_fields, more in zip(by_image(fields), pixel_fields, strict=True)]
 
 
-def _tags(plans: Plans) -> list[dict[str, str]]:
-    """What is true of each image."""
+def _tag_images(plans: Plans) -> list[dict[str, str]]:
+    """Say what is true of each image."""
     tags = []
     for row, (shape, first, second) in enumerate(zip(plans.shape[:, 0], *plans.background_color.T, strict=True)):
         colors = dict.fromkeys((COLORS[first], COLORS[second]))

@@ -85,13 +85,13 @@ def parse(text: str, truth: WordTruth, before: str = "", **more: str) -> Frame:
         ValueError: text that is not in the language; `truth` may raise it for a word that it does not know.
     """
     nodes: list[Literal | Slot | Choice] = []
-    characters, found, position = "", list[Truth](), 0
+    characters, marks, position = "", list[Truth](), 0  # of the literal that is being read
 
     def close() -> None:
-        nonlocal characters, found
+        nonlocal characters, marks
         if characters:
-            nodes.append(Literal(characters, tuple(found)))
-        characters, found = "", []
+            nodes.append(Literal(characters, tuple(marks)))
+        characters, marks = "", []
 
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -123,21 +123,21 @@ def parse(text: str, truth: WordTruth, before: str = "", **more: str) -> Frame:
             values, before = [("pos", "punctuation")], ""
         else:
             values = []
-        found.extend((*span, name, value) for name, value in values)
+        marks.extend((*span, name, value) for name, value in values)
     close()
     return tuple(nodes)
 
 
 def words_of(frame: Frame) -> list[str]:
-    """All literal words of a frame, options included, in lower case."""
-    found: list[str] = []
+    """List the literal words of a frame, options included, in lower case."""
+    words: list[str] = []
     for node in frame:
         if isinstance(node, Literal):
-            found.extend(re.findall(r"[a-z]+(?:'(?!s\b)[a-z]+)?", node.text.lower()))
+            words.extend(re.findall(r"[a-z]+(?:'(?!s\b)[a-z]+)?", node.text.lower()))
         elif isinstance(node, Choice):
             for option in node.options:
-                found.extend(words_of(option))
-    return found
+                words.extend(words_of(option))
+    return words
 
 
 @dataclass
@@ -153,14 +153,14 @@ class Draw:
     nats: float = 0.0
 
     def below(self, count: int) -> int:
-        """A whole number from 0 to `count` - 1, all equally likely."""
+        """Draw a whole number from 0 to `count` - 1, all equally likely."""
         if count == 1:
             return 0
         self.nats += math.log(count)
         return int(self.rng.random() * count)
 
     def chance(self, probability: float) -> bool:
-        """True with this probability, strictly between 0 and 1."""
+        """Return true with this probability, strictly between 0 and 1."""
         happens = self.rng.random() < probability
         self.nats -= math.log(probability if happens else 1 - probability)
         return happens
@@ -182,7 +182,7 @@ class Scene:
     _left: dict[str, list[Frame]] = field(default_factory=dict)
 
     def take(self, name: str) -> Frame:
-        """One of the list `name`, not taken before unless all have been.
+        """Take one of the list `name`, not taken before unless all have been.
 
         Raises:
             KeyError: no such slot.
@@ -193,8 +193,8 @@ class Scene:
         return left.pop(self.draw.below(len(left)))
 
     def sentence(self, frame: Frame) -> Literal:
-        """A frame with all slots filled: the text with a capital first letter, and its truth."""
-        pieces: list[Literal | None] = []  # None: an article
+        """Fill all slots of a frame: the text with a capital first letter, and its truth."""
+        pieces: list[Literal | None] = []  # None: an article, whose form depends on what follows it
         self._fill(frame, pieces)
         text, truth = "", list[Truth]()
         for i, piece in enumerate(pieces):

@@ -36,7 +36,7 @@ def _corpus(settings: Settings) -> EndlessCorpus:
 
 
 def _read(text: str) -> Mapping[str, frozenset[str]]:
-    """Say `topic` (see `topic_of`), `gender` and `emotion` that the most words speak of; none where two tie."""
+    """Return the `topic` (see `topic_of`), `gender` and `emotion` that the most words speak of; none where two tie."""
     topic = topic_of(text)
     pronouns = pronouns_in(text)
     return {

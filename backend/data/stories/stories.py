@@ -79,40 +79,41 @@ _NOT_FINITE_AFTER = frozenset(
 )
 
 
-def _shared_words() -> dict[str, tuple[str, str]]:
-    """Words of no topic -> part of speech, and their entity or tense."""
-    found: dict[str, tuple[str, str]] = {}
+def _collect_shared_words() -> dict[str, tuple[str, str]]:
+    """Collect the words of no topic -> part of speech, and their entity or tense."""
+    parts: dict[str, tuple[str, str]] = {}
     for key, words in SHARED.items():
         tag, _, more = key.partition(" ")
         for word in words.split():
             if tag == "verb" and not more:
                 for form, tense in verb_forms(word).items():
-                    found.setdefault(form, (tag, tense))
+                    parts.setdefault(form, (tag, tense))  # the first part of speech in which a word stands is its own
             else:
-                found.setdefault(word, (tag, more))
+                parts.setdefault(word, (tag, more))
     for groups in EMOTIONS.values():
         for tag, words in groups.items():
             for word in words.split():
                 past = tag == "verb" and (word.endswith("ed") or word == "wept")
-                found[word] = (tag, "past" if past else "present" if tag == "verb" and word[-3:] != "ing" else "")
-    return found
+                parts[word] = (tag, "past" if past else "present" if tag == "verb" and word[-3:] != "ing" else "")
+    return parts
 
 
-_SHARED = _shared_words()
+_SHARED = _collect_shared_words()
 
 
 def _truth(word: str, before: str, tag: str) -> list[tuple[str, str]]:
-    """Fields and values of a word, given the word before it in its frame and the annotated tag.
+    """Look up fields and values of a word, given the word before it in its frame and the annotated tag.
 
     Raises:
         ValueError: a word that is in no lexicon.
     """
     small = word.lower()
-    known = next((t.lexicon[small] for t in _TOPICS.values() if small in t.lexicon), None) or _SHARED.get(small)
-    if known is None and not tag:
+    entry = next((t.lexicon[small] for t in _TOPICS.values() if small in t.lexicon), None) or _SHARED.get(small)
+    if entry is None and not tag:
         raise ValueError(f"The word {word!r} of a frame is in no lexicon: add it to SHARED or to a topic.")
-    pos, more = known or ("", "")
+    pos, more = entry or ("", "")
     if tag:
+        # the lexicon's entity or tense belongs to its own part of speech only
         pos, more = TAGS[tag], more if pos == TAGS[tag] else ("present" if tag == "v" else "")
     values = [("pos", pos)]
     if pos == "verb":
@@ -136,12 +137,12 @@ def _frames(texts: Iterable[str]) -> tuple[Frame, ...]:
 
 
 def _words(words: Iterable[str], pos: str, **more: str) -> tuple[Frame, ...]:
-    """Words with the same truth; `month="*"` stands for the word itself."""
-    found = []
+    """Make frames of single words with the same truth; `month="*"` stands for the word itself."""
+    frames = []
     for word in words:
         values = {"pos": pos, **{name: word if value == "*" else value for name, value in more.items()}}
-        found.append((Literal(word, tuple((0, len(word), name, value) for name, value in values.items())),))
-    return tuple(found)
+        frames.append((Literal(word, tuple((0, len(word), name, value) for name, value in values.items())),))
+    return tuple(frames)
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,11 @@ class Stories:
     """The generator. Story `index` depends on `index` and `seed` alone."""
 
     def document(self, index: int, seed: int) -> Document:
-        """One story of 110 to 220 words in two to four paragraphs, with marks of the `FIELDS`.
+        """Write one story of 110 to 220 words in two to four paragraphs, with marks of the `FIELDS`.
 
         Tags: `topic`, `emotion`, `gender` (of the hero), `length` (class).
         """
+        # Every choice below takes the next random number: another order of the calls writes other stories.
         book, draw = _book(), Draw(random.Random(f"{seed}/{index}"))
         topic = TOPICS[draw.below(len(TOPICS))]
         emotion = list(FEELINGS)[draw.below(len(FEELINGS))]
@@ -241,20 +243,20 @@ class Stories:
         )
         feeling = {part: list(frames) for part, frames in book.feeling[emotion].items()}
 
-        def one(frames: tuple[Frame, ...] | list[Frame]) -> Literal:
+        def write(frames: tuple[Frame, ...] | list[Frame]) -> Literal:
             return scene.sentence(frames[draw.below(len(frames))])
 
         def feel(part: str) -> Literal:
             return scene.sentence(feeling[part].pop(draw.below(len(feeling[part]))))
 
-        opening = [one(book.open_neutral if draw.chance(NEUTRAL_OPENINGS) else book.open_topic)]
+        opening = [write(book.open_neutral if draw.chance(NEUTRAL_OPENINGS) else book.open_topic)]
         if draw.chance(0.6):
-            opening.append(one(book.detail))
-        opening.append(one(book.companion))
-        begin = [one(chapter.arrive), feel("start")]
+            opening.append(write(book.detail))
+        opening.append(write(book.companion))
+        begin = [write(chapter.arrive), feel("start")]
         problem, solution = chapter.problems[draw.below(len(chapter.problems))]
-        trouble = [scene.sentence(problem), feel("trouble"), one(book.help), scene.sentence(solution)]
-        after = [feel("after"), one(chapter.end), one(book.close)]
+        trouble = [scene.sentence(problem), feel("trouble"), write(book.help), scene.sentence(solution)]
+        after = [feel("after"), write(chapter.end), write(book.close)]
         words = sum(_count(s) for part in (opening, begin, trouble, after) for s in part)
         while words < LENGTHS[length]:
             begin.append(scene.sentence(scene.take("middle" if draw.chance(0.6) else "fill")))
@@ -270,19 +272,19 @@ class Stories:
 
     @staticmethod
     def _cast(book: _Book, draw: Draw, gender: str) -> dict[str, Frame]:
-        """The slots that stay the same through a story."""
+        """Draw the slots that stay the same through a story."""
         heroes = book.names["hero"][gender]
         hero = draw.below(len(heroes))
         other = ("female", "male")[draw.below(2)]
         friends = book.names["friend"][other]
         if other == gender:
-            friends = friends[:hero] + friends[hero + 1 :]
+            friends = friends[:hero] + friends[hero + 1 :]  # two children of one name could not be told apart
         cast = {"hero": heroes[hero], "friend": friends[draw.below(len(friends))], **book.pronouns[gender]}
         return cast | {slot: frames[draw.below(len(frames))] for slot, frames in book.once.items()}
 
     @staticmethod
     def _props(draw: Draw, lists: dict[str, tuple[Frame, ...]]) -> dict[str, Frame]:
-        """The place, the creature and the object of the topic that this story comes back to."""
+        """Draw the place, the creature and the object of the topic that this story comes back to."""
         thing = draw.below(len(lists["thing"]))
         props = {"thing": lists["thing"][thing], "things": lists["things"][thing]}
         return props | {slot: lists[slot][draw.below(len(lists[slot]))] for slot in ("being", "place")}
@@ -293,7 +295,7 @@ def _count(sentence: Literal) -> int:
 
 
 def _join(paragraphs: list[list[Literal]]) -> tuple[str, list[Truth]]:
-    """Sentences -> the text, a space between sentences and a line break between paragraphs, and its truth."""
+    """Join sentences to a text, a space between sentences and a line break between paragraphs, with its truth."""
     parts: list[str] = []
     truth: list[Truth] = []
     at = 0
@@ -327,27 +329,27 @@ def words_for(text: str, field: str, value: str) -> list[tuple[int, int]]:
 
 
 def topics_in(text: str) -> dict[str, int]:
-    """Topic -> how many words of its own lexicon occur in the text (whole words, any case)."""
+    """Count, for each topic, the words of its own lexicon in the text (whole words, any case)."""
     return _tally(text, _TOPIC_OF, TOPICS)
 
 
 def topic_of(text: str) -> str | None:
-    """The topic that the text is about: at least two of its words, and more than of any other; None if there is none."""
+    """Return the topic that has at least two words in the text, and more than any other; None if there is none."""
     (most, name), (second, _) = sorted(((count, name) for name, count in topics_in(text).items()), reverse=True)[:2]
     return name if most >= 2 and most > second else None
 
 
 def on_topic(text: str, topic: str) -> bool:
-    """Whether the text is about the topic, as `topic_of` judges."""
+    """Say whether the text is about the topic, as `topic_of` judges."""
     return topic_of(text) == topic
 
 
 def pronouns_in(text: str) -> dict[str, int]:
-    """How many female ("she") and male ("he") pronouns occur, in all their forms."""
+    """Count the female ("she") and male ("he") pronouns, in all their forms."""
     counts = _tally(text, GENDER, ("female", "male"))
     return {"she": counts["female"], "he": counts["male"]}
 
 
 def emotions_in(text: str) -> dict[str, int]:
-    """Emotion -> how many words that speak of it occur in the text."""
+    """Count, for each emotion, the words of the text that speak of it."""
     return _tally(text, _EMOTION_OF, FEELINGS)

@@ -45,7 +45,7 @@ class Topic:
 
 
 def _read(text: str) -> list[Topic]:
-    found: list[Topic] = []
+    topics: list[Topic] = []
     blocks = text.replace("\n  ", " ").split("# ")[1:]
     for block in blocks:
         name, *lines = block.strip().splitlines()
@@ -53,15 +53,15 @@ def _read(text: str) -> list[Topic]:
         for line in lines:
             key, _, rest = line.partition(": ")
             parts.setdefault(key, []).append(rest)
-        words = {key: _list(parts, key) for key in (*NOUN_ENTITIES, "verbs", "adjectives")}
-        found.append(
+        words = {key: _split_words(parts, key) for key in (*NOUN_ENTITIES, "verbs", "adjectives")}
+        topics.append(
             Topic(
                 name,
-                _lexicon(words),
+                _collect_forms(words),
                 {
-                    "being": _singular(words["beings"]),
-                    "place": _singular(words["places"]),
-                    "thing": _singular(words["things"]),
+                    "being": _drop_plurals(words["beings"]),
+                    "place": _drop_plurals(words["places"]),
+                    "thing": _drop_plurals(words["things"]),
                     "things": [plural(word) for word in words["things"]],
                     "act": [act.strip() for act in parts["acts"][0].split("|")],
                     "month": [m.strip() for m in parts["months"][0].split(",")] if "months" in parts else list(MONTHS),
@@ -72,19 +72,19 @@ def _read(text: str) -> list[Topic]:
                 list(zip(parts["problem"], parts["solved"], strict=True)),
             )
         )
-    return found
+    return topics
 
 
-def _list(parts: dict[str, list[str]], key: str) -> list[str]:
+def _split_words(parts: dict[str, list[str]], key: str) -> list[str]:
     return [word.strip() for line in parts.get(key, []) for word in line.split(",")]
 
 
-def _singular(words: list[str]) -> list[str]:
+def _drop_plurals(words: list[str]) -> list[str]:
     return [word.split(":")[0] for word in words]
 
 
-def _lexicon(words: dict[str, list[str]]) -> dict[str, tuple[str, str]]:
-    """Words by group -> all their forms; of a phrase only its last word belongs to the topic."""
+def _collect_forms(words: dict[str, list[str]]) -> dict[str, tuple[str, str]]:
+    """Collect all forms of words given by group; of a phrase only its last word belongs to the topic."""
     lexicon: dict[str, tuple[str, str]] = {}
     for verb in words["verbs"]:
         for form, tense in verb_forms(verb).items():

@@ -70,29 +70,30 @@ GENDER = {
 
 
 def plural(noun: str) -> str:
-    """The plural of a noun or noun phrase; `leaf:leaves` gives it itself."""
-    singular, _, given = noun.partition(":")
-    if given:
-        return given
+    """Form the plural of a noun or noun phrase; `leaf:leaves` says it itself."""
+    singular, _, irregular = noun.partition(":")
+    if irregular:
+        return irregular
     if re.search(r"[^aeiou]y$", singular):
         return singular[:-1] + "ies"
     return singular + ("es" if re.search(r"(s|x|ch|sh)$", singular) else "s")
 
 
 def noun_forms(noun: str) -> list[str]:
-    """Singular and plural."""
+    """Return singular and plural."""
     return [noun.partition(":")[0], plural(noun)]
 
 
 def verb_forms(verb: str) -> dict[str, str]:
-    """All forms of a verb -> their tense, "" for participles; `sing:sang:sung` gives past and participle itself."""
-    base, *given = verb.split(":")
+    """Return all forms of a verb -> their tense, "" for participles; `sing:sang:sung` says past and participle itself."""
+    base, *irregular = verb.split(":")
+    # one vowel and one consonant at the end: `stop` doubles the consonant, `stopping`
     double = re.fullmatch(r"[^aeiou]*[aeiou][bdgmnprt]", base)
     stem = base + base[-1] if double else base[:-1] if base.endswith("e") else base
     soft = re.sub(r"([^aeiou])y$", r"\1i", stem)
-    past = given[0] if given else soft + "ed"
+    past = irregular[0] if irregular else soft + "ed"
     third = plural(base)
-    forms = {stem + "ing": "", (given[1] if len(given) > 1 else past): "past", past: "past"}
+    forms = {stem + "ing": "", (irregular[1] if len(irregular) > 1 else past): "past", past: "past"}
     return {**forms, third: "present", base: "present"}
 
 

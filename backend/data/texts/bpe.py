@@ -115,44 +115,46 @@ class TextTokenizer:
         return added[0] if added else next(filter(None.__ne__, map(self._tokenizer.token_to_id, _BEGIN)), None)
 
     def encode(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Texts -> of each the token ids int64 `[T]`, bos token included, and the character spans int64 `[T, 2]`.
+        """Cut texts into tokens: of each the ids int64 `[T]`, bos token included, and the character spans int64 `[T, 2]`.
 
-        Spans refer to the text as it was given and tile it.
+        Spans refer to the text as it was before any normalisation and tile it.
 
         Raises:
             BadInput: a text holds half of a surrogate pair, which is not Unicode text.
         """
-        found = []
+        encoded = []
         for text, ids in zip(texts, self.ids(texts), strict=True):
             shown, spans = self.render(ids)
-            found.append((ids, spans if shown == text else self._library_spans(text)))
-        return found
+            # bytes that do not give the text back come from a tokenizer that changed it first: only the library knows how
+            encoded.append((ids, spans if shown == text else self._library_spans(text)))
+        return encoded
 
     def ids(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Texts -> token ids int64 `[T]` of each, bos token included; errors as in `encode`."""
+        """Cut texts into tokens: of each the ids int64 `[T]`, bos token included; errors as in `encode`."""
         for text in texts:
             if half := _SURROGATE.search(text):
                 raise BadInput(
-                    f"Character {half.start() + 1} of the text, {half[0]!r}, is half of a surrogate pair and no Unicode "
+                    f"Character {half.start() + 1} of the text, {half[0]!r}, is half of a surrogate pair and not Unicode "
                     "text. Delete it or copy the text anew."
                 )
         front = [] if self.bos is None else [self.bos]
         encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(front + one.ids, dtype=np.int64) for one in encoded]
+        return [np.array(front + encoding.ids, dtype=np.int64) for encoding in encoded]
 
     def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
-        """Token ids -> text, and int64 `[T, 2]` character spans that tile it; special tokens are empty."""
+        """Write token ids as text; also return character spans that tile it, int64 `[T, 2]`. Special tokens are empty."""
         numbers = [int(i) for i in ids]
         if self._pieces is None:
             return self._render_by_decoding(numbers)
-        known = len(self._pieces)
-        pieces = [self._pieces[i] if 0 <= i < known else _UNKNOWN for i in numbers]
+        count = len(self._pieces)  # models may have a few rows more than their tokenizer has tokens
+        pieces = [self._pieces[i] if 0 <= i < count else _UNKNOWN for i in numbers]
         if self._adds_space and (self.bos is None or numbers[:1] == [self.bos]):
             first = next((i for i, piece in enumerate(pieces) if piece), 0)
             pieces[first : first + 1] = [piece.removeprefix(b" ") for piece in pieces[first : first + 1]]
         data = b"".join(pieces)
-        ends = np.cumsum([0, *map(len, pieces)])
+        ends = np.cumsum([0, *map(len, pieces)])  # in bytes
         text, begins = _decode(data)
+        # the characters that have begun before a byte: turns ends in bytes into ends in characters
         bounds = np.concatenate(([0], np.cumsum(begins)))[ends]
         return text, np.stack((bounds[:-1], bounds[1:]), axis=1).astype(np.int64)
 
@@ -164,12 +166,12 @@ class TextTokenizer:
         decoder = self._tokenizer.decoder
         if decoder is None:
             return []
-        described = json.loads(decoder.__getstate__())
-        return described["decoders"] if described["type"] == "Sequence" else [described]
+        step = json.loads(decoder.__getstate__())  # the library has no other way to ask
+        return step["decoders"] if step["type"] == "Sequence" else [step]
 
     @cached_property
     def _adds_space(self) -> bool:
-        """The tokenizer puts a space before every text, and takes it away when decoding."""
+        """Whether the tokenizer puts a space before every text, and takes it away when decoding."""
         return any(
             (step["type"] == "Strip" and step["content"] == " " and step["start"] == 1)
             or (step["type"] == "Metaspace" and step["prepend_scheme"] != "never")
@@ -181,8 +183,8 @@ class TextTokenizer:
         """The bytes of every token, UTF-8; None where a token alone does not determine them."""
         kinds = {step["type"] for step in self._steps}
         if kinds == {"ByteLevel"}:
-            to_byte = _byte_of_character()
-            written = {
+            to_byte = _bytes_of_characters()
+            content = {
                 piece: bytes(to_byte[c] for c in piece) if all(c in to_byte for c in piece) else piece.encode()
                 for piece in self._tokenizer.get_vocab()
             }
@@ -196,43 +198,44 @@ class TextTokenizer:
             ]
             if any(old is None for old, _ in swaps):
                 return None
-            written = {piece: _write(piece, swaps, "ByteFallback" in kinds) for piece in self._tokenizer.get_vocab()}
+            content = {piece: _write(piece, swaps, "ByteFallback" in kinds) for piece in self._tokenizer.get_vocab()}
         else:
             return None
         pieces = [_UNKNOWN] * self.vocabulary
         for piece, number in self._tokenizer.get_vocab().items():
-            pieces[number] = written[piece]
+            pieces[number] = content[piece]
         for number, added in self._tokenizer.get_added_tokens_decoder().items():
             pieces[number] = b"" if added.special else added.content.encode()
         if self.bos is not None:
-            pieces[self.bos] = b""
+            pieces[self.bos] = b""  # some files do not call it special
         return pieces
 
     def _render_by_decoding(self, ids: list[int]) -> tuple[str, np.ndarray]:
         text = self._tokenizer.decode(ids)
         ends = [min(len(self._tokenizer.decode(ids[:count])), len(text)) for count in range(1, len(ids))]
-        return text, _tiled([*ends, len(text)][: len(ids)])
+        return text, _tile([*ends, len(text)][: len(ids)])
 
     def _library_spans(self, text: str) -> np.ndarray:
-        """Spans from the library's offsets in the text as it was given, made to tile it."""
+        """Return spans from the library's offsets in the text before normalisation, made to tile it."""
         encoding: Encoding = self._tokenizer.encode(text, add_special_tokens=False)
         ends = [0] * (self.bos is not None) + [stop for _, stop in encoding.offsets]
-        return _tiled([*ends[:-1], len(text)] if encoding.ids else ends)
+        return _tile([*ends[:-1], len(text)] if encoding.ids else ends)
 
 
-def _tiled(ends: Sequence[int]) -> np.ndarray:
-    """Where tokens end, perhaps out of order -> int64 `[T, 2]` spans, each from the end of the one before."""
+def _tile(ends: Sequence[int]) -> np.ndarray:
+    """Make spans int64 `[T, 2]` of where tokens end, perhaps out of order: each begins at the end of the one before."""
     bounds = np.maximum.accumulate(np.array([0, *ends], dtype=np.int64))
     return np.stack((bounds[:-1], bounds[1:]), axis=1)
 
 
 def _decode(data: bytes) -> tuple[str, np.ndarray]:
-    """Bytes -> text, U+FFFD where they are not UTF-8, and bool `[bytes]`: here a character of the text begins."""
-    begins = np.frombuffer(data, np.uint8) & 0xC0 != 0x80
+    """Read bytes as text, with U+FFFD where they are not UTF-8; also return bool `[bytes]`: here a character begins."""
+    begins = np.frombuffer(data, np.uint8) & 0xC0 != 0x80  # bytes 10xxxxxx continue a character
     try:
         return data.decode(), begins
     except UnicodeDecodeError:
         begins = begins.copy()
+    # The decoder alone says how many bytes each U+FFFD stands for, so it is asked mistake by mistake.
     done = 0
     while done < len(data):
         try:
@@ -245,8 +248,8 @@ def _decode(data: bytes) -> tuple[str, np.ndarray]:
     return data.decode("utf-8", "replace"), begins
 
 
-def _byte_of_character() -> dict[str, int]:
-    """The letters in which byte-level BPE writes bytes: printable ones stand for themselves, the rest from U+0100 on."""
+def _bytes_of_characters() -> dict[str, int]:
+    """Return the letters in which byte-level BPE writes bytes: printable ones are themselves, others from U+0100 on."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(0x100 + i): byte for i, byte in enumerate(others)}

@@ -67,7 +67,7 @@ class Corpus(Protocol):
     """Where documents come from."""
 
     def document(self, index: int, seed: int) -> Document:
-        """The document of that number, from 0; it depends on `index` and `seed` alone.
+        """Return the document of that number, from 0; it depends on `index` and `seed` alone.
 
         Raises:
             BadInput: the corpus has no such document.
@@ -75,7 +75,7 @@ class Corpus(Protocol):
         ...
 
     def count(self, seed: int) -> int | None:
-        """How many documents there are for a seed; None: without end."""
+        """Count the documents of a seed; None: without end."""
         ...
 
 
@@ -111,7 +111,7 @@ class FiniteCorpus:
         """See `Corpus.document`."""
         order = self._order(seed)
         if not 0 <= index < len(order):
-            raise BadInput(f"Document {index} was asked for; there are {len(order)} of seed {seed}, counted from 0.")
+            raise BadInput(f"There is no document {index}: seed {seed} has {len(order)}, counted from 0.")
         return self._read(int(order[index]))
 
     def count(self, seed: int) -> int:
@@ -132,13 +132,14 @@ class FiniteCorpus:
 
 
 def _share(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone."""
+    """Return a number in [0, 1) that depends on the name alone."""
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def _held_out(shares: np.ndarray) -> np.ndarray:
-    """Which are in the held-out part, bool; where there are two names at least, neither part is empty."""
+    """Say which are in the held-out part, bool; where there are at least two names, neither part is empty."""
+    # the smallest is always held out and the largest never is, however few there are
     return ((shares < HELD_OUT_SHARE) | (shares == shares.min())) & (shares < shares.max())
 
 
@@ -155,7 +156,7 @@ class TokenStream:
     starts: np.ndarray
 
     def blocks(self, rows: int, length: int, rng: np.random.Generator) -> np.ndarray:
-        """int64 `[rows, length]`: each row begins at one of the starts; behind the last document comes the first."""
+        """Draw tokens, int64 `[rows, length]`: each row begins at one of the starts; behind the last comes the first."""
         places = rng.choice(self.starts, rows)[:, None] + np.arange(length)
         return self.ids[places % len(self.ids)].astype(np.int64)
 
@@ -187,7 +188,7 @@ class TextItems:
         return self.tokenizer.bos or 0
 
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
-        """Items `start` to `stop`, as far as the corpus goes: item i is document i, cut at `length` tokens.
+        """Return items `start` to `stop`, as far as the corpus goes: item i is document i, cut at `length` tokens.
 
         A token has the value of a mark that covers its first character that is not white space (of a token of white space
         its first; of one that continues a character, that character); of several marks of a field, the shortest one's.
@@ -199,25 +200,25 @@ class TextItems:
         if count == 0:
             part = "held out" if seed >= HELD_OUT_SEED else "to train on and to show"
             raise BadInput(
-                f"The corpus has no document {part}. Give it more text: two documents that differ at least (copies of one "
+                f"The corpus has no document {part}. Give it more text: at least two documents that differ (copies of one "
                 "text stay together)."
             )
         documents = [self.corpus.document(i, seed) for i in range(start, stop if count is None else min(stop, count))]
         encoded = self.tokenizer.encode([document.text for document in documents])
-        found = []
+        items = []
         for index, document, (ids, spans) in zip(range(start, stop), documents, encoded, strict=False):
             ids, spans = ids[: self.length], spans[: self.length]
             text = document.text[: int(spans[-1, 1])] if len(spans) else ""
             labels = token_labels(document, spans)
-            found.append(Item(index, (len(ids),), ids, text, spans, labels, document.tags))
-        return found
+            items.append(Item(index, (len(ids),), ids, text, spans, labels, document.tags))
+        return items
 
     def parse(self, text: str) -> np.ndarray:
-        """Text -> token ids int64 `[T]` with the bos token before them; `BadInput` where it is not Unicode text."""
+        """Read text as token ids int64 `[T]` with the bos token before them; `BadInput` where it is not Unicode text."""
         return self.tokenizer.ids([text])[0]
 
     def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
-        """Token ids -> text, and int64 `[T, 2]` character spans that tile it."""
+        """Write token ids as text; also return character spans that tile it, int64 `[T, 2]`."""
         return self.tokenizer.render(ids)
 
     # -- training --------------------------------------------------------------------------------------------------
@@ -235,7 +236,9 @@ class TextItems:
         count = self.corpus.count(TRAINING_SEED)
         parts: list[np.ndarray] = []
         gathered = 0
-        kind = np.uint16 if self.vocabulary <= 1 << 16 else np.int32
+        kind = (
+            np.uint16 if self.vocabulary <= 1 << 16 else np.int32
+        )  # all of it stays in memory: two bytes a token if they do
         while gathered < tokens and (count is None or len(parts) < count):
             stop = len(parts) + _BATCH if count is None else min(len(parts) + _BATCH, count)
             texts = [self.corpus.document(i, TRAINING_SEED).text for i in range(len(parts), stop)]
@@ -254,12 +257,12 @@ class TextItems:
         return self._stream
 
     def blocks(self, rows: int, length: int, rng: np.random.Generator, progress: Progress | None = None) -> np.ndarray:
-        """int64 `[rows, length]`: tokens to train on; the first call prepares them, see `prepare`."""
+        """Draw tokens to train on, int64 `[rows, length]`; the first call prepares them, see `prepare`."""
         return (self._stream or self.prepare(progress=progress)).blocks(rows, length, rng)
 
 
 def token_labels(document: Document, spans: np.ndarray) -> dict[str, list[str]]:
-    """The truth at every token: field -> one value per token, empty where no mark covers it; see `TextItems.items`."""
+    """Find the truth at every token: field -> one value per token, empty where no mark covers it; see `TextItems.items`."""
     rows: dict[str, int] = {}
     values = {"": 0}
     length = len(document.text)
@@ -276,8 +279,11 @@ def token_labels(document: Document, spans: np.ndarray) -> dict[str, list[str]]:
 
 
 def _deciding_characters(text: str, spans: np.ndarray) -> np.ndarray:
-    """int64 `[T]`: the character that gives each token its labels; -1 for a token before any character."""
+    """Find the character that gives each token its labels, int64 `[T]`; -1 for a token before any character."""
     visible = np.flatnonzero([not character.isspace() for character in text])
     following = np.append(visible, len(text))[np.searchsorted(visible, spans[:, 0])]
-    first = np.where(following < spans[:, 1], following, spans[:, 0])
+    first = np.where(
+        following < spans[:, 1], following, spans[:, 0]
+    )  # a token of white space alone: its first character
+    # an empty span continues a character that an earlier token holds: that one, just before it
     return np.where(spans[:, 0] < spans[:, 1], first, spans[:, 0] - 1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
-from backend.data.tags import TagCount, class_name, class_names, shown_path
+from backend.data.tags import TagCount, class_name, class_names, readable_path
 from backend.data.texts.corpus import END_OF_TEXT
 from backend.errors import BadInput
 
@@ -51,12 +51,12 @@ class Cutting:
 
     Attributes:
         split: `paragraphs`: at blank lines; `lines`: every line is a document; `files`: every file is one.
-        usual: bytes that paragraphs have together, about.
+        target: bytes that paragraphs have together, about.
         tags: what becomes a tag, and what has been seen of it.
     """
 
     split: Split
-    usual: int
+    target: int
     tags: TagCount
 
 
@@ -101,7 +101,7 @@ def text_files(path: Path) -> list[tuple[Path, str]]:
         files = [path]
     else:
         raise BadInput(f"{path} is neither a file nor a folder. Give one, or hf: and the name of a data set.")
-    return [(file, shown_path(file.relative_to(path).as_posix() if path.is_dir() else file.name)) for file in files]
+    return [(file, readable_path(file.relative_to(path).as_posix() if path.is_dir() else file.name)) for file in files]
 
 
 def open_text_file(path: Path, name: str, cutting: Cutting) -> tuple[TextFile, Iterator[Place]]:
@@ -141,7 +141,7 @@ def _unpack(path: Path) -> IO[bytes]:
 
 
 def _lines(file: Path | IO[bytes], path: Path, longest: int = -1) -> Iterator[tuple[int, int, bytes]]:
-    """First byte, number from 1 and bytes of every line; one that is too long comes in parts, cut at a space."""
+    """Yield first byte, number from 1 and bytes of every line; one that is too long comes in parts, cut at a space."""
     with file.open("rb") if isinstance(file, Path) else os.fdopen(os.dup(file.fileno()), "rb") as lines:
         lines.seek(0)
         at, number = 0, 1
@@ -162,13 +162,13 @@ def _decode(data: bytes, path: Path, line: int) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        known, encoding = (
+        guess, encoding = (
             ("It looks like UTF-16", "UTF-16")
             if data[:2] in (b"\xff\xfe", b"\xfe\xff")
             else ("It may be Latin-1 or Windows-1252", "WINDOWS-1252")
         )
         raise BadInput(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} (number {error.start + 1} of it) is not UTF-8. {known}: "
+            f"{path}, line {line}: byte 0x{data[error.start]:02x} (number {error.start + 1} of it) is not UTF-8. {guess}: "
             f"convert the file, e.g. iconv -f {encoding} -t UTF-8 OLD > NEW."
         ) from error
 
@@ -178,35 +178,36 @@ def _plain_row(data: bytes, place: str) -> Row:
 
 
 def _text_places(file: Path | IO[bytes], path: Path, cutting: Cutting) -> Iterator[Place]:
-    split, usual = cutting.split, cutting.usual
+    split, target = cutting.split, cutting.target
     parts: list[str] = []
     begin, begin_line, size = 0, 1, 0
 
-    def gathered(stop: int) -> Iterator[Place]:
+    def gather(stop: int) -> Iterator[Place]:
         row = _plain_row("".join(parts).encode(), "")
         if row[0].strip():
             yield Place(begin, stop, begin_line, row)
 
-    for at, line, piece in _lines(file, path, 4 * usual if split == "paragraphs" else -1):
+    # A text without blank lines is cut at four times the target, so that no single line fills the memory.
+    for at, line, piece in _lines(file, path, 4 * target if split == "paragraphs" else -1):
         text = _decode(piece, path, line)
         ends = text.strip() == END_OF_TEXT
         if split == "lines":
             full = True
         else:
-            full = split == "paragraphs" and (size >= 2 * usual or (size >= usual and not text.strip()))
+            full = split == "paragraphs" and (size >= 2 * target or (size >= target and not text.strip()))
         if ends or full:
-            yield from gathered(at)
+            yield from gather(at)
             parts, size = [], 0
         if not ends:
             if not parts:
                 begin, begin_line = at, line
             parts.append(text)
             size += len(piece)
-    yield from gathered(begin + size)
+    yield from gather(begin + size)
 
 
 def _json_row(data: bytes, place: str) -> Row:
-    """The text of a line of JSON, and its other fields; `place` is for the message."""
+    """Read the text of a line of JSON, and its other fields; `place` is for the message."""
     try:
         row = json.loads(data.decode().removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
@@ -215,8 +216,8 @@ def _json_row(data: bytes, place: str) -> Row:
     strings = [name for name, value in fields.items() if isinstance(value, str)]
     if "text" not in strings and len(strings) != 1:
         raise BadInput(
-            f"{place}: no field 'text' that is a string, and {len(strings)} other strings. Give every line one, "
-            'as in {"text": "Once upon a time ..."}.'
+            f"{place}: this line has no field 'text' that is a string, and {len(strings)} other strings. Give every line a "
+            'text, as in {"text": "Once upon a time ..."}.'
         )
     name = "text" if "text" in strings else strings[0]
     text = fields.pop(name)
@@ -240,7 +241,7 @@ def _packed_row(data: bytes, place: str) -> Row:
 
 
 def _parquet_places(path: Path, unpacked: IO[bytes], tags: TagCount) -> Iterator[Place]:
-    """Write the rows one behind the other into a file; yields where each is."""
+    """Write the rows one behind the other into a file, and yield where each is."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -281,7 +282,7 @@ def text_column(strings: list[str], where: str) -> str:
     Raises:
         BadInput: neither is there.
     """
-    if "text" not in strings and len(strings) != 1:
+    if "text" not in strings and len(strings) != 1:  # of several any choice would be a guess
         raise BadInput(
             f"{where} has no column 'text'; its columns of strings are {strings or 'none'}. Rename one 'text'."
         )

@@ -26,7 +26,7 @@ from typing import Any
 from backend.data import tags
 from backend.data.report import Report
 from backend.data.source import DataSource, Option, Settings
-from backend.data.tags import TagCount, TagRules, class_name, merged
+from backend.data.tags import TagCount, TagRules, class_name, merge_tags
 from backend.data.texts.corpus import Document, FiniteCorpus
 from backend.data.texts.own_files import (
     ENDINGS,
@@ -44,7 +44,7 @@ from backend.data.texts.settings import LENGTH, LENGTH_OPTION, check_settings, i
 from backend.errors import BadInput, CatalogError
 
 HUB = "hf:"
-USUAL = 2_000  # bytes of a document made of paragraphs
+DOCUMENT_BYTES = 2_000  # of a document made of paragraphs
 BYTES_A_TOKEN = 3  # of text, about
 _PLAIN_DTYPES = re.compile(r"(large_)?string|bool|u?int\d+|float\d+|decimal.*|date\d+|time.*")
 
@@ -53,7 +53,7 @@ class OwnText(FiniteCorpus):
     """Documents of a person's own: tagged with where they are from (`source`) and what the person's data say of them."""
 
     def __init__(
-        self, path: str, split: Split = "paragraphs", usual: int = USUAL, rules: TagRules | None = None
+        self, path: str, split: Split = "paragraphs", target: int = DOCUMENT_BYTES, rules: TagRules | None = None
     ) -> None:
         """Look for the documents; reads everything once.
 
@@ -61,12 +61,12 @@ class OwnText(FiniteCorpus):
             path: file, folder (with all below it; links and hidden files are left out) or `hf:` and a name.
             split: how text files are cut: `paragraphs`: at blank lines; `lines`: every line is a document; `files`: every
                 file is one.
-            usual: bytes that paragraphs have together, about.
+            target: bytes that paragraphs have together, about.
             rules: what becomes a tag; by default all plain columns and fields.
 
         Whatever cannot be read is a `BadInput` when the first document is asked for; it names file and line.
         """
-        self._path, self._split, self._usual = path, split, usual
+        self._path, self._split, self._target = path, split, target
         self._tags = TagCount(rules or TagRules())
         self._sources: list[TextFile | _Rows] = []
         self._tags_of_source: list[dict[str, str]] = []
@@ -85,7 +85,7 @@ class OwnText(FiniteCorpus):
         return self._tags.reports()
 
     def _look(self) -> Iterator[str]:
-        """Note the places of all documents; yields their texts."""
+        """Note the places of all documents, and yield their texts, by which they are split into two parts."""
         path = self._path
         self._sources.clear()
         self._tags_of_source.clear()
@@ -105,7 +105,7 @@ class OwnText(FiniteCorpus):
             self._tags.check()
 
     def _files(self) -> Iterator[tuple[TextFile, Iterator[Place]]]:
-        cutting = Cutting(self._split, self._usual, self._tags)
+        cutting = Cutting(self._split, self._target, self._tags)
         for file, name in text_files(Path(self._path)):
             self._tags_of_source.append(self._tags.of_path(name))
             yield open_text_file(file, name, cutting)
@@ -116,7 +116,8 @@ class OwnText(FiniteCorpus):
         place = f"{source.name}:{line}"
         text, fields = source.row(start, stop, place)
         of_name = self._tags_of_source[index] if self._tags_of_source else {}
-        return Document(text, tags=merged({"source": place}, {**self._rules.of_row(fields, place), **of_name}))
+        of_row = self._rules.of_row(fields, place)
+        return Document(text, tags=merge_tags({"source": place}, {**of_row, **of_name}))  # file names win over columns
 
     @property
     def _rules(self) -> TagRules:
@@ -153,15 +154,17 @@ def _hub(path: str, count: TagCount) -> Iterator[tuple[_Rows, Iterator[Place]]]:
     config, _, split = rest.partition(":")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII):
         raise BadInput(
-            f"{path!r} names no data set. Write hf:owner/name, hf:owner/name:config or hf:owner/name::split."
+            f"{path!r} is not the name of a data set. Write hf:owner/name, hf:owner/name:config or hf:owner/name::split."
         )
     if count.rules.names is not None:
-        raise BadInput(f"The rows of {path} are in no files of your own: leave --tags-from out, or choose --tags.")
+        raise BadInput(
+            f"The rows of {path} do not come from files of your own: leave --tags-from out, or choose --tags."
+        )
     try:
-        datasets = importlib.import_module("datasets")  # optional, so it is no requirement
+        datasets = importlib.import_module("datasets")  # optional, so not in requirements.txt
     except ImportError as error:
         raise BadInput(
-            f"{path} needs the package `datasets`, which is not there. Install it: pip install datasets."
+            f"{path} needs the package `datasets`, which is not installed. Install it: pip install datasets."
         ) from error
     try:
         rows = datasets.load_dataset(name, config or None, split=split or "train")
@@ -196,21 +199,21 @@ def _corpus(settings: Settings) -> OwnText:
         raise CatalogError(f"The text data set needs a path: a file, a folder or hf: and a name; not {path!r}.")
     if split not in SPLITS:
         raise CatalogError(f"The text data set cannot be split into {split!r}. Known: {', '.join(SPLITS)}.")
-    usual = BYTES_A_TOKEN * settings.get("length", LENGTH)  # so that few texts are cut
-    return OwnText(path, split, usual, TagRules.from_settings(settings))
+    target = BYTES_A_TOKEN * settings.get("length", LENGTH)  # so that few texts are cut
+    return OwnText(path, split, target, TagRules.from_settings(settings))
 
 
-def _resolve(given: Settings) -> Settings:
-    text = str(given.get("path", ""))
+def _resolve(settings: Settings) -> Settings:
+    text = str(settings.get("path", ""))
     if not text.strip():
         raise BadInput("Which text? --text names it, and it is empty. Give a file, a folder, or hf:owner/name.")
-    TagRules.from_settings(given)
+    TagRules.from_settings(settings)
     if text.startswith(HUB):
-        return with_length(given)
+        return with_length(settings)
     path = Path(text).expanduser().resolve()
     if not path.exists():
         raise BadInput(f"There is no file or folder {text}. Give --text a path, or hf:owner/name.")
-    return with_length({**given, "path": tags.checked_path(path)})
+    return with_length({**settings, "path": tags.check_path(path)})
 
 
 def _notes(settings: Settings) -> list[Report]:

@@ -41,7 +41,7 @@ FIELDS = {
 }
 Truth = tuple[int, int, str, str]  # first character, the one behind the last, field, value
 MAX_FILE_BYTES = 400_000
-LEAST, USUAL, MOST = 500, 800, 1_300  # characters of a stretch: some 250 tokens
+LEAST, TARGET, MOST = 500, 800, 1_300  # characters of a stretch: some 250 tokens
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 _BLOCKS: dict[type[ast.AST], str] = {
     ast.FunctionDef: "function",
@@ -86,7 +86,7 @@ class PythonSource(FiniteCorpus):
         super().__init__(self._look, self._stretch, nothing)
 
     def _look(self) -> list[str]:
-        """Note where the files are cut; returns the file of each stretch."""
+        """Note where the files are cut, and return the file of each stretch."""
         files = sorted(_files(self.folder))
         self._places = [(name, *place) for name in files for place in _stretches(_read(self.folder / name))]
         return [name for name, *_ in self._places]
@@ -97,7 +97,7 @@ class PythonSource(FiniteCorpus):
         return Document(text, _Marks(self, name, start, stop), {"module": name, "place": f"{name}:{line}"})
 
     def _truth_of_file(self, name: str) -> np.ndarray:
-        """int32 `[marks, 4]`: start, stop, number of the field in `FIELDS`, number of the value."""
+        """Find the truth about a file, int32 `[marks, 4]`: start, stop, number of the field in `FIELDS` and of the value."""
         fields = {field: number for number, field in enumerate(FIELDS)}
         rows = [
             (start, stop, fields[field], _VALUES.setdefault(value, len(_VALUES)))
@@ -116,7 +116,7 @@ class _Marks(Sequence[Mark]):
         self._where = source, name, start, stop
 
     @cached_property
-    def _found(self) -> list[Mark]:
+    def _marks(self) -> list[Mark]:
         source, name, start, stop = self._where
         rows = source._truth(name)
         rows = rows[(rows[:, 0] < stop) & (rows[:, 1] > start)].copy()
@@ -125,14 +125,14 @@ class _Marks(Sequence[Mark]):
         return [Mark(a, b, fields[field], values[value]) for a, b, field, value in rows.tolist()]
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._marks)
 
     def __getitem__(self, index: Any) -> Any:
-        return self._found[index]
+        return self._marks[index]
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """Paths of the sources below the folder, relative, with `/`."""
+    """Yield the paths of the sources below the folder, relative, with `/`."""
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _LEFT_OUT]
         for name in files:
@@ -143,7 +143,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _read(path: Path) -> str:
-    """The text of a source file; empty where it cannot be read as one."""
+    """Read the text of a source file; empty where it cannot be read as one."""
     try:
         with tokenize.open(path) as file:
             return file.read()
@@ -152,7 +152,8 @@ def _read(path: Path) -> str:
 
 
 def _stretches(text: str) -> Iterator[tuple[int, int, int]]:
-    """Where a file is cut: first line (from 1), first character, character behind the last."""
+    """Cut a file: first line (from 1), first character, character behind the last."""
+    # `splitlines` takes a form feed for the end of a line, Python's grammar does not
     lines = text.splitlines(keepends=True) if "\f" not in text else re.findall(r"[^\n]*\n|[^\n]+", text)
     at = np.cumsum([0, *map(len, lines)])
     after_blank = [i for i in range(1, len(lines)) if lines[i - 1].isspace() and not lines[i].isspace()]
@@ -164,6 +165,7 @@ def _stretches(text: str) -> Iterator[tuple[int, int, int]]:
         stop = len(lines)
         if at[-1] - at[start] > MOST:
             last = max(int(last), start + 2)  # a line may be longer than all of this
+            # best is a new statement of the module, else what follows a blank line, else any line
             fitting = next(
                 (
                     fit
@@ -172,28 +174,28 @@ def _stretches(text: str) -> Iterator[tuple[int, int, int]]:
                 ),
                 [start + 1],
             )
-            stop = min(fitting, key=lambda i: abs(int(at[i] - at[start]) - USUAL))
+            stop = min(fitting, key=lambda i: abs(int(at[i] - at[start]) - TARGET))
         if text[at[start] : at[stop]].strip():
             yield start + 1, int(at[start]), int(at[stop])
         start = stop
 
 
 def _inside_strings(lines: Sequence[str]) -> list[bool]:
-    """Which lines begin inside a string of three quotes, going by the quotes alone."""
-    found, quotes = [], ""
+    """Say which lines begin inside a string of three quotes, going by the quotes alone."""
+    inside, quotes = [], ""
     for line in lines:
-        found.append(bool(quotes))
+        inside.append(bool(quotes))
         if '"""' in line or "'''" in line:
             for mark in re.findall("\"\"\"|'''", line):
                 quotes = "" if quotes == mark else quotes or mark
-    return found
+    return inside
 
 
 # -- the truth about a file ----------------------------------------------------------------------------------------
 
 
 def file_truth(text: str) -> list[Truth]:
-    """Everything that is true of a source file, fields as in `FIELDS`; nothing where it does not parse."""
+    """Find all that is true of a source file, fields as in `FIELDS`; nothing where it does not parse."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old escapes in old sources
@@ -215,23 +217,23 @@ class _Lines:
         self._ascii = text.isascii()
 
     def byte(self, line: int, column: int) -> int:
-        """The character at a place of `ast`: lines from 1, columns in UTF-8 bytes."""
+        """Return the character at a place of `ast`: lines from 1, columns in UTF-8 bytes."""
         if not self._ascii and not (text := self.text[line - 1]).isascii():
             column = len(text.encode()[:column].decode())
         return self.at[line - 1] + column
 
     def extent(self, node: Any) -> tuple[int, int]:
-        """First character of a node, and the one behind its last."""
+        """Return the first character of a node, and the one behind its last."""
         return self.byte(node.lineno, node.col_offset), self.byte(node.end_lineno, node.end_col_offset)
 
     def last_name(self, node: ast.Name | ast.Attribute) -> tuple[int, int]:
-        """`c` of `a.b.c`."""
+        """Return where `c` of `a.b.c` is."""
         start, stop = self.extent(node)
         return (start if isinstance(node, ast.Name) else stop - len(node.attr)), stop
 
 
 def _docstrings(nodes: Sequence[ast.AST]) -> set[tuple[int, int]]:
-    """Line and column where they begin."""
+    """Return line and column where docstrings begin."""
     firsts = (node.body[0] for node in nodes if isinstance(node, _DOCUMENTED) and node.body)
     return {
         (first.lineno, first.col_offset)
@@ -262,7 +264,7 @@ def _of_tokens(
 
 
 def _of_lines(tokens: Sequence[tokenize.TokenInfo], lines: _Lines) -> Iterator[Truth]:
-    """White space in front of lines, and how deep each line is; the lines of a statement are as deep as its first."""
+    """Mark white space in front of lines, and how deep each line is; lines of a statement are as deep as its first."""
     depth = 0
     depths: dict[int, int] = {}
     waiting: list[int] = []  # lines of comments alone: as deep as what follows
@@ -288,7 +290,7 @@ def _of_lines(tokens: Sequence[tokenize.TokenInfo], lines: _Lines) -> Iterator[T
 
 def _of_tree(nodes: Sequence[ast.AST], lines: _Lines) -> Iterator[Truth]:
     yield 0, lines.at[-1], "block", "module"
-    known: set[ast.AST] = set()  # the role of their names follows from what they stand in
+    named: set[ast.AST] = set()  # the role of their names follows from what they stand in
     for node in nodes:
         if block := _BLOCKS.get(type(node)):
             decorators = getattr(node, "decorator_list", [])
@@ -298,11 +300,11 @@ def _of_tree(nodes: Sequence[ast.AST], lines: _Lines) -> Iterator[Truth]:
             for decorator in decorators:
                 target = decorator.func if isinstance(decorator, ast.Call) else decorator
                 yield *lines.extent(target), "role", "decorator"
-                known.update(ast.walk(target), [decorator])
-        elif isinstance(node, ast.Call) and node not in known and isinstance(node.func, ast.Name | ast.Attribute):
+                named.update(ast.walk(target), [decorator])
+        elif isinstance(node, ast.Call) and node not in named and isinstance(node.func, ast.Name | ast.Attribute):
             yield *lines.last_name(node.func), "role", "call"
-            known.add(node.func)
-        elif isinstance(node, ast.Attribute) and node not in known:
+            named.add(node.func)
+        elif isinstance(node, ast.Attribute) and node not in named:
             yield *lines.last_name(node), "role", "attribute"
         elif isinstance(node, ast.arg | ast.keyword) and node.arg is not None:
             start, _ = lines.extent(node)

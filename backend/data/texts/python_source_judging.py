@@ -58,15 +58,15 @@ def behaviours(text: str) -> dict[str, int]:
     A string without an end goes on to the end of its line, with three quotes to the end of the text. Lines within brackets
     are one statement; `async` counts for what follows it.
     """
-    found = dict.fromkeys(BEHAVIOURS, 0)
+    counts = dict.fromkeys(BEHAVIOURS, 0)
     for name, _ in behaviour_places(text):
-        found[name] += 1
-    return found
+        counts[name] += 1
+    return counts
 
 
 def behaviour_places(text: str) -> list[tuple[str, tuple[int, int]]]:
     """Return each of `BEHAVIOURS` that `behaviours` counts, with its start and stop: of a statement its first word."""
-    found: list[tuple[str, tuple[int, int]]] = []
+    places: list[tuple[str, tuple[int, int]]] = []
     depth, begins = 0, True
     lone: tuple[int, int] | None = None  # a string that began a statement: a docstring unless something follows it
     for match in _PIECES.finditer(text):
@@ -74,28 +74,28 @@ def behaviour_places(text: str) -> list[tuple[str, tuple[int, int]]]:
         if kind == "space":
             continue
         if kind == "comment":
-            found.append(("comment", place))
+            places.append(("comment", place))
         elif kind == "line" or (piece == ";" and not depth):
             if not depth:
-                found += [("docstring", lone)] if lone else []
+                places += [("docstring", lone)] if lone else []
                 begins, lone = True, None
         elif kind == "string":
             if begins and not depth:
                 lone = place
             else:
-                found.append(("string", place))
+                places.append(("string", place))
             begins = False
         else:
             if lone and not depth:
-                found.append(("string", lone))
+                places.append(("string", lone))
                 lone = None
             if kind == "number":
-                found.append(("number", place))
+                places.append(("number", place))
             if begins and piece in _STATEMENTS:
-                found.append((_STATEMENTS[piece], place))
+                places.append((_STATEMENTS[piece], place))
             depth = max(0, depth + (piece in "([{") - (piece in ")]}"))
             begins = begins and piece == "async"
-    return found + ([("docstring", lone)] if lone else [])
+    return places + ([("docstring", lone)] if lone else [])
 
 
 def _read(text: str) -> Mapping[str, frozenset[str]]:

@@ -28,7 +28,7 @@ def check_settings(settings: Settings, *more: str) -> None:
 
 
 def items_of(corpus: Callable[[Settings], Corpus]) -> Callable[[Settings, Path], TextItems]:
-    """Return what opens the data set of a corpus: its documents, cut by the `tokenizer.json` of the checkpoint's folder."""
+    """Return the function that opens a corpus as a data set, cut by the `tokenizer.json` of the checkpoint's folder."""
 
     def open_items(settings: Settings, folder: Path) -> TextItems:
         from backend.data.texts.bpe import TOKENIZER, TextTokenizer, load_tokenizer  # imports a library of its own
@@ -39,6 +39,6 @@ def items_of(corpus: Callable[[Settings], Corpus]) -> Callable[[Settings, Path],
     return open_items
 
 
-def with_length(given: Settings) -> Settings:
-    """Write the usual length into settings that have none."""
-    return {"length": LENGTH, **given}
+def with_length(settings: Settings) -> Settings:
+    """Write the default length into settings that have none."""
+    return {"length": LENGTH, **settings}

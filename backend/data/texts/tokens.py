@@ -46,23 +46,23 @@ class RandomTokens:
         return 0
 
     def items(self, start: int, stop: int, seed: int) -> list[Item]:
-        """Items `start` to `stop`; item i depends on `seed` and i alone."""
-        found = []
+        """Draw items `start` to `stop`; item i depends on `seed` and i alone."""
+        items = []
         for index in range(start, stop):
             ids = np.random.default_rng((seed, index)).integers(self.vocabulary, size=self.length)
             text, spans = self.render(ids)
-            found.append(Item(index, (self.length,), ids, text, spans))
-        return found
+            items.append(Item(index, (self.length,), ids, text, spans))
+        return items
 
     def render(self, ids: Sequence[int] | np.ndarray) -> tuple[str, np.ndarray]:
-        """Token ids -> numbers with spaces between, and int64 `[T, 2]` character spans."""
+        """Write token ids as numbers with spaces between; also return the character spans, int64 `[T, 2]`."""
         words = [str(int(i)) for i in ids]
         ends = np.cumsum([len(w) + 1 for w in words]) - 1 if words else np.zeros(0, dtype=np.int64)
         lengths = np.array([len(w) for w in words], dtype=np.int64)
         return " ".join(words), np.stack((ends - lengths, ends), axis=1).astype(np.int64)
 
     def parse(self, text: str) -> np.ndarray:
-        """Numbers separated by white space -> token ids.
+        """Read numbers separated by white space as token ids.
 
         Raises:
             BadInput: something else, or a number outside the vocabulary.
