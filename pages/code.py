@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from app.code import codes, image_code, people
-from app.code.effects import effect_panel
+from app.code import codes, effects, image_code, people
 from app.draw import html, patches
 from app.draw.tables import row
 from app.shell import resources, state, widgets
@@ -108,6 +107,6 @@ with third:
 tables = {"tokens": tokens, "labels": truth, "neighbours": near, "together": together, "alike": alike}
 tables |= {"before": before, "after": after}
 effect, _ = st.columns([2, 1], gap="medium")
-widgets.footer(explorer, tables)
+widgets.footer(explorer, tables, effects.python(ref))
 with effect:  # last, because measuring takes seconds and nothing else should wait for it
-    effect_panel(explorer, ref, "steer" in about.capabilities)
+    effects.effect_panel(explorer, ref, "steer" in about.capabilities)

@@ -10,7 +10,7 @@ from app.components.code_map import code_map, map_data
 from app.draw import charts, drawing, html, patches
 from app.draw.tables import row
 from app.search import concepts
-from app.shell import resources, state, widgets
+from app.shell import resources, script, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -153,4 +153,8 @@ if state.flag("described"):
     tables["descriptions"] = found
 else:
     st.button("Describe its codes", on_click=state.write, kwargs={"described": "1"})
-widgets.footer(explorer, tables)
+again = [
+    f"show({script.asked('codebooks', model=model)})",
+    f'show({script.asked("codes", model=model, site=site)}.sort_values("count", ascending=False))',
+]
+widgets.footer(explorer, tables, again)

@@ -87,7 +87,4 @@ with first:
 with second:
     st.selectbox("Score", ["psnr", "ssim", "feature_distance"], **state.bound("score", score, "psnr"))
 drawing.draw(compare.rate_distortion, frame, score, alt=f"Bits per pixel against {score} of {', '.join(chosen)}")
-own = any(picture.name.startswith("own.") for picture in pictures)
-where = "--images YOUR-PICTURES" if own else f"--held-out {len(pictures)}"
-again = [f"# python -m backend compare {' '.join(chosen)} {where} --json"]
-widgets.footer(explorer, {"tokenizers": frame, "pictures": single}, again)
+widgets.footer(explorer, {"tokenizers": frame, "pictures": single}, compare.python(chosen, pictures, seed))

@@ -123,4 +123,5 @@ with second:
         st.rerun()
     if report := state.note("import"):
         st.success(report)
-widgets.footer(explorer, said.tables(labels, notes, lists))
+again = ["people = explorer.people", "show(people.lists())", "show(people.labels())", "show(people.notes())"]
+widgets.footer(explorer, said.tables(labels, notes, lists), again)

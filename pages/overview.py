@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.draw import html
 from app.overview import measures
-from app.shell import resources, state, widgets
+from app.shell import resources, script, state, widgets
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -30,7 +30,7 @@ def progress() -> None:
 if any(entry.get("state") != "done" for entry in resources.builds_under_way()):
     progress()
 
-tables = {"models": models}
+tables, again = {"models": models}, ["show(explorer.models())"]
 if built.empty:
     text = "Run python -m backend build MODEL, or wait for the builds above to finish; this page then lists them."
     widgets.empty("No model is built yet.", text)
@@ -63,4 +63,5 @@ else:
         has_codes = int(models.loc[models["model"] == chosen, "codebooks"].iloc[0]) > 0
         widgets.draw(measures.fact_table(explorer.facts(chosen)), measures.ways(chosen) if has_codes else "")
     tables["metrics"] = metrics[chosen]
-widgets.footer(explorer, tables)
+    again.append(f"show({script.asked('facts', model=chosen)})")
+widgets.footer(explorer, tables, again)

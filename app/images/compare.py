@@ -200,6 +200,38 @@ def order(frame: pd.DataFrame, how: str) -> list[int]:
     return [int(i) for i in worst.sort_values(column, ascending=rising, kind="stable").index]
 
 
+def python(models: Sequence[str], shown: Sequence[Picture], seed: int) -> list[str]:
+    """The figures as Python.
+
+    Args:
+        models: names of the tokenizers.
+        shown: the pictures, all of one source.
+        seed: of the items of the first one's build.
+    """
+    source, _, first = shown[0].name.partition(".")
+    names = [picture.name for picture in shown]
+    lines = [
+        "import numpy as np",
+        "from backend.jobs.compare import compare, picture_table, table",
+        f"lives = [explorer.live(name) for name in {list(models)!r}]",
+    ]
+    if source == "own":
+        lines += ["from pathlib import Path", "from backend.data.images.files import read_picture"]
+        size = shown[0].pixels.shape[1]
+        lines.append(f"pictures = [lives[0].fit(read_picture(Path(name)), {size}) for name in ['YOUR-PICTURE']]")
+        names = ["YOUR-PICTURE"]
+    else:
+        start, stop = int(first), int(first) + len(shown)
+        items = f"items({start}, {stop}, {seed})" if source == "item" else f"held_out({start}, {stop})"
+        lines.append(f"pictures = [picture.payload for picture in lives[0].{items}]")
+    return [
+        *lines,
+        "compared = compare(lives, np.stack(pictures))",
+        "show(table(compared))",
+        f"show(picture_table(compared, {names!r}))",
+    ]
+
+
 def headings(compared: Sequence[Compared]) -> list[tuple[str, str]]:
     """Of the columns that `lines` fills."""
     return [("Original", ""), *((one.model, f"{one.row()['psnr']:.2f} dB mean") for one in compared)]

@@ -18,9 +18,8 @@ from markupsafe import Markup
 from app.components.navigator import navigator
 from app.draw import html
 from app.draw.tables import records
-from app.shell import resources, state
+from app.shell import resources, script, state
 from backend.answers.stored import Clause, CodeStats, Context, Example
-from backend.calls import as_python
 from backend.errors import BadPattern, CodescopeError, NoBuild, UnknownModel
 from backend.explorer import Explorer
 from backend.types import CodeRef
@@ -239,28 +238,12 @@ def footer(
     left, *right = st.columns([6, 1.1, 1.1], vertical_alignment="center")
     with left:
         st.html(str(Markup('<div class="cs-foot">{}</div>').format(text)))
-    lines = [*dict.fromkeys(as_python(call) for call, _ in trace.calls), *extra_python]
     with right[1], st.popover("Copy as Python", width="stretch"):
-        st.code(python(lines, str(explorer.data_dir)), language="python")
+        calls = [call for call, _ in trace.calls]
+        st.code(script.program(calls, extra_python, explorer.data_dir), language="python")
     if tables:
         with right[0], st.popover("Download", width="stretch"):
             _downloads(tables)
-
-
-def python(lines: Iterable[str], data_dir: str) -> str:
-    """A program that asks the same questions."""
-    body = "\n".join(lines)
-    imports = [
-        "from backend.explorer import Clause, Explorer"
-        if "Clause(" in body
-        else "from backend.explorer import Explorer"
-    ]
-    imports += [
-        f"from backend.types import {name}"
-        for name in ("CodeRef", "Edit", "Sampling")
-        if f"{name}." in body or f"{name}(" in body
-    ]
-    return "\n".join([*imports, "", f"explorer = Explorer({data_dir!r})", body])
 
 
 def _downloads(tables: Mapping[str, pd.DataFrame]) -> None:

@@ -34,7 +34,7 @@ def default_prompt(explorer: Explorer, machine: Machine | None, model: str) -> s
     """The beginning of the build's first item."""
     if machine is not None:
         return own_walk(explorer, machine, model, 0)
-    tokens = explorer.item(model, 0).tokens[:FIRST_TOKENS]
+    tokens = resources.aside(explorer).item(model, 0).tokens[:FIRST_TOKENS]
     return "".join(token.gap + token.text for token in tokens).strip()
 
 
