@@ -16,6 +16,7 @@ from backend import catalog
 from backend.analysis.patterns import MAX_PATTERN
 from backend.answers.meaning import Coverage, DecodedCode, Description, FirstLook, StateView, TopicItem
 from backend.answers.people import CodeList, Label, MergeReport, Note
+from backend.answers.printed import show
 from backend.answers.stored import (
     Clause,
     CodeStats,
@@ -79,6 +80,7 @@ __all__ = [
     "TopicItem",
     "as_python",
     "recording",
+    "show",
 ]
 
 
@@ -132,6 +134,7 @@ class Explorer:
     # ---- one code
 
     code = of_archive(usage.code, kept="by build")
+    previous_and_next = of_code(usage.previous_and_next, shown=False)
     examples = of_code(places.examples)
     tokens_of = of_code(associations.tokens_of)
     labels_of = of_code(associations.labels_of)
@@ -182,7 +185,7 @@ class Explorer:
     token_map = of_model(pictures.token_map, kept="never")
     patches = of_code(pictures.patches, kept="never")
     patches_at = of_model(pictures.patches_at, kept="never")
-    typical_patches = of_model(pictures.typical_patches, kept="never")
+    typical_patches = of_model(pictures.typical_patches, kept="never", shown=False)
     code_places = of_code(pictures.code_places)
     decoded = of_code(decoding.decoded, kept="never", shown=False)
 

@@ -54,8 +54,8 @@ if words:
     found = found[named.str.contains(words, case=False, regex=False)]
 found = concepts.ordered(found, order)
 widgets.draw(concepts.summary(found, support))
+show = address.integer("rows", 100, 1, 5000)
 if len(found):
-    show = address.integer("rows", 100, 1, 5000)
     widgets.section(
         "The best code of each",
         "chosen on one half of the items by F1, measured on the other, with Wilson's 95 % intervals; chance: share of all "
@@ -67,4 +67,5 @@ if len(found):
         st.button(f"Show all {len(found):,}", on_click=address.write, kwargs={"rows": len(found)})
 else:
     widgets.empty("No concept is frequent enough.", "Lower the number of positions, or take out the filter.")
-foot.offer({"concepts": found})
+again = concepts.python(model, field, support, neurons, words, order, show)
+foot.offer({"concepts": found}, again)

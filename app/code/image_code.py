@@ -75,9 +75,20 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, names: Names) ->
             widgets.draw(widgets.chip_table(together, cells, names, "fires together with"))
         widgets.section("What people say", "a label is a claim; its numbers are measured on held-out items")
         people.panel(explorer, ref)
-    foot.offer({"labels": truth, "tags": tags, "neighbours": near, "together": together})
+    tables = {"labels": truth, "tags": tags, "neighbours": near, "together": together}
+    foot.offer(tables, python(ref, seed) if "decode" in about.capabilities else [])
     with decoding:  # last, because loading the model takes seconds and nothing else should wait for it
         _decoded(explorer, ref, "decode" in about.capabilities, seed)
+
+
+def python(ref: CodeRef, seed: int) -> list[str]:
+    """What is decoded, as Python."""
+    code, decode = f"CodeRef.parse({str(ref)!r})", f"explorer.live({ref.model!r}).decode"
+    return [
+        f"decoded = explorer.decoded({code}, {decode}, seed={seed})",
+        'print("spread left to the neighbours, put into other pictures:", decoded.elsewhere_spread)',
+        'print("spread left to the neighbours, at its own places:", decoded.own_spread)',
+    ]
 
 
 @part

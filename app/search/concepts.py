@@ -11,6 +11,7 @@ from markupsafe import Markup
 from app.draw import html
 from app.draw.tables import Row, records
 from app.search import results
+from app.shell import script
 from backend.explorer import MAX_PATTERN, Description
 from backend.types import CodeRef
 
@@ -34,6 +35,27 @@ def ordered(found: pd.DataFrame, order: str) -> pd.DataFrame:
         return found.sort_values(["field", "value"], kind="stable")
     by = found["precision"] - found["control_precision"].fillna(0.0) if order == "gain" else found[order]
     return found.loc[by.sort_values(ascending=False, kind="stable", na_position="last").index]
+
+
+def python(model: str, field: str, support: int, neurons: bool, words: str, order: str, rows: int) -> list[str]:
+    """The same concepts, filtered and in the same order, as Python; the arguments are those of the page's address."""
+    question = script.asked("concepts", model=model, field=field or None, min_support=support, neurons=neurons)
+    lines = [f"concepts = {question}"]
+    if words:
+        lines += [
+            'named = concepts["field"] + " = " + concepts["value"]',
+            f"concepts = concepts[named.str.contains({words!r}, case=False, regex=False)]",
+        ]
+    if order == "value":
+        lines.append('concepts = concepts.sort_values(["field", "value"], kind="stable")')
+    elif order == "gain":
+        lines += [
+            'gain = concepts["precision"] - concepts["control_precision"].fillna(0)',
+            'concepts = concepts.loc[gain.sort_values(ascending=False, kind="stable").index]',
+        ]
+    else:
+        lines.append(f'concepts = concepts.sort_values({order!r}, ascending=False, kind="stable")')
+    return [*lines, f"show(concepts, rows={rows})"]
 
 
 def summary(found: pd.DataFrame, min_support: int) -> Markup:

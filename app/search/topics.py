@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.shell import resources, state, widgets
 from backend.answers.stored import Context, ItemView, Token
 from backend.explorer import Coverage, Explorer
 from backend.types import CodeRef
@@ -151,7 +151,7 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
         st.info(said)
     found = explorer.passage_codes(model, index, start, stop, n=30)
     marked = _marked(model, found, explorer)
-    codes = explorer.codes_of_item(model, index, [marked.site]) if marked else None
+    codes = resources.aside(explorer).codes_of_item(model, index, [marked.site]) if marked else None
     fires = (
         frozenset() if codes is None or marked is None else frozenset(codes.loc[codes["code"] == marked.code, "place"])
     )
@@ -173,7 +173,7 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
 
 
 def _next(explorer: Explorer, model: str, index: int, threshold: int) -> None:
-    found = explorer.next_topic(model, index, threshold / 100)
+    found = resources.aside(explorer).next_topic(model, index, threshold / 100)
     if found is None:
         state.note("topic", f"No code covers more than {threshold} % of any item, three times as densely as the build.")
     else:
@@ -186,7 +186,7 @@ def _marked(model: str, found: pd.DataFrame, explorer: Explorer) -> CodeRef | No
     raw = state.text("mark", limit=200)
     if raw:
         ref = CodeRef.parse(f"{model}/{raw.rpartition(':')[0]}/{raw.rpartition(':')[2]}")
-        explorer.code(ref)  # raises where there is none
+        resources.aside(explorer).code(ref)  # raises where there is none
         return ref
     return found["ref"].iloc[0] if len(found) else None
 

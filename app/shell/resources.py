@@ -7,6 +7,7 @@ method and arguments, and noted in the run's trace for the foot of the page. Wha
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import os
@@ -51,11 +52,16 @@ def explorer() -> Explorer:
     return cast(Explorer, _Cached(shared_explorer()))
 
 
+def aside(explorer: Explorer) -> Explorer:
+    """The same explorer for what only helps a page to draw something else: noted too, but left out of the page's Python."""
+    return cast(Explorer, _Cached(explorer._explorer, shown=False)) if isinstance(explorer, _Cached) else explorer
+
+
 class _Cached:
     """Stands in front of an explorer: reads through the cache, passes everything else on."""
 
-    def __init__(self, explorer: Explorer) -> None:
-        self._explorer = explorer
+    def __init__(self, explorer: Explorer, shown: bool = True) -> None:
+        self._explorer, self._shown = explorer, shown
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self._explorer, name)
@@ -82,7 +88,8 @@ class _Cached:
     def _ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         with calls.recording() as made:
             answer = question(*args, **kwargs)
-        trace().calls.extend((call, False) for call in made)
+        for call in made:
+            self._note(call, False, call.seconds)
         return answer
 
     def _answer(self, name: str, build: str, *args: Any, **kwargs: Any) -> Any:
@@ -92,9 +99,11 @@ class _Cached:
         )
         cached = made < started
         if call is not None:
-            seconds = time.perf_counter() - started if cached else call.seconds
-            trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
+            self._note(call, cached, time.perf_counter() - started if cached else call.seconds)
         return answer
+
+    def _note(self, call: calls.Call, cached: bool, seconds: float) -> None:
+        trace().calls.append((dataclasses.replace(call, seconds=seconds, shown=self._shown), cached))
 
 
 @functools.cache

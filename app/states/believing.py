@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.draw import html, machine_charts
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.shell import resources, state, widgets
 from app.shell.timing import Pace, remembered
 from app.states.states import scrolling
 from backend.answers.live import Belief
@@ -50,7 +50,7 @@ class Asked:
 
 def own_walk(explorer: Explorer, machine: Machine, model: str, item: int) -> str:
     """The first whole states of an item of the build."""
-    return whole_states(machine, explorer.item(model, item).text, WALK_STATES)
+    return whole_states(machine, resources.aside(explorer).item(model, item).text, WALK_STATES)
 
 
 def whole_states(machine: Machine, text: str, most: int) -> str:
@@ -222,13 +222,13 @@ def believed(data_dir: str, build: str, model: str, asked: Asked, _explorer: Any
 
 
 def python(model: str, asked: Asked) -> str:
-    """The same as a line of Python."""
+    """The same as a line of Python, which prints it."""
     given = asdict(asked)
     walk, target = given.pop("walk"), given.pop("target")
     return (
-        f"explorer.live({model!r}).believe({walk!r}, {target!r}, "
+        f"show(explorer.live({model!r}).believe({walk!r}, {target!r}, "
         + ", ".join(f"{k}={v!r}" for k, v in given.items())
-        + ")"
+        + "))"
     )
 
 

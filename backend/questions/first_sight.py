@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def _top_tokens(reader: Reader, name: str) -> pd.DataFrame:
     return pd.DataFrame({"code": live, "name": [repr(tokens.names[of_code[code]]) for code in live], "kind": "most"})
 
 
-def _beyond_token(reader: Reader, row: Mapping[Any, Any]) -> float:
+def _beyond_token(reader: Reader, row: Mapping[Hashable, Any]) -> float:
     """How much more precise a code is for its label value than the tokens under it are by themselves; on half 0, 0 to 1."""
     labels, tokens = tags.labels_or_tags(reader, str(row["field"])), numbered.tokens(reader)
     value = labels.names.index(str(row["value"]))

@@ -97,6 +97,20 @@ def code(archive: Archive, ref: CodeRef) -> CodeStats:
     )
 
 
+def previous_and_next(reader: Reader, ref: CodeRef) -> tuple[CodeRef | None, CodeRef | None]:
+    """Return the live codes of the codebook before and after a code, by number; None where there is none."""
+    site = reader.site_of(ref)
+    row = reader.arrays(
+        "SELECT coalesce(max(code) FILTER (code < ?), -1) AS before, coalesce(min(code) FILTER (code > ?), -1) AS after "
+        "FROM codes WHERE site_id = ? AND count > 0",
+        [ref.code, ref.code, site.site_id],
+    )
+    before, after = (
+        CodeRef(ref.model, ref.site, int(row[name][0])) if row[name][0] >= 0 else None for name in ("before", "after")
+    )
+    return before, after
+
+
 def utilization(reader: Reader, site: str, points: int = 120) -> pd.DataFrame:
     """How many codes were chosen at least once among the first choices of the build, at growing numbers of choices.
 

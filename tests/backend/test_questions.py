@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from backend.questions import search
 from tests.backend import tiny_store
 from tests.backend.tiny_store import MODEL
 
+ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = {name: question for name, question in vars(Explorer).items() if hasattr(question, "kept")}
 
 
@@ -52,3 +55,23 @@ def test_everything_may_be_given_by_name_and_is_recorded_so(tmp_path) -> None:
     ]
     with pytest.raises(TypeError, match="unexpected keyword"):
         explorer.codes(MODEL, "L0.mlp", place="mlp")
+
+
+def test_no_two_caches_of_a_build_have_the_same_name() -> None:
+    """Two files once kept different things under one name: whoever came second was handed the other's."""
+    names: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "backend").rglob("*.py")):
+        for name in re.findall(r'\(reader\.path, "([\w ]+)"', path.read_text(encoding="utf-8")):
+            names.setdefault(name, set()).add(path.name)
+    assert len(names) > 10
+    assert {name: files for name, files in names.items() if len(files) > 1} == {}
+
+
+def test_tags_are_read_by_items_and_by_values_in_any_order(tmp_path) -> None:
+    truth = tiny_store.make(tmp_path)
+    for first in ("tag_fields", "passage_codes"):
+        explorer = Explorer(tmp_path)
+        for name in dict.fromkeys((first, "tag_fields", "passage_codes")):
+            answer = explorer.tag_fields(MODEL) if name == "tag_fields" else explorer.passage_codes(MODEL, 3)
+            assert len(answer)
+        assert explorer.covered_passages(truth.ref("L0.mlp", 0)).table["tags"].tolist()[0] == {"n": "1"}
