@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -13,41 +14,45 @@ from streamlit.testing.v1 import AppTest
 from app import items
 from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
-from backend.build.precompute import build
-from backend.catalog import write_spec
-from backend.types import ModelSpec
+from backend.__main__ import main
+from backend.data.datasets import SOURCES
+from backend.explorer import Explorer
+from backend.families import FAMILIES
+from backend.families.kind import Request
+from backend.jobs.doctor import examine
+from backend.jobs.evaluate import evaluate
 from tests.pages.conftest import ROOT, Page
 from tests.toy import model as toy
 from tests.toy.boards import PIECES
 
 MODEL = "board-coder"
 BOARDS = 80
-SPEC = ModelSpec(MODEL, "boards", "text", "Codes of boards", {"name": "boards"}, f"checkpoints/{MODEL}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lines() -> Iterator[None]:
+    """The one line of each: family, data set, kind of items."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FAMILIES, "boards", "tests.toy")
+        patch.setitem(SOURCES, "boards", "tests.toy.boards")
+        patch.setitem(items.ITEM_VIEWS, "board", items.ANY)
+        yield
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with the toy model, built."""
+    """A data directory with the toy model, trained and built by the commands themselves."""
     folder = tmp_path_factory.mktemp("boards")
-    toy.save(toy.learn(toy.Boards(), 0), folder / "checkpoints" / MODEL)
-    spec = write_spec(SPEC, folder)
-    build(MODEL, folder, items=BOARDS, projection="pca", open_family=open_toy)
-    spec.unlink()
-    with duckdb.connect(str(next((folder / "builds").glob("*.duckdb")))) as store:
-        store.execute("UPDATE facts SET value = '\"board\"' WHERE key = 'kind'")
+    assert main(["train", "boards", "--name", MODEL, "--evaluate", "2", "--data-dir", str(folder)]) == 0
+    build = ["build", MODEL, "--items", str(BOARDS), "--projection", "pca", "--data-dir", str(folder)]
+    assert main(build) == 0
     return folder
-
-
-def open_toy(spec: ModelSpec, data_dir: Path) -> toy.BoardCoder:
-    """What `build` is given as `open_family`."""
-    return toy.open_coder(spec, data_dir / spec.checkpoint, "cpu", None)
 
 
 @pytest.fixture
 def open_page(data_dir, monkeypatch):
     """Runs a page of the app that has the toy page too."""
     monkeypatch.setenv(DATA_DIR_VARIABLE, str(data_dir))
-    monkeypatch.setitem(items.ITEM_VIEWS, "board", items.ANY)
     st.cache_data.clear()
     st.cache_resource.clear()
 
@@ -60,6 +65,30 @@ def open_page(data_dir, monkeypatch):
         return Page(test.run()).check()
 
     return run
+
+
+def test_training_measures_and_keeps_what_was_measured(data_dir):
+    metrics = Explorer(data_dir).metrics(MODEL).set_index("name")
+    assert metrics.loc["utilization", "seeds"] == 2 and 0 < metrics.loc["utilization", "value"] <= 1
+    again = evaluate(MODEL, data_dir, Request(2)).metrics()
+    assert again["piece_accuracy"].value == pytest.approx(metrics.loc["piece_accuracy", "value"])
+    assert again["piece_accuracy"].value > 0.5, "codes of cells tell pieces apart"
+
+
+def test_the_model_is_listed_looked_at_live_and_in_order(data_dir, capsys):
+    assert main(["models", "--json", "--data-dir", str(data_dir)]) == 0
+    known = {row["model"]: row for row in json.loads(capsys.readouterr().out)["models"]}
+    assert known[MODEL]["family"] == "boards" and known[MODEL]["kind"] == "board" and known[MODEL]["built"]
+    assert Explorer(data_dir).live(MODEL).codes_of(0).shape == (25, 1)
+    assert [
+        check for check in examine(data_dir, lambda stage, done, total: None) if MODEL in check.name and not check.ok
+    ] == []
+
+
+def test_what_the_family_has_no_door_for_is_said_in_a_sentence(data_dir, capsys):
+    assert main(["steer", MODEL, "--prompt", "a", "--edit", "cell:1", "--data-dir", str(data_dir)]) == 2
+    error = capsys.readouterr().err
+    assert MODEL in error and "Traceback" not in error and "unexpectedly" not in error
 
 
 def test_the_overview_lists_the_model(open_page):

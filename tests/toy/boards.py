@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from backend.data.source import DataSource
 from backend.types import Item
 
 SIDE = 5
@@ -41,3 +42,6 @@ class Boards:
         white = int(((pieces > 0) & (owners == 0)).sum())
         leader = "white" if 2 * white > int((pieces > 0).sum()) else "black"
         return Item(index, (SIDE, SIDE), features, labels=labels, tags={"leader": leader})
+
+
+SOURCE = DataSource("boards", "board", "boards with pieces", "Boards", lambda settings, folder: Boards())

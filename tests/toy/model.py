@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from backend.data.datasets import open_dataset
 from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec
 from tests.toy.boards import FEATURES, Boards
 
-WEIGHTS = "tables.safetensors"
+WEIGHTS = "model.safetensors"
 BOOKS = {"cell": (12, 1), "cell.pair": (20, 2)}  # codebook -> codes, slots
 
 
@@ -20,9 +21,9 @@ class BoardCoder:
 
     capabilities = frozenset({"encode"})
 
-    def __init__(self, spec: ModelSpec, tables: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, spec: ModelSpec, tables: Mapping[str, np.ndarray], boards: Boards) -> None:
         """Take the tables by codebook, float32 `[codes, FEATURES]`."""
-        self.spec, self.tables, self.boards = spec, tables, Boards()
+        self.spec, self.tables, self.boards = spec, tables, boards
 
     def codebooks(self) -> Sequence[CodebookInfo]:
         """Return both, in order."""
@@ -76,4 +77,21 @@ def save(tables: Mapping[str, np.ndarray], folder: Path) -> None:
 
 def open_coder(spec: ModelSpec, folder: Path, device: str, other: object) -> BoardCoder:
     """Open the door `open`."""
-    return BoardCoder(spec, load_file(str(folder / WEIGHTS)))
+    return BoardCoder(spec, load_file(str(folder / WEIGHTS)), open_dataset(spec.dataset, folder))
+
+
+class LiveBoards:
+    """What pages and commands may ask of an opened toy model."""
+
+    def __init__(self, coder: BoardCoder) -> None:
+        """Take the opened model."""
+        self.coder = coder
+
+    def codes_of(self, board: int) -> np.ndarray:
+        """Return the codes `[cell, slot]` of a board of the data set."""
+        return self.coder.encode(self.coder.items(board, board + 1, 0)).grids["cell"].codes
+
+
+def open_live(coder: BoardCoder, other: object) -> LiveBoards:
+    """Open the door `live`."""
+    return LiveBoards(coder)
