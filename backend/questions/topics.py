@@ -227,7 +227,7 @@ def _tags(reader: Reader) -> list[dict[str, str]]:
         found = reader.arrays("SELECT tags FROM items ORDER BY first_pos")["tags"]
         return [json.loads(one or "{}") for one in found], 4 * sum(map(len, found)) + 300 * len(found)
 
-    return reader.cache.get((reader.path, "tags"), load)
+    return reader.cache.get((reader.path, "tags of items"), load)
 
 
 def _lengths(reader: Reader) -> np.ndarray:
