@@ -5,6 +5,7 @@ import streamlit as st
 from app.draw import html
 from app.search import concepts
 from app.shell import resources, state, widgets
+from app.steer import measured
 
 explorer = resources.explorer()
 model = state.model(explorer.models())
@@ -53,7 +54,8 @@ if len(found):
         "positions; control: the code of the same codebook that fires most nearly as often"
         + ("; neuron: chosen and measured on the same positions of both halves, which favours it" if neurons else ""),
     )
-    widgets.draw(concepts.concept_table(found.head(show), model, labels))
+    steer = measured.from_concepts(explorer, explorer.models(), model)
+    widgets.draw(concepts.concept_table(found.head(show), model, labels, steer))
     if show < len(found):
         st.button(f"Show all {len(found):,}", on_click=state.write, kwargs={"rows": len(found)})
 else:
