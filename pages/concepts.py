@@ -8,6 +8,7 @@ from app.search import concepts
 from app.shell import address, chosen, examples, foot, resources, widgets
 from app.shell.names import Names
 from app.shell.pages import end
+from app.steer import measured
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -62,7 +63,8 @@ if len(found):
         "positions; control: mean and range of other codes of the codebook that fire as often and not together with it"
         + ("; neuron: chosen and measured on the same positions of both halves, which favours it" if neurons else ""),
     )
-    widgets.draw(concepts.concept_table(found.head(show), model, names))
+    steer = measured.from_concepts(explorer, models, model)
+    widgets.draw(concepts.concept_table(found.head(show), model, names, steer))
     if show < len(found):
         st.button(f"Show all {len(found):,}", on_click=address.write, kwargs={"rows": len(found)})
 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 from markupsafe import Markup
@@ -75,16 +75,34 @@ def summary(found: pd.DataFrame, min_support: int) -> Markup:
     return html.stats(figures)
 
 
-def concept_table(found: pd.DataFrame, model: str, labels: Mapping[CodeRef, str]) -> Markup:
-    """One row a concept, each with the code that stands for it best."""
+def concept_table(
+    found: pd.DataFrame,
+    model: str,
+    labels: Mapping[CodeRef, str],
+    steer: Callable[[CodeRef, str, str], str] | None = None,
+) -> Markup:
+    """One row a concept, each with the code that stands for it best.
+
+    Args:
+        found: what `Explorer.concepts` says.
+        model: the model.
+        labels: people's labels.
+        steer: code, field and value -> the address that steers towards it with the code; None: it cannot be steered.
+    """
     has_neurons = "neuron_precision" in found
     columns = ["Concept", "Best code", "Precision", "Recall", "F1", "Hits of activations", "Positions with it"]
     columns += ["Chance", "Control: precision"] + (["Best neuron: precision"] if has_neurons else [])
-    rows = [_concept_row(row, model, labels, has_neurons) for row in records(found)]
+    rows = [_concept_row(row, model, labels, has_neurons, steer) for row in records(found)]
     return html.table(columns, rows, right=tuple(range(4, len(columns))), caption="the best code of every concept")
 
 
-def _concept_row(row: Row, model: str, labels: Mapping[CodeRef, str], has_neurons: bool) -> list[Markup | str]:
+def _concept_row(
+    row: Row,
+    model: str,
+    labels: Mapping[CodeRef, str],
+    has_neurons: bool,
+    steer: Callable[[CodeRef, str, str], str] | None,
+) -> list[Markup | str]:
     css = html.colour_of(row.site)
 
     def coloured(content: Markup) -> Markup:
@@ -94,7 +112,7 @@ def _concept_row(row: Row, model: str, labels: Mapping[CodeRef, str], has_neuron
     where = html.address("search", model=model, field=row.field, value=row.value)
     cells: list[Markup | str] = [
         html.link(where, name, title="all codes that fire on it"),
-        html.chip(row.ref, None, labels.get(row.ref, "")),
+        html.chip(row.ref, None, labels.get(row.ref, "")) + _steer_link(row, steer),
         coloured(html.bar(row.precision, row.precision_low, row.precision_high)),
         coloured(html.bar(row.recall, row.recall_low, row.recall_high)),
         html.number(row.f1),
@@ -110,6 +128,14 @@ def _concept_row(row: Row, model: str, labels: Mapping[CodeRef, str], has_neuron
             )
         )
     return cells
+
+
+def _steer_link(row: Row, steer: Callable[[CodeRef, str, str], str] | None) -> Markup:
+    if steer is None:
+        return Markup("")
+    href = steer(row.ref, row.field, str(row.value))
+    title = f"write with this code put in, towards {row.field} = {html.visible_label(str(row.value))}"
+    return Markup(" ") + html.link(href, "steer", "act", title)
 
 
 def descriptions_table(found: pd.DataFrame, model: str, site: str, labels: Mapping[CodeRef, str]) -> Markup:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
+from app.search import examples
 from app.shell import resources, state, widgets
 from backend.answers.stored import Context, ItemView, Token
 from backend.explorer import Coverage, Explorer
@@ -203,6 +204,7 @@ def draw_covered(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
         st.number_input("Covers at least, %", 0, 100, **state.bound("share", share, 0))
     if ref is None:
         widgets.empty("Choose a code.", "The items that it covers are shown, the most covered one first.")
+        widgets.draw(examples.of_coverage(explorer, model))
         return {}
     found = explorer.covered_passages(ref, share / 100, n=12, cap=MAX_TOKENS)
     which = f"that it covers by {share} % at least" if share else "in which it fires"

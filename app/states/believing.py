@@ -105,11 +105,15 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
     at = min(at, last)
     with third:
         options = list(range(len(read))) or [0]
+        # another key for another walk: under the same one the browser goes on showing the state of the walk before
+        key = f"at.{walk}"
+        st.session_state[key] = at
         st.selectbox(
             "State A, as it is",
             options,
             format_func=lambda i: f"{read[i]} · no. {i + 1}" if i < len(read) else "–",
-            **state.bound("at", at, default=last, clears=["run"]),
+            key=key,
+            on_change=lambda: state.write(at=_unless(st.session_state[key], last), run=None),
         )
     target = state.choice("target", names, far_target(machine, read[at]) if read else names[0])
     columns = st.columns([1.2, 2.2, 1.7, 1.7, 1.2], vertical_alignment="bottom", gap="medium")
@@ -150,6 +154,11 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
         seed = state.integer("seed", 0, 0, 10**6)
         st.number_input("Seed", 0, 10**6, **state.bound("seed", seed, 0, clears=["run"]))
     return Asked(walk, target, at, tuple(chosen), tuple(picked), strength, hold, samples, steps, seed)
+
+
+def _unless(value: int, default: int) -> int | None:
+    """The value for the address; the default is left out of it."""
+    return None if value == default else value
 
 
 def examples(explorer: Explorer, machine: Machine, model: str, codebooks: pd.DataFrame) -> Markup:
