@@ -70,12 +70,12 @@ def reproduce(
         )
         return Measured(
             {key: dataclasses.asdict(metric) for key, metric in metrics.items()},
-            {name: tuple(found) for name, found in edits.items()},
+            {name: tuple(texts) for name, texts in edits.items()},
         )
 
     record: Record = {}
-    for made in table.make(Reproduction(data_dir, measure, fast, seeds, seed, device, rows, progress)):
-        record = {"table": made["table"], "commit": _commit()} | made
+    for rows_so_far in table.make(Reproduction(data_dir, measure, fast, seeds, seed, device, rows, progress)):
+        record = {"table": rows_so_far["table"], "commit": _commit()} | rows_so_far
         write_record(record, data_dir)
     return record
 
