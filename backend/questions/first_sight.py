@@ -71,7 +71,7 @@ def code_names(reader: Reader, site: str) -> pd.DataFrame:
 
 
 def _top_tokens(reader: Reader, name: str) -> pd.DataFrame:
-    """The most frequent token under each live code, of equal ones the first in the alphabet: `code, name, kind`."""
+    """Return the most frequent token under each live code, of equal ones the first in the alphabet: `code, name, kind`."""
     site, tokens = reader.site(name), numbered.tokens(reader)
     if not tokens.names:  # of images
         return pd.DataFrame({"code": np.empty(0, np.int64), "name": [], "kind": []})
@@ -86,7 +86,7 @@ def _top_tokens(reader: Reader, name: str) -> pd.DataFrame:
 
 
 def _beyond_token(reader: Reader, row: Mapping[Hashable, Any]) -> float:
-    """How much more precise a code is for its label value than the tokens under it are by themselves; on half 0, 0 to 1."""
+    """Return how much more precise a code is for its label value than the tokens under it by themselves; on half 0."""
     labels, tokens = numbered.labels(reader, str(row["field"])), numbered.tokens(reader)
     value = labels.names.index(str(row["value"]))
     site = reader.sites[str(row["site"])]
