@@ -29,7 +29,8 @@ _STYLE = Path(__file__).parent.with_name("style.css")
 _log = logging.getLogger(__name__)
 PER_MODEL = ("codebooks", "code", "search", "concepts", "lens", "states", "steer")  # pages that show one model
 CAPABILITY = {"states": "states", "steer": "steer"}  # what a model must have where the page chooses by itself
-PICTURE = ("source", "item", "own", "size")  # which picture an image page shows: the same in another model
+# the picture, cell and tool of an image page: the same with another tokenizer (`app.images.image_source.KEEPS`)
+PICTURE = ("source", "item", "own", "size", "cell", "tool", "overlay", "lines", "widely")
 OF_IMAGES = ("image_tokens",)  # of these, one that reads images: links to them name no model that may read text
 
 
