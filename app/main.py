@@ -15,7 +15,8 @@ if str(ROOT) not in sys.path:
 from app.shell import foot, header, names, resources, trace, widgets  # noqa: E402  (the path above has to come first)
 from app.shell.pages import Ended, Page  # noqa: E402
 
-PICTURE = ("source", "item", "own", "size")  # which picture an image page shows: the same in another model
+# the picture, cell and tool of an image page: the same with another tokenizer (`app.images.image_source.KEEPS`)
+PICTURE = ("source", "item", "own", "size", "cell", "tool", "overlay", "lines", "widely")
 PAGES = (  # a new page is a file in pages/ and a line here
     Page("overview", "Overview", "What is here, and what is worth opening first?", one_model=False),
     Page("codebooks", "Codebooks", "How is a codebook used?"),

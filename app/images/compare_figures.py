@@ -73,8 +73,8 @@ def verdict(compared: Sequence[Compared]) -> Markup:
         gaps = psnr[first] - psnr[other]
         error = float(gaps.std(ddof=1)) / np.sqrt(pictures) if pictures > 1 else 0.0
         if gaps.mean() > 2 * error:
-            said = Markup("{} dB above <b>{}</b> (better on {} of {})")
-            return said.format(html.number(float(gaps.mean()), 2), other, int((gaps > 0).sum()), pictures)
+            wins = f" (better on {int((gaps > 0).sum())} of {pictures})" if pictures > 1 else ""
+            return Markup("{} dB above <b>{}</b>{}").format(html.number(float(gaps.mean()), 2), other, wins)
         said = Markup("not clearly above <b>{}</b> ({} ± {} dB)")
         return said.format(other, html.number(float(gaps.mean()), 2), html.number(error, 2))
 
