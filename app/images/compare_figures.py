@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from app.draw import html, published
 from app.draw.charts import BLUE, GREEN, ORANGE
-from app.draw.machine_charts import PINK
 from app.draw.use import Use
+from app.states.machine_charts import PINK
 from backend.jobs.compare import DEFINITIONS, Compared
 from backend.jobs.timing import Timing
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from app.environment import DATA_DIR_VARIABLE
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.data.images.png import encode_png
 from tests.pages.conftest import ROOT
 from tests.pages.image_models import IMAGES, image_dir, make_images  # noqa: F401  (a fixture)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from app.environment import DATA_DIR_VARIABLE
 from app.images import first_view, image_cells, image_editor, image_source, image_tokens, in_words
 from app.shell import resources, state
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.edits.token_maps import Paint, footprint
 from backend.types import CodeRef
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)

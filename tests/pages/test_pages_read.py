@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from app.draw.tables import row
-from app.environment import PROGRESS_VARIABLE
 from app.lens import lens
 from app.shell import resources
+from app.shell.environment import PROGRESS_VARIABLE
 from backend.answers.stored import Token
 from backend.explorer import Explorer
 from backend.types import CodeGrid, CodeRef
