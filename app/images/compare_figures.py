@@ -11,9 +11,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html, published
-from app.draw.charts import BLUE, GREEN, ORANGE
+from app.draw.charts import BLUE, GREEN, ORANGE, PINK
 from app.draw.use import Use
-from app.states.machine_charts import PINK
 from backend.jobs.compare import DEFINITIONS, Compared
 from backend.jobs.timing import Timing
 
