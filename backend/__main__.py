@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from backend.cli import Bar, Command, clean, everywhere, examples, plain
+from backend.cli import Bar, Command, Lines, clean, everywhere, parser_arguments, plain
 from backend.commands import COMMANDS
 from backend.errors import CodescopeError, UsageError
 from backend.files import is_disk_full, is_out_of_memory
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Wrong usage leaves by `SystemExit(2)`, `--help` by `SystemExit(0)`."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are files here; nothing is looked for elsewhere
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its advice is for who trained the model
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     options.data_dir = Path(options.data_dir).expanduser().resolve()
     command: Command = options.command
-    bar = Bar(options.progress or sys.stderr.isatty())
+    bar = Lines() if options.progress_json else Bar(options.progress or sys.stderr.isatty())
     try:
         if options.data_dir.exists() and not options.data_dir.is_dir():
             raise UsageError(f"--data-dir {options.data_dir} is a file. Give a folder; it is made if it is not there.")
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(bar, f"{command.name} failed unexpectedly. {reason}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
 
 
-def _failed(bar: Bar, message: str, status: int) -> int:
+def _failed(bar: Bar | Lines, message: str, status: int) -> int:
     bar.close()
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exc()
@@ -88,7 +88,8 @@ def _failed(bar: Bar, message: str, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Make the parser of `python -m backend` with every command."""
     parser = argparse.ArgumentParser(
         prog="python -m backend",
         description="Train, import, build, measure, search and steer models with discrete codes.",
@@ -99,17 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
-        sub = commands.add_parser(
-            command.name,
-            help=command.summary,
-            description="\n\n".join(
-                filter(None, (f"{command.summary[0].upper()}{command.summary[1:]}.", command.about))
-            ),
-            epilog=examples(command.examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=[everywhere(False)],
-            allow_abbrev=False,
-        )
+        sub = commands.add_parser(command.name, help=command.summary, **parser_arguments(command))
         command.options(sub)
         sub.set_defaults(command=command)
     return parser

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import math
 import os
 import shlex
@@ -111,7 +112,8 @@ class Bar:
             self._write(whole, f"{100 * whole:.0f} %{about}  {number} of {of}: {count} {stage}", final)
             return
         spent = now - self._began
-        rest = f", {_duration(spent * (1 - share) / share)} left" if 0 < share < 1 and spent > 2 else ""
+        seconds = seconds_left(spent, share)
+        rest = "" if seconds is None else f", {_duration(seconds)} left"
         self._write(share, f"{count}{rest}  {stage}", final)
 
     def close(self) -> None:
@@ -154,6 +156,45 @@ class Bar:
         from rich.console import Console
 
         return Console(file=self._stream, highlight=False, markup=False, emoji=False)
+
+
+class Lines:
+    """Progress for programs: one JSON object a line on stderr, `{"stage", "done", "total", "left"}`.
+
+    `left` is an estimate in seconds, or null; a `total` of 0 marks a message. Five lines a second, and each stage's last.
+    """
+
+    shown = True
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Write to `stream` (stderr)."""
+        self._stream = stream or sys.stderr
+        self._stage, self._began, self._last = "", 0.0, -math.inf
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report `done` of `total`."""
+        now = time.monotonic()
+        if (kind := stage.split(",")[0]) != self._stage:
+            self._stage, self._began, self._last = kind, now, -math.inf
+        if done < total and now - self._last < 0.2:
+            return
+        self._last = now
+        left = seconds_left(now - self._began, done / total) if total > 0 else None
+        self._stream.write(json.dumps({"stage": stage, "done": done, "total": total, "left": left}) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Do nothing: every line is whole."""
+
+
+def seconds_left(spent: float, share: float) -> float | None:
+    """Estimate how long the rest takes; None where too little has been done to say.
+
+    Args:
+        spent: seconds since the beginning.
+        share: what was done in them, 0 to 1.
+    """
+    return spent * (1 - share) / share if 0 < share < 1 and spent > 2 else None
 
 
 def _duration(seconds: float) -> str:
@@ -255,7 +296,25 @@ def everywhere(default: bool) -> argparse.ArgumentParser:
         default=False if default else missing,
         help="report progress on stderr even where it is not a terminal",
     )
+    group.add_argument(
+        "--progress-json",
+        action="store_true",
+        default=False if default else missing,
+        help="report progress on stderr in lines of JSON, for programs",
+    )
     return parser
+
+
+def parser_arguments(command: Command) -> dict[str, Any]:
+    """What a command's parser is made with: description, examples, and the options that every command has."""
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    return {
+        "description": "\n\n".join(filter(None, (summary, command.about))),
+        "epilog": examples(command.examples),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "parents": [everywhere(False)],
+        "allow_abbrev": False,
+    }
 
 
 def examples(lines: Sequence[str]) -> str:

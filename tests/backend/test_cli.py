@@ -275,7 +275,7 @@ def test_help_names_every_place_and_table_and_shows_examples_that_can_be_read(
     assert run("reproduce", "--help", data=tmp_path) == 0
     said = capsys.readouterr().out
     assert all(table in said for table in (*tables(), "utilization"))
-    parser = cli._parser()
+    parser = cli.command_parser()
     for known in COMMANDS:
         for example in known.examples:
             assert parser.parse_args(shlex.split(example)).command is known

@@ -77,7 +77,7 @@ def test_a_model_is_replaced_only_when_told_to_and_made_names_never_hide_a_shipp
     shipped.mkdir()
     (shipped / "tokfsm-attn-mlp-k1.toml").write_text("")
     monkeypatch.setattr(catalog, "SHIPPED", shipped)
-    parse = cli._parser().parse_args
+    parse = cli.command_parser().parse_args
     names = {}
     for extra in (
         (),
