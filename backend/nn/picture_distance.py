@@ -25,45 +25,45 @@ _PIXELS = 1 << 18  # looked at together
 
 @torch.no_grad()
 def feature_distance(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
+    """Measure the distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
 
     Args:
         originals: float32 `[n, 3, height, width]` in [-1, 1], at least 8 pixels a side.
         others: the same.
     """
     step = max(1, _PIXELS // max(1, originals.shape[2] * originals.shape[3]))
-    found = [
+    distances = [
         _distance(torch.from_numpy(originals[i : i + step]).float(), torch.from_numpy(others[i : i + step]).float())
         for i in range(0, len(originals), step)
     ]
-    return torch.cat(found).double().numpy() if found else np.zeros(0)
+    return torch.cat(distances).double().numpy() if distances else np.zeros(0)
 
 
-def _distance(one: Tensor, other: Tensor) -> Tensor:
-    total = torch.zeros(len(one))
-    for a, b in zip(_features(one), _features(other), strict=True):
+def _distance(originals: Tensor, others: Tensor) -> Tensor:
+    total = torch.zeros(len(originals))
+    for a, b in zip(_features(originals), _features(others), strict=True):
         total += (normalize(a, dim=1) - normalize(b, dim=1)).square().sum(1).mean((1, 2))
     return total / (len(WIDTHS) - 1)
 
 
 def _features(images: Tensor) -> list[Tensor]:
-    found = []
+    features = []
     x = images.clamp(-1, 1)
     for weight in _weights():
         x = conv2d(x, weight, padding=1).relu()
-        found.append(x)
+        features.append(x)
         x = avg_pool2d(x, 2)
-    return found
+    return features
 
 
 @cache
 def _weights() -> list[Tensor]:
-    """Filters without a constant part in the first layer, so that brightness alone does not set the features."""
+    """Draw the filters; half of the first layer's have no constant part, so that brightness alone does not set all features."""
     draw = np.random.default_rng(SEED)
-    made: list[Tensor] = []
+    weights: list[Tensor] = []
     for inner, outer in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):
         weight = draw.standard_normal((outer, inner, 3, 3)) * np.sqrt(2 / (9 * inner))
-        if not made:
+        if not weights:
             weight -= weight.mean((2, 3), keepdims=True) * (np.arange(outer) % 2)[:, None, None, None]
-        made.append(torch.from_numpy(weight.astype(np.float32)))
-    return made
+        weights.append(torch.from_numpy(weight.astype(np.float32)))
+    return weights

@@ -16,7 +16,7 @@ class Turns:
     """At most one thread at a time is inside `with turns.taken():`; those who wait come in in order of arrival."""
 
     def __init__(self) -> None:
-        """Nobody has the turn."""
+        """Start with the turn free."""
         self._guard = threading.Lock()
         self._owner: int | None = None
         self._waiting: deque[tuple[int, threading.Event]] = deque()
@@ -28,26 +28,26 @@ class Turns:
         Raises:
             RuntimeError: this thread has the turn already.
         """
-        own, woken = threading.get_ident(), threading.Event()
+        thread, woken = threading.get_ident(), threading.Event()
         with self._guard:
-            if self._owner == own:
+            if self._owner == thread:
                 raise RuntimeError("This thread has the turn already: turns do not nest.")
             if self._owner is None:
-                self._owner = own
+                self._owner = thread
             else:
-                self._waiting.append((own, woken))
+                self._waiting.append((thread, woken))
         try:
-            if self._owner != own:
+            if self._owner != thread:
                 woken.wait()
             yield
         finally:
-            self._leave(own, woken)
+            self._leave(thread, woken)
 
-    def _leave(self, own: int, woken: threading.Event) -> None:
+    def _leave(self, thread: int, woken: threading.Event) -> None:
         """Hand the turn on, or stop waiting for it where the wait was broken off."""
         with self._guard:
-            if self._owner != own:
-                self._waiting.remove((own, woken))
+            if self._owner != thread:
+                self._waiting.remove((thread, woken))
             elif self._waiting:
                 self._owner, following = self._waiting.popleft()
                 following.set()
