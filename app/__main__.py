@@ -88,6 +88,8 @@ def _run(options: argparse.Namespace) -> int:
         try:
             url = _wait(server, host, port)
             print(f"Codescope is open at {url} (Ctrl-C ends it)", file=sys.stderr)
+            if models:
+                print(f"Being built meanwhile: {', '.join(models)}. The first page shows how far.", file=sys.stderr)
             builder.start()  # only now, so that the server starts as fast as it can
             if not options.no_browser:
                 threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from app.code import any_code, image_code, text_code
@@ -11,7 +9,7 @@ from app.draw.item_view import ItemView
 from app.draw.tables import row
 
 ANY = ItemView(any_code.chips, any_code.places, any_code.code_page)
-ITEM_VIEWS: Mapping[str, ItemView] = {
+ITEM_VIEWS: dict[str, ItemView] = {
     "text": ItemView(
         any_code.chips,
         text_code.places,

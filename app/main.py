@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import StopException
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from app.shell import foot, header, names, resources, trace, widgets  # noqa: E402  (the path above has to come first)
-from app.shell.pages import Page  # noqa: E402
+from app.shell.pages import Ended, Page  # noqa: E402
 
 PICTURE = ("source", "item", "own", "size")  # which picture an image page shows: the same in another model
 PAGES = (  # a new page is a file in pages/ and a line here
@@ -48,7 +47,7 @@ def run(pages: Sequence[Page] = PAGES) -> None:
     with widgets.guarded():
         try:
             entry.run()
-        except StopException:  # a page that has said all it can; it still has a foot
+        except Ended:
             pass
     foot.draw()
     names.await_names()

@@ -32,12 +32,14 @@ class Call:
         arguments: the arguments that were given, by name.
         seconds: how long it took.
         rows: rows read from the store for it (positions looked up in cached columns included).
+        shown: whether whoever asked shows the answer; otherwise it only helped to ask or to draw something else.
     """
 
     name: str
     arguments: Mapping[str, Any]
     seconds: float
     rows: int
+    shown: bool = True
 
 
 _calls: ContextVar[list[Call] | None] = ContextVar("codescope_calls", default=None)

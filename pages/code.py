@@ -8,6 +8,7 @@ from app.draw import html
 from app.draw.tables import row
 from app.shell import chosen, resources, widgets
 from app.shell.names import Names
+from app.shell.pages import end
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -23,7 +24,7 @@ if ref is None:
     widgets.section(f"Most used codes of {site}")
     most = explorer.codes(model, site).nlargest(120, "count")
     widgets.draw(view.codes(explorer, model, site, most[most["count"] > 0], names))
-    st.stop()
+    end()
 
 stats = explorer.code(ref)
 left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -39,7 +40,7 @@ if stats.count == 0:
         "it fires nowhere in this build, so there is nothing to show. j and k lead to the next and previous live code."
     )
     widgets.empty("This code is dead:", text)
-    st.stop()
+    end()
 
 people.described(explorer, ref)
 view.code_page(explorer, stats, about, names)

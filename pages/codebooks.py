@@ -11,7 +11,7 @@ from app.components.code_map import code_map, map_data
 from app.draw import charts, drawing, html
 from app.draw.tables import row
 from app.search import concepts
-from app.shell import address, chosen, foot, resources, widgets
+from app.shell import address, chosen, foot, resources, script, widgets
 from app.shell.names import Names
 
 explorer = resources.explorer()
@@ -153,4 +153,8 @@ if address.flag("described"):
     tables["descriptions"] = found
 else:
     st.button("Describe its codes", on_click=address.write, kwargs={"described": "1"})
-foot.offer(tables)
+again = [
+    f"show({script.asked('codebooks', model=model)})",
+    f'show({script.asked("codes", model=model, site=site)}.sort_values("count", ascending=False))',
+]
+foot.offer(tables, again)

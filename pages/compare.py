@@ -8,6 +8,7 @@ from app.draw import drawing, html
 from app.draw.tables import row
 from app.images import compare, compare_figures, image_source
 from app.shell import chosen, foot, resources, state, widgets
+from app.shell.pages import end
 from backend.jobs.compare import common_size, picture_table, table
 
 explorer = resources.explorer()
@@ -16,7 +17,7 @@ models = models[(models["kind"] == chosen.page().item) & models["checkpoint"]]
 widgets.draw(html.page_title("Compare", "What do several image tokenizers make of the same pictures?"))
 if models.empty:
     widgets.empty("There is no image tokenizer here yet.", "Train one (python -m backend train --help) or import one.")
-    st.stop()
+    end()
 names = list(models["model"])
 asked = state.many("tokenizer", names, limit=compare.MOST)
 chosen = asked or compare.opening(models)
@@ -25,6 +26,8 @@ if not asked:
 left, right = st.columns([4, 1], vertical_alignment="bottom")
 with left:
     st.multiselect("Tokenizers, up to four", names, max_selections=compare.MOST, **state.bound("tokenizer", chosen))
+if not chosen:
+    end()
 lives = [explorer.live(name) for name in chosen]
 about = row(models, "model", chosen[0])
 built = about.built != ""
@@ -40,7 +43,7 @@ if not pictures:
         (html.address("compare", tokenizer=chosen, start=100, n=4, view="difference"), "where four pictures differ"),
     ]
     widgets.empty("No picture is chosen.", image_source.examples("Choose some of your own, or look at", examples))
-    st.stop()
+    end()
 
 with st.spinner("Encoding and decoding ..."):
     pixels = np.stack([picture.pixels for picture in pictures])
@@ -92,6 +95,6 @@ drawing.draw(
     compare_figures.rate_distortion, frame, score, alt=f"Bits per pixel against {score} of {', '.join(chosen)}"
 )
 below = st.container()
-foot.offer({"tokenizers": frame, "pictures": single}, compare.as_python(chosen, pictures, seed))
+foot.offer({"tokenizers": frame, "pictures": single}, compare.python(chosen, pictures, seed))
 with below:  # last: many passes, for which nothing else should wait, and which nothing else should disturb
     compare.times_panel(tuple(chosen), compared, pixels, lives)

@@ -7,6 +7,8 @@ from app.draw import html
 from app.search import concepts
 from app.shell import address, chosen, examples, foot, resources, widgets
 from app.shell.names import Names
+from app.shell.pages import end
+from app.steer import measured
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -18,7 +20,7 @@ if not fields:
     searches = examples.searches(explorer, model, items.view_of(models, model))
     text = "Search for a pattern instead: a regular expression is a concept too."
     widgets.empty("This build has no labels.", text, searches)
-    st.stop()
+    end()
 
 first, second, third, fourth, fifth = st.columns([1.4, 1.4, 1.2, 1.6, 1.6], vertical_alignment="bottom")
 field = address.choice("field", ["", *fields], "")
@@ -53,17 +55,19 @@ if words:
     found = found[named.str.contains(words, case=False, regex=False)]
 found = concepts.ordered(found, order)
 widgets.draw(concepts.summary(found, support))
+show = address.integer("rows", 100, 1, 5000)
 if len(found):
-    show = address.integer("rows", 100, 1, 5000)
     widgets.section(
         "The best code of each",
         "chosen on one half of the items by F1, measured on the other, with Wilson's 95 % intervals; chance: share of all "
-        "positions; control: the code of the same codebook that fires most nearly as often"
+        "positions; control: mean and range of other codes of the codebook that fire as often and not together with it"
         + ("; neuron: chosen and measured on the same positions of both halves, which favours it" if neurons else ""),
     )
-    widgets.draw(concepts.concept_table(found.head(show), model, names))
+    steer = measured.from_concepts(explorer, models, model)
+    widgets.draw(concepts.concept_table(found.head(show), model, names, steer))
     if show < len(found):
         st.button(f"Show all {len(found):,}", on_click=address.write, kwargs={"rows": len(found)})
 else:
     widgets.empty("No concept is frequent enough.", "Lower the number of positions, or take out the filter.")
-foot.offer({"concepts": found})
+again = concepts.python(model, field, support, neurons, words, order, show)
+foot.offer({"concepts": found}, again)

@@ -1,12 +1,11 @@
 """Which code lies where in a picture, and what does changing it change?"""
 
-import streamlit as st
-
 from app.draw import html
 from app.draw.tables import row
 from app.images import image_editor, image_source
 from app.overview import measures
 from app.shell import building, chosen, resources, state, widgets
+from app.shell.pages import end
 
 explorer = resources.explorer()
 models = explorer.models()
@@ -16,7 +15,7 @@ if "model" not in state.parameters() and (pictures["built"] == "").all():
     where = measures.place_in_queue(building.under_way(), set(pictures["model"]))
     widgets.empty("No image tokenizer is built yet.", where or "Build one here, or any other on the Overview.")
     building.offer(building.next_of(list(pictures["model"])))
-    st.stop()
+    end()
 model = chosen.model(models)
 about = row(models, "model", model)
 built = about.built != ""
@@ -25,5 +24,5 @@ seed = int(explorer.facts(model)["seed"]) if built else 0
 
 picture = image_source.choose(live, built, int(about.items), seed)
 if picture is None:
-    st.stop()
+    end()
 image_editor.draw(image_editor.Editor(explorer, model, live, built, seed, picture))

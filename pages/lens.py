@@ -56,7 +56,7 @@ if way == "text":
         st.selectbox("Coloured by", list(codebooks["site"]), **address.bound("site", site))
     if text.strip():
         view = lens.of_text(explorer, model, text)
-        again.append(f"explorer.live({model!r}).lens({text!r})")
+        again = lens.python_of_text(model, text, site)
     else:
         widgets.empty(
             "Write or paste a text.",
@@ -73,6 +73,7 @@ else:
     with second:
         st.selectbox("Coloured by", list(codebooks["site"]), **address.bound("site", site))
     view = lens.of_item(explorer, model, min(max(item, 0), last))
+    again = lens.python_of_item(model, min(max(item, 0), last), site)
 
 if view is not None:
     place = address.integer("place", len(view.tokens) - 1, 0, 10**7)

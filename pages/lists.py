@@ -120,4 +120,5 @@ with second:
         st.rerun()
     if report := session.note("import"):
         st.success(report)
-foot.offer(said.tables(labels, notes, lists))
+again = ["people = explorer.people", "show(people.lists())", "show(people.labels())", "show(people.notes())"]
+foot.offer(said.tables(labels, notes, lists), again)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.draw import html
 from app.overview import cards, measures, tables
-from app.shell import building, foot, resources, state, widgets
+from app.shell import building, foot, resources, script, state, widgets
 
 VIEWS = {
     "gallery": "Worth opening",
@@ -39,4 +39,7 @@ elif view == "paper":
     downloads = tables.beside_the_paper(explorer)
 else:
     downloads = tables.figures(explorer, models, usual)
-foot.offer(downloads)
+again = ["show(explorer.models())"]
+if view == "figures" and "model" in state.parameters():
+    again.append(f"show({script.asked('facts', model=state.text('model'))})")
+foot.offer(downloads, again)

@@ -55,5 +55,5 @@ else:
                 asked = steer_measure.controls(facts.dataset, settings, machine, model)
                 tables |= steer_measure.measure_panel(explorer, model, prompt, edits, asked, machine)
                 if state.flag("measure"):
-                    again.append(asked.python())
+                    again += [asked.python(), "show(measured)"]
 foot.offer(tables, again)

@@ -36,9 +36,7 @@ def actions(explorer: Explorer, ref: CodeRef, model: Row, view: ItemView) -> Mar
         model: its model's row of `Explorer.models`.
         view: how the model's items are drawn.
     """
-    codes = explorer.codes(ref.model, ref.site)
-    alive = codes.loc[codes["count"] > 0, "code"].to_numpy()
-    after, before = alive[alive > ref.code], alive[alive < ref.code]
+    before, after = explorer.previous_and_next(ref)
     ways = []
     if "steer" in model.capabilities:
         edit = first_edit(ref.site, ref.code, explorer.codebooks(ref.model))
@@ -55,10 +53,10 @@ def actions(explorer: Explorer, ref: CodeRef, model: Row, view: ItemView) -> Mar
         ways.append(("Passages it covers", "", covered))
     if view.reads_text(model):
         ways.append(("Try your own text", "", html.address("lens", model=ref.model, site=ref.site, code=ref.code)))
-    if len(before):
-        ways.append(("Previous", "k", html.code_address(CodeRef(ref.model, ref.site, int(before[-1])))))
-    if len(after):
-        ways.append(("Next", "j", html.code_address(CodeRef(ref.model, ref.site, int(after[0])))))
+    if before is not None:
+        ways.append(("Previous", "k", html.code_address(before)))
+    if after is not None:
+        ways.append(("Next", "j", html.code_address(after)))
     links = [
         html.link(href, Markup("{}{}").format(name, Markup("<kbd>{}</kbd>").format(key) if key else ""), "act", key=key)
         for name, key, href in ways

@@ -39,6 +39,13 @@ def effect_panel(explorer: Explorer, ref: CodeRef, can_steer: bool) -> None:
     drawing.draw(charts.effect, frame, alt=f"Change of the next token's log-probability when {ref} is forced")
 
 
+def python(ref: CodeRef) -> list[str]:
+    """The same as Python, where it was asked for."""
+    if not address.flag("effect"):
+        return []
+    return [f"show(explorer.live({ref.model!r}).effect(CodeRef.parse({str(ref)!r}), contexts={CONTEXTS}, seed=0))"]
+
+
 @remembered(500)
 def measured(data_dir: str, build: str, ref: str, _explorer: Any) -> pd.DataFrame:
     """`token, measured, linear` of the code, kept by build."""

@@ -14,9 +14,9 @@ from app.draw import html, patches
 from app.draw.tables import Row
 from app.shell import address, foot, widgets
 from app.shell.parts import part
+from backend.answers.meaning import DecodedCode
 from backend.answers.stored import CodeStats, Context, How
 from backend.explorer import Explorer
-from backend.questions.decoding import DecodedCode, decode_code
 from backend.types import CodeRef
 
 AT_ONCE = 24
@@ -75,9 +75,20 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, names: Names) ->
             widgets.draw(widgets.chip_table(together, cells, names, "fires together with"))
         widgets.section("What people say", "a label is a claim; its numbers are measured on held-out items")
         people.panel(explorer, ref)
-    foot.offer({"labels": truth, "tags": tags, "neighbours": near, "together": together})
+    tables = {"labels": truth, "tags": tags, "neighbours": near, "together": together}
+    foot.offer(tables, python(ref, seed) if "decode" in about.capabilities else [])
     with decoding:  # last, because loading the model takes seconds and nothing else should wait for it
         _decoded(explorer, ref, "decode" in about.capabilities, seed)
+
+
+def python(ref: CodeRef, seed: int) -> list[str]:
+    """What is decoded, as Python."""
+    code, decode = f"CodeRef.parse({str(ref)!r})", f"explorer.live({ref.model!r}).decode"
+    return [
+        f"decoded = explorer.decoded({code}, {decode}, seed={seed})",
+        'print("spread left to the neighbours, put into other pictures:", decoded.elsewhere_spread)',
+        'print("spread left to the neighbours, at its own places:", decoded.own_spread)',
+    ]
 
 
 @part
@@ -86,8 +97,8 @@ def _decoded(explorer: Explorer, ref: CodeRef, can_decode: bool, seed: int) -> N
     if not can_decode:
         widgets.empty("Not available:", "this model has no decoder.")
         return
-    with st.spinner("Decoding ..."):
-        widgets.draw(decoded_view(decode_code(explorer, ref, explorer.live(ref.model).decode, seed=seed)))
+    with widgets.guarded(), st.spinner("Decoding ..."):
+        widgets.draw(decoded_view(explorer.decoded(ref, explorer.live(ref.model).decode, seed=seed)))
 
 
 def decoded_view(found: DecodedCode) -> Markup:

@@ -27,6 +27,9 @@ def described(explorer: Explorer, ref: CodeRef) -> None:
     if found is None:
         widgets.draw(Markup('<p class="faint">{}</p>').format(concepts.UNDESCRIBED))
         return
+    if not found.good:
+        widgets.draw(concepts.description(found))
+        return
     left, right = st.columns([6, 1], vertical_alignment="center")
     with left:
         widgets.draw(concepts.description(found))

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 from markupsafe import Markup
 
-from app.code import any_code, codes
+from app.code import any_code, codes, effects
 from app.code.any_code import Names
-from app.code.effects import effect_panel
 from app.draw.tables import Row
 from app.shell import foot, widgets
 from backend.answers.stored import CodeStats, Context
@@ -35,7 +34,7 @@ def code_page(explorer: Explorer, stats: CodeStats, about: Row, names: Names) ->
         widgets.section("Labels under it", "precision: of its activations; recall: of the positions with that label")
         widgets.draw(codes.label_table(truth, ref))
     near = any_code.code_tables(explorer, stats, names)
-    foot.offer({"tokens": tokens, "labels": truth, **near})
+    foot.offer({"tokens": tokens, "labels": truth, **near}, effects.python(ref))
     effect, _ = st.columns([2, 1], gap="medium")
     with effect:  # last, because measuring takes seconds and nothing else should wait for it
-        effect_panel(explorer, ref, "steer" in about.capabilities)
+        effects.effect_panel(explorer, ref, "steer" in about.capabilities)

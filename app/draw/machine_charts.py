@@ -16,7 +16,7 @@ from app.components.matrix import Kind, largest, matrix_data
 from app.draw import html
 from app.draw.charts import BLUE, GREEN, ORANGE
 from app.draw.tables import records
-from backend.questions.states import StateView
+from backend.answers.meaning import StateView
 
 GREY = "#8A949E"  # readable on white and on black
 PINK = "#C0639A"

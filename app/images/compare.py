@@ -119,6 +119,39 @@ def order(frame: pd.DataFrame, how: str) -> list[int]:
     return [int(i) for i in worst.sort_values(column, ascending=rising, kind="stable").index]
 
 
+def python(models: Sequence[str], shown: Sequence[Picture], seed: int) -> list[str]:
+    """The figures as Python.
+
+    Args:
+        models: names of the tokenizers.
+        shown: the pictures, all of one source.
+        seed: of the items of the first one's build.
+    """
+    source, _, first = shown[0].name.partition(".")
+    names = [picture.name for picture in shown]
+    lines = [
+        "import numpy as np",
+        "from backend.jobs.compare import compare, picture_table, table",
+        f"lives = [explorer.live(name) for name in {list(models)!r}]",
+    ]
+    if source == "own":
+        lines += ["from pathlib import Path", "from backend.data.images.files import read_picture"]
+        size = shown[0].pixels.shape[1]
+        names = [picture.title for picture in shown]
+        lines += [f"files = {names!r}  # write where they are"]
+        lines.append(f"pictures = [lives[0].fit(read_picture(Path(file)), {size}) for file in files]")
+    else:
+        start, stop = int(first), int(first) + len(shown)
+        items = f"items({start}, {stop}, {seed})" if source == "item" else f"held_out({start}, {stop})"
+        lines.append(f"pictures = [picture.payload for picture in lives[0].{items}]")
+    return [
+        *lines,
+        "compared = compare(lives, np.stack(pictures), timed=False)",
+        "show(table(compared))",
+        f"show(picture_table(compared, {names!r}))",
+    ]
+
+
 def headings(compared: Sequence[Compared]) -> list[tuple[str, str]]:
     """Return the headings of the columns that `lines` fills."""
     return [("Original", ""), *((one.model, f"{one.row()['psnr']:.2f} dB mean") for one in compared)]
@@ -183,32 +216,6 @@ def _matched(compared: Sequence[Compared], lives: Sequence[Any]) -> list[np.ndar
         colours = code_colours(tokens, live.table(site))
         matched.append(turned_towards(colours, matched[0]) if matched else colours)
     return matched
-
-
-def as_python(names: Sequence[str], shown: Sequence[Picture], seed: int) -> list[str]:
-    """Return lines that print the figures of the page.
-
-    Args:
-        names: of the tokenizers.
-        shown: the pictures, all of one source.
-        seed: of the items of the build.
-    """
-    source, _, first = shown[0].name.partition(".")
-    lines = ["import numpy as np", "from backend.jobs.compare import compare, table"]
-    lines += [f"lives = [explorer.live(name) for name in {list(names)!r}]"]
-    if source == "own":
-        files = [picture.title for picture in shown]
-        lines += [
-            "from pathlib import Path",
-            "from backend.data.images.files import read_picture",
-            f"files = {files!r}",
-            f"pixels = np.stack([lives[0].fit(read_picture(Path(file)), {shown[0].pixels.shape[1]}) for file in files])",
-        ]
-    else:
-        stop = int(first) + len(shown)
-        items = f"items({first}, {stop}, {seed})" if source == "item" else f"held_out({first}, {stop})"
-        lines += [f"pixels = np.stack([item.payload for item in lives[0].{items}])"]
-    return [*lines, "print(table(compare(lives, pixels, timed=False)).T.to_string(header=False))"]
 
 
 @st.fragment

@@ -55,7 +55,7 @@ class Editor:
 
     def counts(self, site: str) -> Any:
         """How often each code fires in the build, int `[num_codes]`; None without one."""
-        return self.explorer.codes(self.model, site)["count"].to_numpy() if self.built else None
+        return resources.aside(self.explorer).codes(self.model, site)["count"].to_numpy() if self.built else None
 
     def view(self, made: Sequence[Change]) -> View:
         """The picture with these changes; the last one is kept."""

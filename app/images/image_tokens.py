@@ -345,4 +345,9 @@ def as_python(model: str, picture: Picture, made: Sequence[Change], seed: int) -
             "before, tables = {s: c[0] for s, c in tokens.items()}, {s: live.table(s) for s in tokens}",
             "tokens = {s: c[None] for s, c in apply(changes, before, tables, others).items()}",
         ]
-    return [*lines, "pixels = live.decode(tokens)"]
+    return [
+        *lines,
+        "pixels = live.decode(tokens)",
+        "for site, codes in tokens.items():",
+        '    print(site, codes[0], sep="\\n")',
+    ]

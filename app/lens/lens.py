@@ -16,7 +16,7 @@ from app.components.token_strip import token_data
 from app.draw import html
 from app.draw.tables import Row, records
 from app.items import ANY, ITEM_VIEWS
-from app.shell import address, resources, session, widgets
+from app.shell import address, resources, script, session, widgets
 from app.shell.timing import remembered
 from backend.answers.stored import Token
 from backend.errors import BadInput
@@ -62,7 +62,7 @@ def bound_text(text: str) -> dict[str, Any]:
 
 def placeholder(explorer: Explorer, model: str) -> str:
     """The beginning of the build's first item, as an example of what the model reads."""
-    return html.visible_label(explorer.item(model, 0).text[:80])
+    return html.visible_label(resources.aside(explorer).item(model, 0).text[:80])
 
 
 @remembered(50, copied=False)
@@ -112,6 +112,24 @@ def of_item(explorer: Explorer, model: str, index: int) -> View:
     tokens = list(item.tokens) if item.text else [labelled(token) for token in item.tokens]
     codes = explorer.codes_of_item(model, index)
     return View(tokens[:MAX_TOKENS], codes[codes["place"] < MAX_TOKENS], None, max(0, len(tokens) - MAX_TOKENS))
+
+
+def python_of_text(model: str, text: str, site: str) -> list[str]:
+    """A person's text as the page shows it, as Python."""
+    return [
+        f"seen = explorer.live({model!r}).lens({text!r})",
+        f"for token, codes in zip(seen.tokens, seen.grids[{site!r}].codes):  # the best code first",
+        "    print(repr(token.text), *codes)",
+        'show(seen.next.sort_values("before", ascending=False))',
+    ]
+
+
+def python_of_item(model: str, index: int, site: str) -> list[str]:
+    """An item of the build as the page shows it, as Python."""
+    return [
+        f"codes = {script.asked('codes_of_item', model=model, index=index)}",
+        f'show(codes[codes["site"] == {site!r}], rows={MAX_TOKENS})',
+    ]
 
 
 def strip(view: View, site: str, labels: Mapping[CodeRef, str], model: str, code: int = -1) -> list[dict[str, Any]]:

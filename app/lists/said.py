@@ -10,9 +10,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html
+from app.shell import resources
+from backend.answers.people import CodeList, Label, Note
 from backend.errors import CodescopeError
 from backend.explorer import Explorer
-from backend.store.people import CodeList, Label, Note
 from backend.types import CodeRef
 
 
@@ -21,7 +22,7 @@ def counts(explorer: Explorer, refs: Iterable[CodeRef]) -> dict[CodeRef, int]:
     found = {}
     for ref in refs:
         try:
-            codes = explorer.codes(ref.model, ref.site)
+            codes = resources.aside(explorer).codes(ref.model, ref.site)
         except CodescopeError:
             continue
         if 0 <= ref.code < len(codes):

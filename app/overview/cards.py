@@ -8,11 +8,11 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row
-from app.overview.first_look import FirstLook, first_look
 from app.overview.gallery import Badge, badge, gallery
 from app.overview.samples import sample
 from app.overview.views import Invitation, invitation
 from app.shell import building, widgets
+from backend.answers.meaning import FirstLook
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
@@ -42,7 +42,7 @@ def draw(explorer: Explorer, models: pd.DataFrame) -> list[str]:
 def built_card(explorer: Explorer, about: Row) -> Markup:
     """Return the card of a model that can be opened."""
     model = str(about.model)
-    look = first_look(explorer, model)
+    look = explorer.first_look(model)
     labels = explorer.people.newest_labels(model)
     return Markup("").join(
         [

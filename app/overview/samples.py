@@ -11,7 +11,7 @@ from markupsafe import Markup
 from app.draw import html, patches
 from app.draw.pictures import places_to_rgb
 from app.draw.tables import Row
-from app.overview.first_look import FirstLook
+from backend.answers.meaning import FirstLook
 from backend.answers.stored import Context, Token
 from backend.explorer import Explorer
 from backend.types import CodeRef

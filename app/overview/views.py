@@ -13,7 +13,7 @@ import pandas as pd
 
 from app.draw import html
 from app.draw.tables import Row
-from app.overview.first_look import FirstLook
+from backend.answers.meaning import FirstLook
 from backend.data.datasets import source_of
 from backend.edits.token_maps import Copy
 from backend.explorer import Explorer

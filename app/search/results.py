@@ -30,7 +30,7 @@ def search_table(result: SearchResult, labels: Mapping[CodeRef, str], shown: int
         "Held out: precision",
         "recall",
         "Best neuron: precision",
-        "Random code: precision",
+        "Other codes: precision",
     ]
     return html.table(columns, rows, right=(3, 4, 5, 6, 7, 8), caption="codes that fire on the pattern, best first")
 
@@ -54,10 +54,18 @@ def _search_row(row: Row, labels: Mapping[CodeRef, str]) -> list[Markup | str]:
         Markup('<span title="{} at the same recall">{}</span>').format(neuron, html.share(row.neuron_precision))
         if has_neuron
         else "–",
-        Markup('<span title="{}, about as frequent">{}</span>').format(row.control, html.share(row.control_precision))
-        if row.control
-        else "–",
+        control(row),
     ]
+
+
+def control(row: Row) -> Markup:
+    """The mean precision of a row's control codes with their range; which codes they are stands in the title."""
+    if not row.controls:
+        return Markup("–")
+    title = f"{row.controls} other codes that fire about as often: {row.control}"
+    return Markup('<span title="{}">{} <span class="faint">{} to {}</span></span>').format(
+        title, html.share(row.control_precision), html.share(row.control_low), html.share(row.control_high)
+    )
 
 
 def search_summary(result: SearchResult) -> Markup:

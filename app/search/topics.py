@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.search import examples
+from app.shell import resources, state, widgets
 from backend.answers.stored import Context, ItemView, Token
 from backend.explorer import Coverage, Explorer
 from backend.types import CodeRef
@@ -19,7 +20,7 @@ MAX_TOKENS = 400  # drawn of one passage
 
 
 def passage_table(found: pd.DataFrame, labels: Mapping[CodeRef, str], address: Mapping[str, object]) -> Markup:
-    """The codes that cover a passage, the one that covers most of it first; each can be marked in the text above.
+    """The codes that cover a passage, the one that is most special to it first; each can be marked in the text above.
 
     Args:
         found: what `Explorer.passage_codes` says.
@@ -43,15 +44,26 @@ def passage_table(found: pd.DataFrame, labels: Mapping[CodeRef, str], address: M
             f"{int(row.fires):,}",
             html.share(row.corpus_share),
             f"{row.lift:.1f} ×",
+            f"{row.bits:,.0f}",
             html.visible_label(row.tag) or "–",
             html.share(row.tag_precision),
             html.share(row.tag_share),
         ]
         for row in records(found)
     ]
-    columns = ["Code", "", "", "Share of the passage", "Tokens", "Share of the build", "Lift", "Tag of the item"]
+    columns = [
+        "Code",
+        "",
+        "",
+        "Share of the passage",
+        "Tokens",
+        "Share of the build",
+        "Lift",
+        "Bits",
+        "Tag of the item",
+    ]
     columns += ["Precision for the tag", "Chance"]
-    return html.table(columns, rows, right=(4, 5, 6, 8, 9), caption="codes that cover the passage")
+    return html.table(columns, rows, right=(4, 5, 6, 7, 9, 10), caption="codes that cover the passage")
 
 
 def passage_text(item: ItemView, start: int, stop: int, fires: frozenset[int], css: str) -> Markup:
@@ -140,7 +152,7 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
         st.info(said)
     found = explorer.passage_codes(model, index, start, stop, n=30)
     marked = _marked(model, found, explorer)
-    codes = explorer.codes_of_item(model, index, [marked.site]) if marked else None
+    codes = resources.aside(explorer).codes_of_item(model, index, [marked.site]) if marked else None
     fires = (
         frozenset() if codes is None or marked is None else frozenset(codes.loc[codes["code"] == marked.code, "place"])
     )
@@ -153,8 +165,8 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
     widgets.draw(passage_text(item, start, stop, fires, html.colour_of(marked.site) if marked else "c0"))
     widgets.section(
         "Codes that cover it",
-        "lift: how much more often than in the whole build; precision: of the code's activations, those in items with the "
-        "tag; chance: of all tokens",
+        "most special first, by bits: how often it fires times log2 of its lift; lift: how much more often than in the whole "
+        "build; precision: of the code's activations, those in items with the tag; chance: of all tokens",
     )
     address = {name: values[0] for name, values in state.parameters().items()}
     widgets.draw(passage_table(found, labels, {"model": model, **address}))
@@ -162,7 +174,7 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
 
 
 def _next(explorer: Explorer, model: str, index: int, threshold: int) -> None:
-    found = explorer.next_topic(model, index, threshold / 100)
+    found = resources.aside(explorer).next_topic(model, index, threshold / 100)
     if found is None:
         state.note("topic", f"No code covers more than {threshold} % of any item, three times as densely as the build.")
     else:
@@ -171,11 +183,11 @@ def _next(explorer: Explorer, model: str, index: int, threshold: int) -> None:
 
 
 def _marked(model: str, found: pd.DataFrame, explorer: Explorer) -> CodeRef | None:
-    """The code of the address that is marked in the text; else the one that covers most of it."""
+    """The code of the address that is marked in the text; else the one that is most special to the passage."""
     raw = state.text("mark", limit=200)
     if raw:
         ref = CodeRef.parse(f"{model}/{raw.rpartition(':')[0]}/{raw.rpartition(':')[2]}")
-        explorer.code(ref)  # raises where there is none
+        resources.aside(explorer).code(ref)  # raises where there is none
         return ref
     return found["ref"].iloc[0] if len(found) else None
 
@@ -192,6 +204,7 @@ def draw_covered(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
         st.number_input("Covers at least, %", 0, 100, **state.bound("share", share, 0))
     if ref is None:
         widgets.empty("Choose a code.", "The items that it covers are shown, the most covered one first.")
+        widgets.draw(examples.of_coverage(explorer, model))
         return {}
     found = explorer.covered_passages(ref, share / 100, n=12, cap=MAX_TOKENS)
     which = f"that it covers by {share} % at least" if share else "in which it fires"

@@ -99,13 +99,9 @@ def usual_model(usable: pd.DataFrame) -> str:
 
 
 def first_look(explorer: Explorer, model: str) -> CodeRef:
-    """Return the model's most meaningful code; where nothing is known of it, the most used one of its first codebook."""
-    if hasattr(explorer, "first_look"):
-        look = explorer.first_look(model)
-        return CodeRef(model, look.site, look.code)
-    site = str(explorer.codebooks(model)["site"].iloc[0])
-    codes = explorer.codes(model, site)
-    return CodeRef(model, site, int(codes.loc[codes["count"].idxmax(), "code"]))
+    """Return the model's most meaningful code."""
+    look = explorer.first_look(model)
+    return CodeRef(model, look.site, look.code)
 
 
 def open_first_look(explorer: Explorer, model: str, *, code: bool = False) -> None:

@@ -17,9 +17,8 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.components.follower import follow
-from app.shell import resources
+from app.shell import resources, script
 from app.shell.trace import Trace, trace
-from backend.calls import as_python
 from backend.types import CodeRef
 
 SHORTEST = 0.05  # seconds of earlier work that are worth a word
@@ -66,8 +65,8 @@ def _foot() -> None:
             with st.popover("Download"):
                 _downloads(current.tables)
         with st.popover("Copy as Python"):
-            lines = [*dict.fromkeys(as_python(call) for call, _ in current.calls), *current.python]
-            st.code(program(lines, str(resources.data_dir())), language="python")
+            calls = [call for call, _ in current.calls]
+            st.code(script.program(calls, current.python, resources.data_dir()), language="python")
 
 
 def summary(current: Trace) -> str:
@@ -85,22 +84,6 @@ def summary(current: Trace) -> str:
 
 def _time(seconds: float) -> str:
     return f"{1000 * seconds:,.0f} ms" if seconds < 10 else f"{seconds:,.1f} s"
-
-
-def program(lines: Iterable[str], data_dir: str) -> str:
-    """Return a program that asks the same questions."""
-    body = "\n".join(lines)
-    imports = [
-        "from backend.explorer import Clause, Explorer"
-        if "Clause(" in body
-        else "from backend.explorer import Explorer"
-    ]
-    imports += [
-        f"from backend.types import {name}"
-        for name in ("CodeRef", "Edit", "Sampling")
-        if f"{name}." in body or f"{name}(" in body
-    ]
-    return "\n".join([*imports, "", f"explorer = Explorer({data_dir!r})", body])
 
 
 def _downloads(tables: Mapping[str, pd.DataFrame]) -> None:

@@ -65,9 +65,11 @@ def _finder() -> _Finder:
 
 def _names(explorer: Explorer, model: str, site: str) -> dict[int, str]:
     """Return code -> what it fires on, shortened."""
+    if not hasattr(explorer, "code_names"):
+        return {}
     try:
         frame = explorer.code_names(model, site)
-    except (CodescopeError, AttributeError):  # a build that has none, or was replaced while its turn came
+    except CodescopeError:  # the build was replaced while its turn came
         return {}
     return {int(code): _short(str(name)) for code, name in zip(frame["code"], frame["name"], strict=True) if name}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 
@@ -23,6 +24,15 @@ ABILITIES: Mapping[str, str] = {  # capability -> what a model without it cannot
     "states": "be shown as a finite-state machine",
     "decode": "decode pictures",
 }
+
+
+class Ended(BaseException):
+    """A page has said all it can. It is no `Exception`, so that nothing on the way takes it for a failure."""
+
+
+def end() -> NoReturn:
+    """End the page here; its foot is drawn all the same, which `st.stop` would prevent."""
+    raise Ended
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ method and arguments, and noted in the run's trace for the foot of the page. Wha
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,15 +27,6 @@ from backend.errors import CodescopeError
 from backend.explorer import Explorer
 from backend.types import CodeRef
 
-CACHED = frozenset(
-    (
-        "facts metrics codebooks codes code examples tokens_of labels_of neighbours together alike search "
-        "query context item codes_at codes_of_item label_fields label_values label_matrix code_totals states machine "
-        "beside describe descriptions concepts passage_codes covered_passages next_topic tag_fields all_labels tags_of "
-        "code_places outputs utilization training_curve first_look code_names"
-    ).split()
-)
-OF_ALL = frozenset(("models", "comparisons", "published"))  # of no one build: looked at again every few seconds
 LIVE = frozenset("lens steer stream generate compare arms find_codes effect believe encode decode".split())
 REFRESH_SECONDS = 3
 WARM_UP_SECONDS = 1.5  # after the first page
@@ -59,18 +52,26 @@ def explorer() -> Explorer:
     return cast(Explorer, _Cached(shared_explorer()))
 
 
+def aside(explorer: Explorer) -> Explorer:
+    """The same explorer for what only helps a page to draw something else: noted too, but left out of the page's Python."""
+    return cast(Explorer, _Cached(explorer._explorer, shown=False)) if isinstance(explorer, _Cached) else explorer
+
+
 class _Cached:
     """Stands in front of an explorer: reads through the cache, passes everything else on."""
 
-    def __init__(self, explorer: Explorer) -> None:
-        self._explorer = explorer
+    def __init__(self, explorer: Explorer, shown: bool = True) -> None:
+        self._explorer, self._shown = explorer, shown
 
     def __getattr__(self, name: str) -> Any:
         target = getattr(self._explorer, name)
-        if name in OF_ALL:
-            return functools.partial(self._answer, name, str(int(time.time() / REFRESH_SECONDS)))
-        if name in CACHED:
+        kept = getattr(target, "kept", None)  # only a question says how long its answers may be kept
+        if kept == "by build":
             return functools.partial(self._read, name)
+        if kept == "for moments":
+            return functools.partial(self._answer, name, str(int(time.time() / REFRESH_SECONDS)))
+        if kept == "never":
+            return functools.partial(self._ask, target)
         return target
 
     def live(self, model: str) -> Any:
@@ -84,6 +85,13 @@ class _Cached:
         model = first.model if isinstance(first, CodeRef) else str(first)
         return self._answer(name, self._explorer.build(model), *args, **kwargs)
 
+    def _ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with calls.recording() as made:
+            answer = question(*args, **kwargs)
+        for call in made:
+            self._note(call, False, call.seconds)
+        return answer
+
     def _answer(self, name: str, build: str, *args: Any, **kwargs: Any) -> Any:
         started = time.perf_counter()
         answer, call, made = _read(
@@ -91,9 +99,11 @@ class _Cached:
         )
         cached = made < started
         if call is not None:
-            seconds = time.perf_counter() - started if cached else call.seconds
-            trace().calls.append((calls.Call(call.name, call.arguments, seconds, call.rows), cached))
+            self._note(call, cached, time.perf_counter() - started if cached else call.seconds)
         return answer
+
+    def _note(self, call: calls.Call, cached: bool, seconds: float) -> None:
+        trace().calls.append((dataclasses.replace(call, seconds=seconds, shown=self._shown), cached))
 
 
 @functools.cache
@@ -135,6 +145,7 @@ def _load_first(explorer: Explorer) -> None:
         with contextlib.suppress(CodescopeError):  # whoever asks for the model is told what is wrong
             explorer.live(str(able.sort_values("demo", kind="stable")["model"].iloc[0]))
     keep_for_good("what every page needs")
+    explorer.find("")  # looks into every build, so that the first search is as fast as the next
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.draw import html, machine_charts
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.shell import resources, state, widgets
 from app.shell.timing import Pace, remembered
 from app.states.states import scrolling
 from backend.answers.live import Belief
@@ -50,7 +50,7 @@ class Asked:
 
 def own_walk(explorer: Explorer, machine: Machine, model: str, item: int) -> str:
     """The first whole states of an item of the build."""
-    return whole_states(machine, explorer.item(model, item).text, WALK_STATES)
+    return whole_states(machine, resources.aside(explorer).item(model, item).text, WALK_STATES)
 
 
 def whole_states(machine: Machine, text: str, most: int) -> str:
@@ -105,11 +105,15 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
     at = min(at, last)
     with third:
         options = list(range(len(read))) or [0]
+        # another key for another walk: under the same one the browser goes on showing the state of the walk before
+        key = f"at.{walk}"
+        st.session_state[key] = at
         st.selectbox(
             "State A, as it is",
             options,
             format_func=lambda i: f"{read[i]} · no. {i + 1}" if i < len(read) else "–",
-            **state.bound("at", at, default=last, clears=["run"]),
+            key=key,
+            on_change=lambda: state.write(at=_unless(st.session_state[key], last), run=None),
         )
     target = state.choice("target", names, far_target(machine, read[at]) if read else names[0])
     columns = st.columns([1.2, 2.2, 1.7, 1.7, 1.2], vertical_alignment="bottom", gap="medium")
@@ -150,6 +154,11 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
         seed = state.integer("seed", 0, 0, 10**6)
         st.number_input("Seed", 0, 10**6, **state.bound("seed", seed, 0, clears=["run"]))
     return Asked(walk, target, at, tuple(chosen), tuple(picked), strength, hold, samples, steps, seed)
+
+
+def _unless(value: int, default: int) -> int | None:
+    """The value for the address; the default is left out of it."""
+    return None if value == default else value
 
 
 def examples(explorer: Explorer, machine: Machine, model: str, codebooks: pd.DataFrame) -> Markup:
@@ -222,13 +231,13 @@ def believed(data_dir: str, build: str, model: str, asked: Asked, _explorer: Any
 
 
 def python(model: str, asked: Asked) -> str:
-    """The same as a line of Python."""
+    """The same as a line of Python, which prints it."""
     given = asdict(asked)
     walk, target = given.pop("walk"), given.pop("target")
     return (
-        f"explorer.live({model!r}).believe({walk!r}, {target!r}, "
+        f"show(explorer.live({model!r}).believe({walk!r}, {target!r}, "
         + ", ".join(f"{k}={v!r}" for k, v in given.items())
-        + ")"
+        + "))"
     )
 
 

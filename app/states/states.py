@@ -13,8 +13,8 @@ from app.components.matrix import MAX_CELLS, matrix
 from app.draw import drawing, html, machine_charts
 from app.draw.tables import Row, records
 from app.shell import state, widgets
+from backend.answers.meaning import StateView
 from backend.data.machines import Machine
-from backend.questions.states import StateView
 from backend.types import CodeRef
 
 MAX_LISTED = 400  # mistakes and missed transitions in a table

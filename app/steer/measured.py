@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
-from app.draw.tables import records
+from app.draw.tables import records, row
 from app.shell import state, widgets
 from app.steer import judged
 from app.steer.edit_list import first_edit
@@ -181,3 +181,12 @@ def address(ref: CodeRef, codebooks: pd.DataFrame, dataset: str, aim: Aim | None
     edit = str(first_edit(ref.site, ref.code, codebooks))
     how = {"judge": str(aim), **as_tried(dataset)} if aim else {}
     return html.address("steer", model=ref.model, edit=edit, **how)
+
+
+def from_concepts(explorer: Explorer, models: pd.DataFrame, model: str) -> Callable[[CodeRef, str, str], str] | None:
+    """Return what gives the address that steers with the code of a concept; None where the model cannot be steered."""
+    about = row(models, "model", model)
+    if not {"steer", "generate"} <= set(about.capabilities):
+        return None
+    codebooks = explorer.codebooks(model)
+    return lambda ref, field, value: address(ref, codebooks, about.dataset, judged.aim(about.dataset, field, value))

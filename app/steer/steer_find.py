@@ -107,7 +107,7 @@ def find_panel(
             earlier.keep(key, found)
             _chooser(found, f"{field}={value}" if by_itself and not pattern else "", pattern)
             again = f"found = explorer.live({model!r}).find_codes({field!r}, {value!r}, success={pattern!r}, samples={tries})"
-            return {"codes": sites_table(found, model), "candidates": found.tried}, [again]
+            return {"codes": sites_table(found, model), "candidates": found.tried}, [again, "show(found.tried)"]
     return {}, []
 
 

@@ -38,7 +38,7 @@ def default_prompt(explorer: Explorer, machine: Machine | None, model: str, data
         return own_walk(explorer, machine, model, 0)
     if (trial := judged.trial(dataset)) is not None:
         return trial.testing[0]
-    tokens = explorer.item(model, 0).tokens[:FIRST_TOKENS]
+    tokens = resources.aside(explorer).item(model, 0).tokens[:FIRST_TOKENS]
     return "".join(token.gap + token.text for token in tokens).strip()
 
 

@@ -306,4 +306,8 @@ def python(model: str, prompt: str, edits: Sequence[Edit], settings: Sampling) -
         f"prompt, edits = {prompt!r}, [Edit.parse(e) for e in {[str(e) for e in edits]!r}]",
         f"unsteered = live.generate(prompt, {settings})",
         f"steered = live.generate(prompt, {settings}, edits=edits)",
+        'print("Unsteered:")',
+        "show(unsteered)",
+        'print("Steered:")',
+        "show(steered)",
     ]

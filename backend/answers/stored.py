@@ -178,9 +178,11 @@ class SearchResult:
             first `limit` of them.
         codes: one row a code, best first: `ref, site, code, precision, recall, f1, hits, count, precision_low,
             precision_high, recall_low, recall_high` (Wilson 95 % intervals), `held_out_precision, held_out_recall,
-            held_out_hits, held_out_count` (the same on half 1; NaN where nothing is to be divided by), `control`
-            (a random code of the same codebook with about the same count, str), `control_precision, control_recall`;
-            for the first `baselines` rows the best single neuron that reaches the code's recall: `neuron` (str such as
+            held_out_hits, held_out_count` (the same on half 1; NaN where nothing is to be divided by); `control` (random
+            codes of the same codebook that fire about as often and not together with it, their names with spaces
+            between), `controls` (of how many the following are), `control_precision, control_recall` (their mean),
+            `control_low, control_high` (the lowest and the highest precision); for the first
+            `baselines` rows the best single neuron that reaches the code's recall: `neuron` (str such as
             `L1.mlp/17`), `neuron_precision, neuron_recall, neuron_n` (matching positions it was measured on).
         held_out: the best code chosen on half 0 and measured on half 1; None where none qualifies.
         neuron_positions: how many positions the neuron baseline covers, from the first on; 0 where there is none.
@@ -273,28 +275,3 @@ class Patch:
     margin: float
     slot: int
     labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class FirstLook:
-    """Where to open a model that somebody sees for the first time: its most meaningful codebook, and the best code in it.
-
-    Attributes:
-        site: the codebook.
-        code: the code in it.
-        text: what the code stands for, in words, e.g. `story topic = dragon`; where there are no labels its most
-            frequent token in quotes; empty where nothing is known.
-        precision: share of the code's activations at which that is true; measured on half 1, chosen on half 0.
-        recall: share of the positions where it is true at which the code fires; NaN for a `token`.
-        n: activations behind the precision.
-        kind: `label`: a label value, held out; `token`: the most frequent token, over the whole build; `usage`: nothing
-            but how often it fires.
-    """
-
-    site: str
-    code: int
-    text: str
-    precision: float
-    recall: float
-    n: int
-    kind: Literal["label", "token", "usage"]

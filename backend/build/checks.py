@@ -30,22 +30,22 @@ from backend.build.shards import Shard, check_encoded, is_picture, storable
 from backend.build.writer import Tick
 from backend.data.images.png import decode_png
 from backend.errors import CheckFailed
-from backend.types import Item
+from backend.types import Family, Item
 
 SHARE = 0.01
 TOLERANCE = 1e-4
 
 
 def check_store(
-    connection: duckdb.DuckDBPyConnection, job: Job, shards: Sequence[Shard], items: int, tick: Tick
+    connection: duckdb.DuckDBPyConnection, job: Job, family: Family, shards: Sequence[Shard], tick: Tick
 ) -> dict[str, str]:
     """Check a store against the model and against itself.
 
     Args:
         connection: the finished store.
-        job: the model and how its items were batched.
-        shards: all shards.
-        items: number of items.
+        job: how the items were batched.
+        family: the model.
+        shards: all shards, in the order of their items.
         tick: told the checks done.
 
     Returns:
@@ -54,7 +54,7 @@ def check_store(
     Raises:
         CheckFailed: a difference was found.
     """
-    checks = {}
+    checks, items = {}, shards[-1].stop
     tick("check", 0, 6)
     checks["counts"] = _check_counts(connection, shards, items)
     tick("check", 1, 6)
@@ -63,21 +63,21 @@ def check_store(
     batches = _sample([b for shard in shards for b in job.batches(shard.start, shard.stop)], items, job.seed)
     fresh = []
     for first, last in batches:
-        again = job.family.items(first, last, job.seed)
-        positions = sum(item.positions for item in again)
-        fresh.append((again, check_encoded(job.family.encode(again), job.family.codebooks(), positions)[:2]))
-    checks["encoded again"] = _check_encoded(connection, job, fresh, items)
+        encoded_items = family.items(first, last, job.seed)
+        positions = sum(item.positions for item in encoded_items)
+        fresh.append((encoded_items, check_encoded(family.encode(encoded_items), family.codebooks(), positions)[:2]))
+    checks["encoded again"] = _check_encoded(connection, family, fresh, items)
     tick("check", 3, 6)
     for name, check in (("pictures", _check_pictures), ("labels", _check_labels), ("regex", _check_regex)):
-        found = check(connection, job, fresh)
-        if found:  # not every model has texts, pictures or labels
-            checks[name] = found
+        summary = check(connection, family, fresh)
+        if summary:  # not every model has texts, pictures or labels
+            checks[name] = summary
     tick("check", 6, 6)
     return checks
 
 
 def _sample(batches: list[tuple[int, int]], items: int, seed: int) -> list[tuple[int, int]]:
-    """Whole batches, drawn by seed, that together hold at least `SHARE` of the items."""
+    """Return whole batches, drawn by seed, that together hold at least `SHARE` of the items."""
     wanted, drawn = max(1, int(np.ceil(items * SHARE))), []
     for number in np.random.default_rng([seed, items]).permutation(len(batches)):
         drawn.append(batches[number])
@@ -141,8 +141,8 @@ def _check_orders(connection: duckdb.DuckDBPyConnection) -> str:
 Fresh = Sequence[tuple[Sequence[Item], tuple[np.ndarray, np.ndarray]]]
 
 
-def _check_encoded(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh, items: int) -> str:
-    slots = [info.slots for info in job.family.codebooks()]
+def _check_encoded(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh, items: int) -> str:
+    slots = [info.slots for info in family.codebooks()]
     first_slot = np.cumsum([0, *slots])
     compared = ties = 0
     for again, (codes, scores) in fresh:
@@ -164,39 +164,41 @@ def _check_encoded(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh
         rows = connection.execute(
             "SELECT pos, site_id, slot, code, score, margin FROM grid WHERE pos >= ? AND pos < ?", [start, stop]
         ).fetchnumpy()
-        there = np.full(codes.shape, -1, np.int32)
+        stored_codes = np.full(codes.shape, -1, np.int32)
         score, margin = np.zeros(codes.shape, np.float32), np.zeros(codes.shape, np.float32)
         place = rows["pos"] - start, first_slot[rows["site_id"]] + rows["slot"]
-        there[place], score[place], margin[place] = rows["code"], rows["score"], rows["margin"]
+        stored_codes[place], score[place], margin[place] = rows["code"], rows["score"], rows["margin"]
         # Two slots of nearly the same score may change places; then each one's score still agrees.
-        differs = there != codes
+        differs = stored_codes != codes
         close = np.abs(score - scores) <= TOLERANCE * np.maximum(1, np.abs(scores))
-        tie = close & ((margin <= TOLERANCE) | _in_row(codes, there, slots))
-        wrong = np.where(differs, ~tie, (there >= 0) & ~close)
+        tie = close & ((margin <= TOLERANCE) | _in_row(codes, stored_codes, slots))
+        wrong = np.where(differs, ~tie, (stored_codes >= 0) & ~close)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise _fail(
                 f"items {first} to {last} encoded again, position {start + row}",
-                f"code {there[row, column]} (score {score[row, column]:.6g}) in the store",
+                f"code {stored_codes[row, column]} (score {score[row, column]:.6g}) in the store",
                 f"code {codes[row, column]} (score {scores[row, column]:.6g})",
             )
-        codes[differs] = there[differs]  # ties: the counts of `_check_regex` take the store's choice
+        codes[differs] = stored_codes[differs]  # ties: the counts of `_check_regex` take the store's choice
         compared += codes.size
         ties += int(differs.sum())
-    many = sum(len(again) for again, _ in fresh)
-    return f"{many} of {items} items encoded again: {compared} codes agree" + (f", {ties} of them ties" if ties else "")
+    sampled = sum(len(again) for again, _ in fresh)
+    return f"{sampled} of {items} items encoded again: {compared} codes agree" + (
+        f", {ties} of them ties" if ties else ""
+    )
 
 
-def _in_row(codes: np.ndarray, there: np.ndarray, slots: Sequence[int]) -> np.ndarray:
-    """Which of `codes`, a bool each `codes`: the stored code is among those now chosen in its codebook."""
-    found = np.zeros(codes.shape, bool)
+def _in_row(codes: np.ndarray, stored_codes: np.ndarray, slots: Sequence[int]) -> np.ndarray:
+    """Return which of `codes`, a bool each `codes`: the stored code is among those now chosen in its codebook."""
+    inside = np.zeros(codes.shape, bool)
     for first, size in zip(np.cumsum([0, *slots]).tolist(), slots, strict=False):
         part = slice(first, first + size)
-        found[:, part] = (there[:, part, None] == codes[:, None, part]).any(axis=2)
-    return found
+        inside[:, part] = (stored_codes[:, part, None] == codes[:, None, part]).any(axis=2)
+    return inside
 
 
-def _check_pictures(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
+def _check_pictures(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
     pictures = {item.index: to_bytes(item.payload) for again, _ in fresh for item in again if is_picture(item)}
     rows = connection.execute(
         "SELECT item, png FROM pictures WHERE item IN (SELECT unnest(?))", [list(pictures)]
@@ -208,8 +210,8 @@ def _check_pictures(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fres
     return f"{len(pictures)} pictures are those the model was shown" if pictures else ""
 
 
-def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
-    """The label that occurs most often in the sample."""
+def _check_labels(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
+    """Check the label that occurs most often in the sample."""
     items = [item for again, _ in fresh for item in again]
     seen = Counter(
         (field, storable(value)[0])
@@ -223,7 +225,7 @@ def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh)
     (field, value), _ = max(seen.items(), key=lambda pair: (pair[1], pair[0]))
     brute: Counter[tuple[int, int]] = Counter()
     places = 0
-    site_of_slot = np.repeat(np.arange(len(job.family.codebooks())), [i.slots for i in job.family.codebooks()])
+    site_of_slot = np.repeat(np.arange(len(family.codebooks())), [i.slots for i in family.codebooks()])
     for again, (codes, _) in fresh:
         labels = [v for item in again for v in item.labels.get(field, [""] * item.positions)]
         rows = codes[[storable(label)[0] == value for label in labels]]
@@ -240,14 +242,14 @@ def _check_labels(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh)
     return f"{field} = {value!r}: {places} positions, hits of {len(hits)} codes equal a brute-force count"
 
 
-def _check_regex(connection: duckdb.DuckDBPyConnection, job: Job, fresh: Fresh) -> str:
-    """The pattern is two tokens that follow each other in the sample, the second one captured."""
+def _check_regex(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
+    """Search for two tokens that follow each other in the sample, the second one captured."""
     pattern = _pattern([item for again, _ in fresh for item in again])
     if pattern is None:
         return ""
     brute: Counter[tuple[int, int]] = Counter()
     matches = 0
-    site_of_slot = np.repeat(np.arange(len(job.family.codebooks())), [i.slots for i in job.family.codebooks()])
+    site_of_slot = np.repeat(np.arange(len(family.codebooks())), [i.slots for i in family.codebooks()])
     for again, (codes, _) in fresh:
         row = 0
         for item in again:

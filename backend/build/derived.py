@@ -114,20 +114,22 @@ def write_codes(
         tick: told the codebooks done, and why one shows the PCA.
     """
     ((positions,),) = connection.execute("SELECT count(*) FROM tokens").fetchall()
-    for site_id, (info, one) in enumerate(zip(codebooks, counted, strict=True)):
+    for site_id, (info, codebook) in enumerate(zip(codebooks, counted, strict=True)):
         tick("maps", site_id, len(codebooks))
-        alive = np.flatnonzero(one.usage.count)
-        placed = one.flat[alive]
-        if one.drawing is not None:
+        alive = np.flatnonzero(codebook.usage.count)
+        placed = codebook.flat[alive]
+        if codebook.drawing is not None:
             try:
-                placed = one.drawing.result(MAP_SECONDS)
+                placed = codebook.drawing.result(MAP_SECONDS)
                 connection.execute("UPDATE codebooks SET projection = 'umap' WHERE site_id = ?", [site_id])
             except (BuildError, TimeoutError) as error:
                 tick(f"{info.site} is shown by PCA, not by UMAP: {error or f'no map in {MAP_SECONDS:g} s'}", 0, 0)
         elif len(alive) > UMAP_CODES[1]:
             tick(f"{info.site} is shown by PCA: {len(alive)} live codes are more than {UMAP_CODES[1]}", 0, 0)
         vectors = np.asarray(tables(info.site), np.float32)
-        insert(connection, "codes", _code_rows(site_id, one.usage, positions, vectors, alive, placed, one.flat))
+        insert(
+            connection, "codes", _code_rows(site_id, codebook.usage, positions, vectors, alive, placed, codebook.flat)
+        )
     tick("maps", len(codebooks), len(codebooks))
 
 
@@ -150,17 +152,17 @@ def write_together(
     first_code = np.cumsum([0] + [info.num_codes for info in codebooks])
     for site_id, info in enumerate(codebooks):
         tick("together", site_id, len(codebooks))
-        found = []
-        own = counts[first_code[site_id] : first_code[site_id] + info.num_codes]
-        for start, codes, positions in _runs(connection, site_id, own, TOGETHER_RUN):
+        tables = []
+        here = counts[first_code[site_id] : first_code[site_id] + info.num_codes]
+        for start, codes, positions in _runs(connection, site_id, here, TOGETHER_RUN):
             first = int(first_code[site_id]) + start
             codes = codes + int(first_code[site_id])
             bounds = {"first": first, "at_least": MIN_TOGETHER, "keep": PARTNERS}
-            found.append(count_together(codes, positions, cells, counts, **bounds))
-        if not found:
+            tables.append(count_together(codes, positions, cells, counts, **bounds))
+        if not tables:
             continue
         code, other, together, pmi = (
-            np.concatenate([getattr(part, name) for part in found]) for name in ("code", "other", "together", "pmi")
+            np.concatenate([getattr(part, name) for part in tables]) for name in ("code", "other", "together", "pmi")
         )
         other_site = np.searchsorted(first_code, other, side="right") - 1
         rows = {
@@ -193,10 +195,10 @@ def write_outputs(
         codebooks: in order.
         tables: site -> float32 `[num_codes, dim]`.
     """
-    kept = [shard for shard in shards if "neurons" in shard.files and "pictures" in shard.files]
-    covered = sum(shard.neuron_positions for shard in kept)
+    with_outputs = [shard for shard in shards if "neurons" in shard.files and "pictures" in shard.files]
+    covered = sum(shard.neuron_positions for shard in with_outputs)
     positions: np.ndarray = np.unique(np.linspace(0, max(0, covered - 1), min(OUTPUTS, covered)).astype(np.int64))
-    parts = [open_neurons(shard, folder).read(["site", "values"]) for shard in kept]
+    parts = [open_neurons(shard, folder).read(["site", "values"]) for shard in with_outputs]
     for site_id, info in enumerate(codebooks):
         rows = [part.filter(pc.equal(part.column("site"), info.site)).column("values").to_pylist() for part in parts]
         if not rows or len(rows[0]) != info.dim:
@@ -217,7 +219,7 @@ def write_outputs(
 
 
 def _symbols(connection: duckdb.DuckDBPyConnection, positions: int) -> np.ndarray:
-    """What a code's entropy is taken over, int32 `[P]`: the token id; without tokens the first label field's value."""
+    """Return what a code's entropy is taken over, int32 `[P]`: the token id; without tokens the first label field's value."""
     symbols = np.asarray(connection.execute("SELECT token_id FROM tokens ORDER BY pos").fetchnumpy()["token_id"])
     if (symbols < 0).all():
         rows = connection.execute(
@@ -252,7 +254,7 @@ def _usage(
 def _runs(
     connection: duckdb.DuckDBPyConnection, site_id: int, counts: np.ndarray, size: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """All activations of a codebook, in runs of whole codes: first code, codes `[n]`, positions `[n]`."""
+    """Yield all activations of a codebook, in runs of whole codes: first code, codes `[n]`, positions `[n]`."""
     ends = np.cumsum(counts)
     start = 0
     while start < len(counts):

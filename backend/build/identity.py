@@ -30,7 +30,7 @@ class Limits:
 
 
 def build_key(spec: ModelSpec, checkpoint: str, items: int, seed: int, limits: Limits) -> str:
-    """Hash of all that determines a build's shards, and of its schema, hex; how a store is made of shards is not in it."""
+    """Hash all that determines a build's shards, and its schema, hex; how a store is made of shards is not in it."""
     parts = {
         "checkpoint": checkpoint,
         "spec": dataclasses.asdict(spec),
@@ -44,7 +44,7 @@ def build_key(spec: ModelSpec, checkpoint: str, items: int, seed: int, limits: L
 
 
 def hash_checkpoint(spec: ModelSpec, data_dir: Path) -> str:
-    """Hash of all files of a model's checkpoint, hex.
+    """Hash all files of a model's checkpoint, hex.
 
     Raises:
         CheckpointError: the folder is missing or cannot be read.
@@ -64,7 +64,7 @@ def hash_checkpoint(spec: ModelSpec, data_dir: Path) -> str:
 
 
 def code_version() -> str:
-    """Hash of the source that decides what is in a shard, hex: shards made by other code are not continued."""
+    """Hash the source that decides what is in a shard, hex: shards made by other code are not continued."""
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent
     parts = [root / "types.py", root / "build" / "shards.py"]

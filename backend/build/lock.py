@@ -37,7 +37,7 @@ def locked(builds: Path, model: str, wait: float | None, tell: Progress) -> Iter
     holder = builds / ".lock.holder"
     lock = FileLock(builds / ".lock")
     end = math.inf if wait is None else time.monotonic() + wait
-    said = ""
+    announced = ""
     while True:
         try:
             lock.acquire(timeout=max(0.0, min(_LOOK_SECONDS, end - time.monotonic())))
@@ -49,9 +49,9 @@ def locked(builds: Path, model: str, wait: float | None, tell: Progress) -> Iter
                     f"{model!r} was not built: {who} in {builds}, and it did not end within {wait:g} s. Wait for it to "
                     f"end, or stop it (what it has done is kept)."
                 ) from None
-            if who != said:
+            if who != announced:
                 tell(f"{WAITING}: {who}", 0, 0)
-                said = who
+                announced = who
     try:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder.write_text(json.dumps({"pid": os.getpid(), "model": model, "since": since}))

@@ -93,20 +93,20 @@ class MapProcess:
         self.close()
 
 
-def _send(pipe: BinaryIO | Any, said: dict[str, Any], array: np.ndarray) -> None:
+def _send(pipe: BinaryIO | Any, header: dict[str, Any], array: np.ndarray) -> None:
     array = np.ascontiguousarray(array, np.float32)
-    pipe.write(json.dumps(said | {"shape": array.shape}).encode() + b"\n")
+    pipe.write(json.dumps(header | {"shape": array.shape}).encode() + b"\n")
     pipe.write(array.tobytes())
     pipe.flush()
 
 
 def _receive(pipe: BinaryIO | Any) -> tuple[dict[str, Any], np.ndarray]:
     line = pipe.readline()
-    said = json.loads(line) if line else {"shape": (0,)}
-    data = pipe.read(4 * math.prod(said["shape"]))
-    if not line or len(data) < 4 * math.prod(said["shape"]):
+    header = json.loads(line) if line else {"shape": (0,)}
+    data = pipe.read(4 * math.prod(header["shape"]))
+    if not line or len(data) < 4 * math.prod(header["shape"]):
         raise EOFError("it said nothing more")
-    return said, np.frombuffer(data, np.float32).reshape(said["shape"])
+    return header, np.frombuffer(data, np.float32).reshape(header["shape"])
 
 
 def main() -> None:
@@ -129,9 +129,9 @@ def main() -> None:
 
     umap(np.random.default_rng(0).normal(size=(16, 4)))
     while True:
-        said, points = requests.get()
+        header, points = requests.get()
         try:
-            _send(answers, {}, umap(points, cosine=said["cosine"]))
+            _send(answers, {}, umap(points, cosine=header["cosine"]))
         except Exception as error:
             _send(answers, {"error": f"{type(error).__name__}: {error}"}, np.zeros((0, 2), np.float32))
 

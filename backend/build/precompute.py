@@ -19,6 +19,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from typing import Any, Literal
 import duckdb
 import numpy as np
 
+from backend import families
 from backend.build.checks import check_store
 from backend.build.derived import MIN_TOGETHER, UMAP_CODES, count_codes, write_codes, write_outputs, write_together
 from backend.build.engines import Job, open_engine
@@ -58,6 +60,46 @@ KEPT_BUILDS = 2
 SAMPLE = 16  # items whose length is looked at before a build
 _STORE = "store.duckdb"
 _CELLS = "cells.int32"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the items of a build are cut.
+
+    Attributes:
+        batch_items, neuron_items: as of a `Job`.
+        shards: first item and the one behind the last of each shard, in order.
+    """
+
+    batch_items: int
+    neuron_items: int
+    shards: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Building:
+    """A build under way.
+
+    Attributes:
+        job: what engines are told.
+        family: the model, loaded in this process.
+        manifest: the shards that are there.
+        limits: memory bounds.
+        started: when, by `time.monotonic`.
+        tell: told how far it is.
+    """
+
+    job: Job
+    family: Family
+    manifest: Manifest
+    limits: Limits
+    started: float
+    tell: Progress
+
+    @property
+    def items(self) -> int:
+        """How many items are built."""
+        return self.manifest.plan[-1][1]
 
 
 def build(
@@ -102,16 +144,12 @@ def build(
     data_dir = Path(data_dir).resolve()
     spec = find(model, data_dir)
     make_shards = open_engine(engine).make_shards
-    usual = int(spec.settings.get("items", spec.dataset.get("items", DEFAULT_ITEMS)))
-    count = usual if items is None else items
+    default = int(spec.settings.get("items", spec.dataset.get("items", DEFAULT_ITEMS)))
+    count = default if items is None else items
     if count < 1:
         raise BadInput(f"A build of {count} items was asked for. Give 1 or more.")
     tell = progress or (lambda stage, done, total: None)
     limits = limits or Limits()
-    if open_family is None:
-        from backend.families import open_family as open_by_spec  # imports torch
-
-        open_family = open_by_spec
     builds = data_dir / "builds"
     partial = builds / f"{model}.partial"
     with _explained(model, builds), locked(builds, model, wait, tell):
@@ -119,7 +157,7 @@ def build(
         with _tidied(partial), drawing as maps:
             checkpoint = hash_checkpoint(spec, data_dir)
             tell("load model", 0, 1)
-            family = open_family(spec, data_dir)
+            family: Family = (open_family or families.open_family)(spec, data_dir)
             curve = read_card(checkpoint_folder(spec, data_dir)).curve
             tell("load model", 1, 1)
             if not family.codebooks():
@@ -133,13 +171,15 @@ def build(
             key = build_key(spec, checkpoint, count, seed, limits)
             if maps is not None and not any(info.num_codes >= UMAP_CODES[0] for info in family.codebooks()):
                 maps.close()
-            job, plan = _plan(spec, data_dir, open_family, family, partial, count, seed, limits)
-            manifest = _resume(partial, key, plan, tell)
+            plan = _plan(family, count, seed, limits)
+            job = Job(spec, data_dir, partial, seed, plan.batch_items, plan.neuron_items)
+            manifest = _resume(partial, key, plan.shards, tell)
+            building = Building(job, family, manifest, limits, started, tell)
             try:
-                _make_missing(job, manifest, make_shards, count, tell)
-                facts = _facts(spec, family, seed, checkpoint, started)
+                _make_missing(building, make_shards)
+                facts = _facts(building, checkpoint)
                 facts["training_curve"] = curve
-                report = _write_and_publish(job, manifest, count, limits, facts, started, maps, tell)
+                report = _write_and_publish(building, facts, maps)
             except CheckFailed as error:
                 manifest.state, manifest.reason = "failed", str(error)
                 manifest.write(partial)
@@ -164,7 +204,7 @@ def _explained(model: str, builds: Path) -> Iterator[None]:
 
 @contextmanager
 def _tidied(partial: Path) -> Iterator[None]:
-    """After an error, give back the room of an unfinished store; the shards stay."""
+    """Give back the room of an unfinished store after an error; the shards stay."""
     try:
         yield
     except BaseException:
@@ -175,26 +215,17 @@ def _tidied(partial: Path) -> Iterator[None]:
 
 
 def _available(family: Family, items: int, seed: int, tell: Progress) -> int:
-    """How many of the items asked for the data set has; says so if there are fewer."""
+    """Return how many of the items asked for the data set has; say so if there are fewer."""
     if family.items(items - 1, items, seed):
         return items
-    there = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
-    if not there:
+    available = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
+    if not available:
         raise BadInput(f"The data set has no items with seed {seed}. Give it more, or another seed.")
-    tell(f"the data set has {there:,} items: all are taken", 0, 0)
-    return there
+    tell(f"the data set has {available:,} items: all are taken", 0, 0)
+    return available
 
 
-def _plan(
-    spec: ModelSpec,
-    data_dir: Path,
-    open_family: Callable[[ModelSpec, Path], Family],
-    family: Family,
-    folder: Path,
-    items: int,
-    seed: int,
-    limits: Limits,
-) -> tuple[Job, list[tuple[int, int]]]:
+def _plan(family: Family, items: int, seed: int, limits: Limits) -> Plan:
     """Cut the items into batches and shards by the longest of the first items; shards with neurons are shorter."""
     first = family.items(0, min(items, SAMPLE), seed)
     length = max(1, *(item.positions for item in first))
@@ -217,11 +248,11 @@ def _plan(
         step = size(cell + 4 * widths) if start < neuron_items else size(cell)
         plan.append((start, min(start + step, items)))
         start = plan[-1][1]
-    return Job(spec, data_dir, open_family, family, folder, seed, batch, neuron_items), plan
+    return Plan(batch, neuron_items, plan)
 
 
 def _resume(folder: Path, key: str, plan: list[tuple[int, int]], tell: Progress) -> Manifest:
-    """The manifest to go on from: that of an earlier run with the same key, without its broken shards, or a new one."""
+    """Return the manifest to go on from: that of an earlier run with the same key, without its broken shards, or a new one."""
     manifest = Manifest.read(folder)
     if manifest is not None and manifest.state == "failed":
         tell("the last build failed its self-check: starting from the first item again", 0, 0)
@@ -245,56 +276,49 @@ def _resume(folder: Path, key: str, plan: list[tuple[int, int]], tell: Progress)
     return manifest
 
 
-def _make_missing(job: Job, manifest: Manifest, make_shards: Callable[..., None], items: int, tell: Progress) -> None:
+def _make_missing(building: Building, make_shards: Callable[..., None]) -> None:
+    manifest, items, tell = building.manifest, building.items, building.tell
     todo = [(start, stop) for start, stop in manifest.plan if start not in manifest.shards]
     done = items - sum(stop - start for start, stop in todo)
     tell("encode", done, items)
 
     def finished(shard: Shard) -> None:
         manifest.shards[shard.start] = shard
-        manifest.write(job.folder)
+        manifest.write(building.job.folder)
 
     def encoded(more: int) -> None:
         nonlocal done
         done += more
         tell("encode", done, items)
 
-    make_shards(job, todo, finished, encoded)
+    make_shards(building.job, todo, finished, encoded, building.family)
     missing = [start for start, _ in manifest.plan if start not in manifest.shards]
     if missing:
         raise BuildError(f"The engine did not make the shards of items {missing[:10]}. Run the build again.")
 
 
-def _facts(spec: ModelSpec, family: Family, seed: int, checkpoint: str, started: float) -> dict[str, Any]:
-    begun = datetime.now(UTC).timestamp() - (time.monotonic() - started)
+def _facts(building: Building, checkpoint: str) -> dict[str, Any]:
+    spec, begun = building.job.spec, datetime.now(UTC).timestamp() - (time.monotonic() - building.started)
     return {
         "schema_version": SCHEMA_VERSION,
         "model": spec.name,
         "family": spec.family,
         "kind": spec.kind,
         "title": spec.title,
-        "capabilities": sorted(family.capabilities),
+        "capabilities": sorted(building.family.capabilities),
         "spec": dataclasses.asdict(spec),
         "dataset": dict(spec.dataset),
         "checkpoint_hash": checkpoint,
         "code_version": code_version(),
-        "seed": seed,
+        "seed": building.job.seed,
         "started": datetime.fromtimestamp(begun, UTC).isoformat(timespec="seconds"),
         "split": "half = last bit of splitmix64(item): 0 to make claims on, 1 held out",
         "min_together": MIN_TOGETHER,
     }
 
 
-def _write_and_publish(
-    job: Job,
-    manifest: Manifest,
-    items: int,
-    limits: Limits,
-    facts: dict[str, Any],
-    started: float,
-    maps: MapProcess | None,
-    tell: Progress,
-) -> BuildReport:
+def _write_and_publish(building: Building, facts: dict[str, Any], maps: MapProcess | None) -> BuildReport:
+    job, manifest, items, tell = building.job, building.manifest, building.items, building.tell
     folder, model = job.folder, job.spec.name
     shards = [manifest.shards[start] for start, _ in manifest.plan]
     store = folder / _STORE
@@ -302,12 +326,12 @@ def _write_and_publish(
     manifest.state = "writing"
     manifest.write(folder)
     with open_for_writing(store, fresh=True) as connection:
-        facts["neuron_positions"] = _write_tables(connection, job, shards, limits, maps, tell)
+        facts["neuron_positions"] = _write_tables(connection, building, shards, maps)
     (folder / _CELLS).unlink(missing_ok=True)
     with duckdb.connect(
         str(store), read_only=True, config={"memory_limit": MEMORY_LIMIT, "threads": THREADS}
     ) as connection:
-        checks = check_store(connection, job, shards, items, tell)
+        checks = check_store(connection, job, building.family, shards, tell)
     build_id = new_build_id(manifest.key, max((b for b, _ in builds_of(model, folder.parent)), default=""))
     facts |= {
         "build": build_id,
@@ -316,7 +340,7 @@ def _write_and_publish(
         "activations": sum(shard.activations for shard in shards),
         "replaced_characters": sum(shard.replaced for shard in shards),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(time.monotonic() - building.started, 3),
         "checks": checks,
     }
     if facts["replaced_characters"]:
@@ -336,15 +360,11 @@ def _write_and_publish(
 
 
 def _write_tables(
-    connection: duckdb.DuckDBPyConnection,
-    job: Job,
-    shards: list[Shard],
-    limits: Limits,
-    maps: MapProcess | None,
-    tell: Progress,
+    connection: duckdb.DuckDBPyConnection, building: Building, shards: list[Shard], maps: MapProcess | None
 ) -> int:
     """Fill all tables but `facts`; returns the number of positions whose neurons are kept."""
-    codebooks = job.family.codebooks()
+    job, family, tell = building.job, building.family, building.tell
+    codebooks = family.codebooks()
     slots = sum(info.slots for info in codebooks)
     shape = (sum(shard.positions for shard in shards), slots)
     cells: np.ndarray = np.zeros(shape, np.int32)
@@ -357,12 +377,12 @@ def _write_tables(
     tell("sort", 0, 1)
     sort_postings(connection)
     tell("sort", 1, 1)
-    counted = count_codes(connection, codebooks, job.family.table, maps, tell)
-    counts = np.concatenate([np.zeros(0, np.int64), *(one.usage.count for one in counted)])
+    counted = count_codes(connection, codebooks, family.table, maps, tell)
+    counts = np.concatenate([np.zeros(0, np.int64), *(codebook.usage.count for codebook in counted)])
     write_together(connection, codebooks, cells, counts, tell)
-    neurons = write_neurons(connection, shards, job.folder, min(limits.neuron_positions, 65_536), tell)
-    write_codes(connection, codebooks, job.family.table, counted, tell)
-    write_outputs(connection, shards, job.folder, codebooks, job.family.table)
+    neurons = write_neurons(connection, shards, job.folder, min(building.limits.neuron_positions, 65_536), tell)
+    write_codes(connection, codebooks, family.table, counted, tell)
+    write_outputs(connection, shards, job.folder, codebooks, family.table)
     write_metrics(connection, read_card(checkpoint_folder(job.spec, job.data_dir)).metrics)
     connection.execute("CHECKPOINT")
     return neurons

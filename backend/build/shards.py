@@ -116,7 +116,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
-        """The manifest of a folder; None where there is none or it cannot be understood."""
+        """Return the manifest of a folder; None where there is none or it cannot be understood."""
         try:
             data = json.loads((folder / MANIFEST).read_bytes())
             shards = [
@@ -168,10 +168,12 @@ class ShardBuilder:
         self._scores.append(scores)
         self._runners.append(runners)
         self._runner_scores.append(runner_scores)
-        kept = sum(item.positions for item in items if item.index < self.neuron_items)
-        if kept:
+        with_neurons = sum(item.positions for item in items if item.index < self.neuron_items)
+        if with_neurons:
             for site, values in encoded.neurons.items():
-                self._neurons.setdefault(site, []).append(np.asarray(values[:kept], np.float32).T)  # [neuron, position]
+                self._neurons.setdefault(site, []).append(
+                    np.asarray(values[:with_neurons], np.float32).T
+                )  # [neuron, position]
 
     def write(self, folder: Path) -> Shard:
         """Write the files and return the manifest's entry. Called once, when all batches are in."""
@@ -210,7 +212,7 @@ class ShardBuilder:
 
 
 def is_picture(item: Item) -> bool:
-    """Whether an item's payload is pixels."""
+    """Return whether an item's payload is pixels."""
     return item.payload.ndim == 3
 
 
@@ -252,7 +254,7 @@ def check_encoded(
 
 
 def storable(text: str) -> tuple[str, int]:
-    """The text as files can hold it, of the same length, and how many characters (lone surrogates) were replaced."""
+    """Return the text as files can hold it, of the same length, and how many characters (lone surrogates) were replaced."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -348,7 +350,7 @@ def _write_table(path: Path, table: pa.Table) -> ShardFile:
 
 
 def is_whole(shard: Shard, folder: Path) -> bool:
-    """Whether all files of a shard are there and match their hashes."""
+    """Return whether all files of a shard are there and match their hashes."""
     try:
         return all(sha256((folder / file.name).read_bytes()) == file.sha256 for file in shard.files.values())
     except OSError:

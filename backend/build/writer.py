@@ -63,7 +63,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) ->
 
 
 def half_of(items: np.ndarray) -> np.ndarray:
-    """0 or 1 for every item number: a fixed hash of the number (splitmix64), so that a longer build splits the same.
+    """Return 0 or 1 for every item number: a fixed hash of the number (splitmix64), so that a longer build splits the same.
 
     Args:
         items: integers of any shape.
@@ -167,7 +167,7 @@ def _load_texts(connection: duckdb.DuckDBPyConnection, shard: Shard, folder: Pat
 def _grid_rows(
     shard: Shard, folder: Path, site_of_slot: np.ndarray, slot_in_site: np.ndarray, first_pos: int
 ) -> pa.Table:
-    """The shard's rows of `grid`, empty slots (code -1) included."""
+    """Return the shard's rows of `grid`, empty slots (code -1) included."""
     grid = read_table(shard, "grid", folder)
     runners = read_table(shard, "runners", folder)
     sites = int(site_of_slot.max(initial=-1)) + 1

@@ -123,8 +123,8 @@ def find(name: str, data_dir: Path) -> ModelSpec:
     """
     specs = models(data_dir)
     # read again, so that a broken file of that name says what is wrong with it
-    if name not in specs and _NAME.fullmatch(name) and (mine := data_dir / "catalog" / f"{name}.toml").exists():
-        return read_spec(mine)
+    if name not in specs and _NAME.fullmatch(name) and (path := data_dir / "catalog" / f"{name}.toml").exists():
+        return read_spec(path)
     if name not in specs:
         raise UnknownModel(f"There is no model {name[:80]!r}. Known models: {', '.join(sorted(specs)) or 'none yet'}.")
     return specs[name]

@@ -99,10 +99,10 @@ def renew_card(
         data = {}
     _ = data.pop("metrics", None)
     training = data.pop("training", {})
-    there = data.pop("edits", {})
+    written = data.pop("edits", {})
     if edits is None:
         try:
-            edits = _check_edits(there)
+            edits = _check_edits(written)
         except (TypeError, AttributeError, BadInput):
             edits = {}
     write_card(folder, Card(metrics, training if isinstance(training, dict) else {}, edits, data))

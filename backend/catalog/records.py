@@ -23,7 +23,7 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is not JSON, or lacks what a record of its kind has.
     """
-    again = "bench" if path.name == BENCHMARK_RECORD else f"reproduce {path.stem.removesuffix('-quick')}"
+    command = "bench" if path.name == BENCHMARK_RECORD else f"reproduce {path.stem.removesuffix('-quick')}"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if path.name == BENCHMARK_RECORD:
@@ -34,9 +34,9 @@ def read_record(path: Path) -> dict[str, Any]:
         _check_comparison(record)
         return record
     except KeyError as error:
-        raise CheckpointError(_explain_damage(path, f"there is no {error}", again)) from error
+        raise CheckpointError(_explain_damage(path, f"there is no {error}", command)) from error
     except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        raise CheckpointError(_explain_damage(path, str(error)[:200], again)) from error
+        raise CheckpointError(_explain_damage(path, str(error)[:200], command)) from error
 
 
 def _check_comparison(record: Mapping[str, Any]) -> None:

@@ -102,9 +102,9 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
 def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend import catalog
     from backend.catalog.cards import renew_card
-    from backend.questions.usage import measured_edits
+    from backend.explorer import Explorer
 
-    found = {} if options.search else measured_edits(options.data_dir, options.model)
+    found = {} if options.search else Explorer(options.data_dir).measured_edits(options.model)
     edits = {name: [*some] for name, some in found.items()}
     steering = not options.no_steering and (options.search or bool(edits))
     metrics = measured(

@@ -87,6 +87,8 @@ def _parse(address: str) -> tuple[str, str]:
 def _choose_checkpoint(files: list[str], repository: str) -> str:
     checkpoints = sorted(file for file in files if file.endswith(TENSOR_FILES))
     if len(checkpoints) != 1:
-        some = ", ".join(checkpoints[:8]) or "none"
-        raise BadInput(f"{repository} holds {len(checkpoints)} checkpoints ({some}). Name one: hf:{repository}:FILE.")
+        listing = ", ".join(checkpoints[:8]) or "none"
+        raise BadInput(
+            f"{repository} holds {len(checkpoints)} checkpoints ({listing}). Name one: hf:{repository}:FILE."
+        )
     return checkpoints[0]

@@ -91,7 +91,7 @@ class LiveModels(Protocol):
     data_dir: Path
 
     def live(self, model: str) -> Any:
-        """The live model of that name."""
+        """Return the live model of that name."""
         ...
 
 
@@ -120,8 +120,8 @@ def common_size(tokenizers: Sequence[Tokenizer], size: int = 0) -> int:
     Raises:
         BadInput: it is smaller than a cell.
     """
-    step = math.lcm(*(one.cell for one in tokenizers))
-    wished = size or max(one.size for one in tokenizers)
+    step = math.lcm(*(tokenizer.cell for tokenizer in tokenizers))
+    wished = size or max(tokenizer.size for tokenizer in tokenizers)
     if wished < step:
         raise BadInput(f"Pictures of {wished} pixels are too small: these tokenizers need multiples of {step}.")
     return wished - wished % step

@@ -82,14 +82,14 @@ def _installation() -> Iterator[Check]:
 def _package(text: str) -> Check:
     try:
         wanted = Requirement(text)
-        found = importlib.metadata.version(wanted.name)
+        version = importlib.metadata.version(wanted.name)
     except InvalidRequirement as error:
         return Check(f"package {text}", False, f"requirements.txt says {text!r}: {error}.")
     except importlib.metadata.PackageNotFoundError:
         return Check(f"package {text}", False, "not installed: run pip install -r requirements.txt")
-    good = wanted.specifier.contains(found, prereleases=True)
-    told = found if good else f"{found} does not fit {wanted.specifier}: run pip install -r requirements.txt"
-    return Check(f"package {wanted.name}", good, told)
+    good = wanted.specifier.contains(version, prereleases=True)
+    detail = version if good else f"{version} does not fit {wanted.specifier}: run pip install -r requirements.txt"
+    return Check(f"package {wanted.name}", good, detail)
 
 
 def _data_directory(data_dir: Path) -> Iterator[Check]:
@@ -111,21 +111,21 @@ def _data_directory(data_dir: Path) -> Iterator[Check]:
 
 
 def _models(data_dir: Path) -> Iterator[Check]:
-    found: dict[str, ModelSpec] = {}
+    specs: dict[str, ModelSpec] = {}
     for folder in (catalog.SHIPPED, data_dir / "catalog"):
         for file in sorted(folder.glob("*.toml")):
             try:
                 spec = catalog.read_spec(file)
-                found[spec.name] = spec
+                specs[spec.name] = spec
             except CatalogError as error:
                 yield Check(f"catalog {file.stem}", False, str(error))
-    yield Check("catalog", True, f"{len(found)} models")
-    for name, spec in found.items():
+    yield Check("catalog", True, f"{len(specs)} models")
+    for name, spec in specs.items():
         try:
             yield Check(f"checkpoint {name}", True, _checkpoint(spec, data_dir))
         except CodescopeError as error:
             yield Check(f"checkpoint {name}", False, str(error))
-        if spec.base and spec.base not in found:
+        if spec.base and spec.base not in specs:
             yield Check(
                 f"base of {name}", False, f"There is no model {spec.base!r}, which losses are compared with. Train it."
             )
@@ -184,12 +184,12 @@ def _people(data_dir: Path) -> Iterator[Check]:
     try:
         connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=5)
         try:
-            said = str(connection.execute("PRAGMA quick_check").fetchone()[0])
+            answer = str(connection.execute("PRAGMA quick_check").fetchone()[0])
         finally:
             connection.close()
     except sqlite3.Error as error:
-        said = str(error)
-    good = said == "ok"
+        answer = str(error)
+    good = answer == "ok"
     yield Check(
-        "labels and notes", good, f"{file.name} is whole" if good else f"{file}: {said}. Restore it from a copy."
+        "labels and notes", good, f"{file.name} is whole" if good else f"{file}: {answer}. Restore it from a copy."
     )

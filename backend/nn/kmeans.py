@@ -111,11 +111,11 @@ def refine(
         optimizer = torch.optim.Adam([table], lr=rate * scale)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = rate * scale * (1 - step / steps)
-            some = rows[:, torch.randint(rows.shape[1], (batch,), generator=generator).to(rows.device)]
-            codes = rows_of(table, nearest(some, table.detach(), k, similarity).ids)
+            sample = rows[:, torch.randint(rows.shape[1], (batch,), generator=generator).to(rows.device)]
+            codes = rows_of(table, nearest(sample, table.detach(), k, similarity).ids)
             together = codes.mean(-2) if combine == "mean" else codes.sum(-2)
             optimizer.zero_grad()
-            (together - some).square().sum(-1).mean().backward()
+            (together - sample).square().sum(-1).mean().backward()
             optimizer.step()
             if progress:
                 progress(step + 1)

@@ -174,8 +174,8 @@ def _settle(z: Tensor, table: Tensor, maybe: Tensor, topk: int) -> NearestCodes:
         which = (counts == count).nonzero()[:, 0]
         runs = maybe[which].nonzero()[:, 1].view(-1, count)  # in order of the codes
         step = max(1, EXACT_BYTES // (count * table[0].numel() * 4))
-        for rows, some in zip(which.split(step), runs.split(step), strict=True):
-            ids[rows], squares[rows] = _search_runs(z[rows], table, some, topk)
+        for rows, near in zip(which.split(step), runs.split(step), strict=True):
+            ids[rows], squares[rows] = _search_runs(z[rows], table, near, topk)
     return NearestCodes(ids, squares.sqrt())
 
 
@@ -184,11 +184,11 @@ def _search_runs(z: Tensor, table: Tensor, runs: Tensor, topk: int) -> tuple[Ten
     length = table.shape[1]
     step = max(1, EXACT_BYTES // (len(z) * table[0].numel() * 4))
     best = z.new_zeros((len(z), 0), dtype=torch.int64), z.new_zeros((len(z), 0))
-    for some in runs.split(step, dim=1):
-        squares = _squared_distances(z, table, some)
+    for near in runs.split(step, dim=1):
+        squares = _squared_distances(z, table, near)
         order = _lowest(squares, topk)
         # a column of `squares` is a run and a place in it; with the run's number it becomes the id in the table
-        ids = some.gather(1, order // length) * length + order % length
+        ids = near.gather(1, order // length) * length + order % length
         if best[0].shape[1]:
             ids, squares = torch.cat((best[0], ids), dim=1), torch.cat((best[1], squares.gather(1, order)), dim=1)
             order = _lowest(squares, topk)

@@ -29,14 +29,22 @@ def query(
     reader: Reader,
     clauses: Sequence[Clause],
     *,
-    field: str | None,
-    value: str | None,
-    pattern: str,
-    n: int,
-    context: int,
-    seed: int,
+    field: str | None = None,
+    value: str | None = None,
+    pattern: str = "",
+    n: int = 10,
+    context: int = 20,
+    seed: int = 0,
 ) -> QueryResult:
-    """See `backend.explorer.Explorer.query`."""
+    """Where do codes fire together, without each other, or after each other? Exact counts and examples.
+
+    Clauses are taken from left to right: the first names the code that fires at the position, each further one
+    keeps the positions for which its operator holds. `field, value` and `pattern` keep the positions with that
+    label and those that match.
+
+    Example:
+        `query(m, [Clause("L0.mlp", 4), Clause("L1.mlp", 7, "then", within=3)])`
+    """
     started = time.perf_counter()
     if not 1 <= len(clauses) <= MAX_CLAUSES:
         raise BadInput(f"{len(clauses)} clauses were given. Give 1 to {MAX_CLAUSES}.")

@@ -3,48 +3,100 @@
 1. For each value of each field (enough positions on both halves): how often every code of every codebook fires there,
    in one look-up of the position-major code blocks.
 2. The code with the highest F1 on half 0; its precision and recall on half 1 with Wilson's intervals.
-3. Controls: the code of the same codebook that fires most nearly as often, for the same value; the share of all
-   positions that have the value; and on request the best neuron that reaches the code's recall.
+3. Controls: other codes of the same codebook for the same value (`controls`); the share of all positions that have the
+   value; and on request the best neuron that reaches the code's recall.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from backend.analysis.claims import worth
 from backend.analysis.intervals import wilson
 from backend.calls import count_rows
 from backend.errors import BadInput
 from backend.questions import tags
-from backend.questions.descriptions import twin
+from backend.questions.controls import add_controls, controls
 from backend.questions.neurons import best_neurons
-from backend.store import corpus, numbered
+from backend.store import corpus
 from backend.store.reader import Reader
 
 COLUMNS = ["field", "value", "support", "matches", "ref", "site", "code", "count", "precision", "recall", "f1", "hits"]
+MIN_SUPPORT = 20  # positions of a value on each half, where nobody asks for another number
 NEURON_COLUMNS = ("neuron", "neuron_precision", "neuron_recall", "neuron_n")
 
 
-def concepts(reader: Reader, field: str | None, min_support: int, neurons: bool) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.concepts`."""
+def concepts(
+    reader: Reader, field: str | None = None, min_support: int = MIN_SUPPORT, neurons: bool = False
+) -> pd.DataFrame:
+    """The code that stands best for each label value, chosen on half 0 by F1; every figure is of half 1.
+
+    Args:
+        reader: the model's build.
+        field: only the values of this field; None: of all.
+        min_support: a value needs at least this many positions on each half.
+        neurons: look up the best neuron too, which takes long in a large build.
+
+    Returns:
+        `field, value, support` (positions, both halves), `matches` (half 1), `ref, site, code, count, precision,
+        recall, f1, hits, precision_low, precision_high, recall_low, recall_high, chance` (share of positions with the
+        value), `worth` (on half 0, where the code was chosen: F0.5 of the lower ends of both intervals), `control,
+        controls, control_precision, control_low, control_high` (other codes that fire about as often, as in
+        `SearchResult`); with `neurons` as `search`.
+    """
     if min_support < 1:
         raise BadInput(f"A support of {min_support} is out of range. Give 1 or more positions on each half.")
-    # a tag is true of all positions of an item: beside labels it would only lower the mean of what a code stands for
-    every = list(reader.fields) or list(dict.fromkeys(tags.PREFIX + name for name, _ in tags.tags(reader)))
-    fields = every if field is None else [field]
-    parts = [_of_field(reader, name, min_support, neurons) for name in fields]
-    kept = [part for part in parts if len(part)] or parts[:1]
-    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=COLUMNS)
+    if field is None and min_support == MIN_SUPPORT and not neurons:
+        key = (reader.path, "concepts")
+        return reader.cache.remember(key, lambda: _table(reader, _fields(reader), min_support, False)).copy()
+    return _table(reader, _fields(reader) if field is None else [field], min_support, neurons)
 
 
-def _of_field(reader: Reader, field: str, min_support: int, neurons: bool) -> pd.DataFrame:
-    is_tag = field.startswith(tags.PREFIX)
-    labels = tags.numbered_tags(reader, field.removeprefix(tags.PREFIX)) if is_tag else numbered.labels(reader, field)
+def _fields(reader: Reader) -> list[str]:
+    """Return the fields of labels; of a build without labels those of its items' tags, as `item:FIELD`.
+
+    A tag is true of all positions of an item: beside labels it would only lower the mean of what a code stands for.
+    """
+    return list(reader.fields) or list(dict.fromkeys(tags.PREFIX + name for name, _ in tags.tags(reader)))
+
+
+def _table(reader: Reader, fields: Sequence[str], min_support: int, neurons: bool) -> pd.DataFrame:
+    """The values of some fields with their best codes; see `concepts`."""
+    rows, rivals = [], []
+    for name in fields:
+        for concept, positions in _of_field(reader, name, min_support):
+            rows.append(concept)
+            if neurons:
+                rival = pd.DataFrame({"recall": [concept["recall"]]})
+                best_neurons(reader, rival, positions, 1)
+                rivals.append(rival)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "chance", "worth", "begin", "others"])
+    begins, counted = table.pop("begin").to_numpy(np.int64), table.pop("others")
+    for side, n in (("precision", "count"), ("recall", "matches")):
+        table[f"{side}_low"], table[f"{side}_high"] = wilson(table["hits"].to_numpy(), table[n].to_numpy())
+    numbers = controls(reader, list(table["ref"]))
+    hits = [of_site[np.maximum(own - begin, 0)] for own, begin, of_site in zip(numbers, begins, counted, strict=True)]
+    add_controls(table, reader, numbers, np.array(hits).reshape(numbers.shape), corpus.totals(reader, 1)[numbers])
+    if rivals:
+        table[list(NEURON_COLUMNS)] = pd.concat(rivals, ignore_index=True)[list(NEURON_COLUMNS)]
+    return table
+
+
+def _of_field(reader: Reader, field: str, min_support: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """The values of a field with their best codes, and the positions of each; see `COLUMNS`.
+
+    With each also `begin`, the number of code 0 of the best code's codebook, and `others`, how often each code of that
+    codebook fires at the positions of half 1.
+    """
+    labels = tags.labels_or_tags(reader, field)
     order, begins = labels.positions()
     layout = corpus.columns(reader)
     held_out = corpus.totals(reader, 1)
     count_0 = corpus.totals(reader, None) - held_out
-    rows, rivals = [], []
     for number in np.flatnonzero(labels.totals.min(0) >= min_support):
         positions = order[begins[number] : begins[number + 1]]
         hits, hits_1 = corpus.count_codes(reader, positions)
@@ -55,37 +107,26 @@ def _of_field(reader: Reader, field: str, min_support: int, neurons: bool) -> pd
             continue
         matches = int(labels.totals[1, number])
         ref = corpus.refs(reader, np.array([best]))[0]
-        control = twin(reader, ref)
-        other = -1 if control is None else best - ref.code + control.code
-        rows.append(
-            {
-                "field": field,
-                "value": labels.names[number],
-                "support": len(positions),
-                "matches": matches,
-                "ref": ref,
-                "site": ref.site,
-                "code": ref.code,
-                "count": int(held_out[best]),
-                "precision": _share(hits_1[best], held_out[best]),
-                "recall": _share(hits_1[best], matches),
-                "f1": _share(2 * hits_1[best], held_out[best] + matches),
-                "hits": int(hits_1[best]),
-                "control": "" if control is None else str(control),
-                "control_precision": _share(hits_1[other], held_out[other]) if other >= 0 else np.nan,
-                "chance": len(positions) / reader.positions,
-            }
-        )
-        if neurons:
-            rival = pd.DataFrame({"recall": [rows[-1]["recall"]]})
-            best_neurons(reader, rival, positions, 1)
-            rivals.append(rival)
-    found = pd.DataFrame(rows, columns=[*COLUMNS, "control", "control_precision", "chance"])
-    for side, n in (("precision", "count"), ("recall", "matches")):
-        found[f"{side}_low"], found[f"{side}_high"] = wilson(found["hits"].to_numpy(), found[n].to_numpy())
-    if rivals:
-        found[list(NEURON_COLUMNS)] = pd.concat(rivals, ignore_index=True)[list(NEURON_COLUMNS)]
-    return found
+        begin = best - ref.code
+        row = {
+            "field": field,
+            "value": labels.names[number],
+            "support": len(positions),
+            "matches": matches,
+            "ref": ref,
+            "site": ref.site,
+            "code": ref.code,
+            "count": int(held_out[best]),
+            "precision": _share(hits_1[best], held_out[best]),
+            "recall": _share(hits_1[best], matches),
+            "f1": _share(2 * hits_1[best], held_out[best] + matches),
+            "hits": int(hits_1[best]),
+            "chance": len(positions) / reader.positions,
+            "worth": float(worth(hits[best] - hits_1[best], count_0[best], labels.totals[0, number])),
+            "begin": begin,
+            "others": hits_1[begin : begin + reader.sites[ref.site].info.num_codes].astype(np.int32),
+        }
+        yield row, positions
 
 
 def _share(part: float, whole: float) -> float:

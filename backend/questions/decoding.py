@@ -10,66 +10,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from backend.analysis.patches import all_cells, crop_cell, spread
 from backend.analysis.pixels import to_bytes
-from backend.explorer import Explorer
+from backend.answers.meaning import DecodedCode
+from backend.questions.pictures import patches, token_map
+from backend.store.reader import Reader
 from backend.types import CodeRef
 
 Decode = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
-@dataclass(frozen=True)
-class DecodedCode:
-    """One code, decoded.
-
-    Attributes:
-        alone: uint8 `[height, width, 3]`, one cell.
-        everywhere: uint8 `[height, width, 3]`, a whole picture.
-        own, elsewhere: uint8 `[height, width, 4]` each, the decoded cell among its neighbours.
-        around: cells on each side of it there.
-        own_spread, elsewhere_spread: see step 4 of the module; NaN where there is nothing to compare.
-        cells: how many cells the denominator is taken over.
-    """
-
-    alone: np.ndarray
-    everywhere: np.ndarray
-    own: Sequence[np.ndarray]
-    elsewhere: Sequence[np.ndarray]
-    around: int
-    own_spread: float
-    elsewhere_spread: float
-    cells: int
-
-
-def decode_code(
-    explorer: Explorer, ref: CodeRef, decode: Decode, n: int = 12, seed: int = 0, around: int = 1
-) -> DecodedCode:
-    """Decode one code.
+def decoded(reader: Reader, ref: CodeRef, decode: Decode, n: int = 12, seed: int = 0, around: int = 1) -> DecodedCode:
+    """Decode one code, alone, at its own places and elsewhere.
 
     Args:
-        explorer: whose builds give the pictures.
+        reader: the model's build, which gives the pictures.
         ref: the code.
-        decode: token maps of all codebooks, site -> int `[n, H, W]`, to pictures float32 `[n, 3, height, width]`.
+        decode: makes pictures float32 `[n, 3, height, width]` of token maps of all codebooks, site -> int `[n, H, W]`;
+            `explorer.live(model).decode` is one.
         n: how many places of each kind.
         seed: of the places.
         around: cells around each that are shown.
     """
-    sites = list(explorer.codebooks(ref.model)["site"])
-    places = explorer.patches(ref, "random", n=n, seed=seed, around=0)
-    own = {site: [explorer.token_map(ref.model, p.item, site)[..., 0] for p in places] for site in sites}
+    sites = list(reader.sites)
+    places = patches(reader, ref, "random", n=n, seed=seed, around=0)
+    own = {site: [token_map(reader, p.item, site)[..., 0] for p in places] for site in sites}
     shape = own[ref.site][0].shape if places else (8, 8)
     same = [i for i, tokens in enumerate(own[ref.site]) if tokens.shape == shape]
     maps = {site: np.stack([own[site][i] for i in same]) for site in sites} if same else {}
     at = [(places[i].row, places[i].column) for i in same]
 
     rng = np.random.default_rng((seed, ref.code))
-    items = int(explorer.facts(ref.model)["items"])
-    others = [int(item) for item in rng.integers(items, size=n)]
-    foreign = {site: [explorer.token_map(ref.model, item, site)[..., 0] for item in others] for site in sites}
+    others = [int(item) for item in reader.items.item[rng.integers(len(reader.items.item), size=n)]]
+    foreign = {site: [token_map(reader, item, site)[..., 0] for item in others] for site in sites}
     kept = [i for i, tokens in enumerate(foreign[ref.site]) if tokens.shape == shape]
     changed = {site: np.stack([foreign[site][i] for i in kept]) for site in sites} if kept else {}
     into = [(int(rng.integers(shape[0])), int(rng.integers(shape[1]))) for _ in kept]

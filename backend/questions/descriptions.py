@@ -1,169 +1,211 @@
 """What does a code fire on, in words that were tested? One description a code, chosen on half 0, measured on half 1.
 
-1. Everything that can be said of a position: its label in each field, that a field says anything at all, its token, the
-   token before it, the shape of its token (a number, a capital, punctuation), the ending of its token.
-2. On half 0, precision and recall of the code for each of these; the best by F0.5, which asks for precision first:
-   "fires on June, and nowhere else" is a description even if the code misses half of the Junes. What is true of most
-   positions, or hardly more often here than anywhere, does not stand for election.
-3. On half 1, precision and recall of that one description, with Wilson's interval.
-4. Controls: the precision of another code of the same codebook that fires about as often; how often the description is
-   true anywhere; and the precision of the best description, found in the same way, of the code's places moved to
-   elsewhere in the text, which says how well one can describe by chance.
+1. All that can be said of a position (`features`): labels, that a field says anything at all, tokens, shapes, endings.
+2. On half 0 each of these is worth the F0.5 of the lower ends of the code's precision and recall (`analysis.claims`): few
+   cases are worth little, and precision counts most: "fires on June, and nowhere else" is a description even if the code
+   misses half of the Junes. What is true of most positions, or hardly more often here than anywhere, does not stand for
+   election. The one that is worth most is taken.
+3. On half 1, precision and recall of that one description, with Wilson's interval. It is good if it is above the floor of
+   `analysis.claims`; else nothing is claimed, and what was best is kept with what speaks against it.
+4. Controls: the same of other codes (`controls`); how often the description is true anywhere; and the precision of the best
+   description, found in the same way, of the code's places moved to elsewhere in the text, which says how well one can
+   describe by chance.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from backend.analysis.claims import is_good, objection, worth
 from backend.analysis.intervals import wilson
-from backend.store import corpus, numbered
-from backend.store.numbered import Numbered
+from backend.answers.meaning import Description
+from backend.calls import count_rows
+from backend.questions.controls import controls_of
+from backend.questions.features import Feature, features
+from backend.store import corpus
+from backend.store.cache import ByteCache
+from backend.store.numbered import Numbered, crossed
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
-Kind = Literal["label", "field", "token", "before", "shape", "ending"]
 MIN_HITS = 5  # on half 0: less is no evidence
 MAX_SHARE = 0.5  # of all positions: what is true of most says nothing
 MIN_LIFT = 2.0  # on half 0: as often as anywhere is no description
-SHAPES = (  # the first that matches; spaces around a token do not matter
-    ("white space", r"\s+"),
-    ("numbers", r"\d+"),
-    ("punctuation", r"[^\w\s]+"),
-    ("words in capitals", r"[^\W\d_a-z]{2,}"),
-    ("words with a capital", r"[A-Z]\w*"),
-    ("words in small letters", r"[^\W\d_A-Z]+"),
-    ("names with digits or underscores", r"\w+"),
-)
-ENDINGS = ("ing", "ed", "ly", "est", "er", "tion", "ness", "'s", "n't", "s")
+COLUMNS = ["code", "text", "kind", "precision", "recall", "n", "low", "good", "objection"]
 
 
 @dataclass(frozen=True)
-class Feature:
-    """One way to say something of a position, with all its values."""
+class _Choice:
+    """For each of some codes what describes it best on half 0: the number of a feature (-1: nothing does) and its value."""
 
-    kind: Kind
-    field: str
-    values: Numbered
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a code fires on; chosen on half 0 of the items, every figure measured on half 1.
-
-    Attributes:
-        text: in words, e.g. `month = June`.
-        kind: `label` (a value of a field), `field` (any value of it), `token`, `before` (the token before), `shape` or
-            `ending` of the token.
-        field: the label field; empty for the others.
-        value: the label's value, the token, the shape or the ending; empty for `field`.
-        precision: share of the code's activations at which the description is true; `low`, `high`: its 95 % interval.
-        recall: share of the positions where the description is true at which the code fires.
-        hits, n, matches: activations where it is true; all activations; positions where it is true.
-        control: precision for the description of a code of the same codebook that fires about as often; NaN where
-            there is none.
-        chance: share of all positions where the description is true.
-        shuffled: precision of the best description of the same number of places elsewhere; NaN where there is none.
-        held_out: always True: nothing here was measured on what it was chosen on.
-    """
-
-    text: str
-    kind: Kind
-    field: str
-    value: str
-    precision: float
-    low: float
-    high: float
-    recall: float
-    hits: int
-    n: int
-    matches: int
-    control: float
-    chance: float
-    shuffled: float
-    held_out: bool = True
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The best value of one feature on half 0, with its counts on half 1."""
-
-    feature: Feature
-    value: int  # -1: any
-    score: float
-    hits: int
-    matches: int
+    feature: np.ndarray
+    value: np.ndarray
 
 
 def describe(reader: Reader, ref: CodeRef) -> Description | None:
-    """See `backend.explorer.Explorer.describe`."""
-    features = _features(reader)
+    """Say what the code fires on, found on half 0 and tested on half 1; None where nothing has five hits on half 0.
+
+    The description may be below the floor: then `good` is False and `objection` says why nothing should be claimed.
+    """
+    known = features(reader)
     fires = _fires(reader, ref)
-    best = _best(reader, features, fires)
-    if best is None:
+    choice = _choose_one(reader, known, fires)
+    if choice.feature[0] < 0:
         return None
-    other = twin(reader, ref)
+    feature, value = known[choice.feature[0]], int(choice.value[0])
+    tested = _held_out(reader, fires)
+    hits, n, matches = int(feature.is_true(value, tested).sum()), len(tested), int(feature.totals[1, value])
+    low, high = wilson(np.array(hits), np.array(n))
+    rivals = [
+        _share_true(feature, value, _held_out(reader, _fires(reader, other))) for other in controls_of(reader, ref)
+    ]
+    rivals = [share for share in rivals if share == share]
     moved = np.unique((fires + reader.positions // 2 + len(fires)) % reader.positions)
-    shuffled = _best(reader, features, moved)
-    return _description(
-        best,
-        _held_out(reader, fires),
-        control=_precision(reader, best, _fires(reader, other)) if other is not None else np.nan,
-        positions=_held_out_positions(reader),
-        shuffled=_precision(reader, shuffled, moved) if shuffled is not None else np.nan,
+    chance = _choose_one(reader, known, moved)
+    return Description(
+        text=feature.words(value),
+        kind="field" if value == feature.any_value else feature.kind,
+        field=feature.name,
+        value="" if value == feature.any_value else feature.values.names[value],
+        precision=hits / n if n else float("nan"),
+        low=float(low),
+        high=float(high),
+        recall=hits / matches if matches else float("nan"),
+        hits=hits,
+        n=n,
+        matches=matches,
+        control=float(np.mean(rivals)) if rivals else float("nan"),
+        control_low=min(rivals, default=float("nan")),
+        control_high=max(rivals, default=float("nan")),
+        controls=len(rivals),
+        chance=matches / max(1, _held_out_positions(reader)),
+        shuffled=_share_true(known[chance.feature[0]], int(chance.value[0]), _held_out(reader, moved))
+        if chance.feature[0] >= 0
+        else float("nan"),
+        good=bool(is_good(np.array(hits), np.array(n))),
+        objection=objection(hits, n),
     )
 
 
-def describe_all(reader: Reader, site: str) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.descriptions`."""
-    features = _features(reader)
-    rows = []
-    for code in np.flatnonzero(_counts(reader, site)):
-        fires = _fires(reader, CodeRef(reader.model, site, int(code)))
-        best = _best(reader, features, fires)
-        if best is not None:
-            n = int(_held_out(reader, fires).size)
-            precision = best.hits / n if n else np.nan
-            recall = best.hits / best.matches if best.matches else np.nan
-            rows.append((int(code), _words(best), best.feature.kind, precision, recall, n))
-    return pd.DataFrame(rows, columns=["code", "text", "kind", "precision", "recall", "n"])
+def descriptions(reader: Reader, site: str) -> pd.DataFrame:
+    """Describe all live codes of a codebook, without controls; codes of which nothing can be said are left out.
+
+    Returns:
+        `code, text, kind, precision, recall, n` (held-out activations), `low` (of the precision), `good` (bool: above the
+        floor; else nothing should be claimed), `objection` (why not; empty where it is good).
+    """
+    table: pd.DataFrame = reader.cache.get((reader.path, "descriptions", site), partial(_descriptions, reader, site))
+    good = table.loc[table["good"], ["code", "text", "kind", "precision"]]
+    reader.cache.remember((reader.path, "described", site), lambda: good)
+    return table.copy()  # the caller may change its own
 
 
-def _features(reader: Reader) -> Sequence[Feature]:
-    found = [Feature("label", field, numbered.labels(reader, field)) for field in reader.fields]
-    tokens = numbered.tokens(reader)
-    if not tokens.names:
-        return found
-
-    def derived() -> tuple[tuple[Feature, ...], int]:
-        before = np.append(-1, tokens.number[:-1])
-        before[reader.items.first_pos[reader.items.first_pos < reader.positions]] = -1
-        made = [Feature("before", "", numbered.numbered(reader, tokens.names, before))]
-        shapes = np.array([_shape(name) for name in tokens.names] + [-1])
-        endings = np.array([_ending(name) for name in tokens.names] + [-1])
-        for kind, names, of_name in (
-            ("shape", tuple(name for name, _ in SHAPES), shapes),
-            ("ending", ENDINGS, endings),
-        ):
-            made.append(Feature(kind, "", numbered.numbered(reader, names, of_name[tokens.number])))  # type: ignore[arg-type]
-        return tuple(made), sum(one.values.nbytes for one in made)
-
-    return [*found, Feature("token", "", tokens), *reader.cache.get((reader.path, "described"), derived)]
+def described(cache: ByteCache, path: Path, sites: Iterable[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the codebooks of a build that were described so far, with their good descriptions: `code, text, kind, precision`."""
+    for site in sites:
+        good = cache.remembered((path, "described", site))
+        if good is not None:
+            yield site, good
 
 
-def _shape(token: str) -> int:
-    bare = token.strip() or token
-    return next((i for i, (_, pattern) in enumerate(SHAPES) if re.fullmatch(pattern, bare)), -1)
+def _descriptions(reader: Reader, name: str) -> tuple[pd.DataFrame, int]:
+    site, known = reader.site(name), features(reader)
+    size, codes = site.info.num_codes, corpus.codes_of_site(reader, site)
+    half = corpus.halves(reader, np.arange(reader.positions))
+    count_rows(codes.size * len(known))
+    begin = corpus.columns(reader).code_offset[site.site_id]
+    tested = corpus.totals(reader, 1)[begin : begin + size]
+    fires = corpus.totals(reader, None)[begin : begin + size] - tested
+    chosen_on = np.flatnonzero(half == 0)
+    choice = _choose(reader, known, lambda values: crossed(codes, size, values, chosen_on), fires)
+    hits, matches = _test(known, choice, codes, np.flatnonzero(half == 1))
+    described = np.flatnonzero(choice.feature >= 0)
+    hits, matches, n = hits[described], matches[described], tested[described]
+    picked = [(known[choice.feature[code]], int(choice.value[code])) for code in described]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table = pd.DataFrame(
+            {
+                "code": described,
+                "text": [feature.words(value) for feature, value in picked],
+                "kind": ["field" if value == feature.any_value else feature.kind for feature, value in picked],
+                "precision": hits / n,
+                "recall": hits / matches,
+                "n": n,
+                "low": wilson(hits, n)[0],
+                "good": is_good(hits, n),
+                "objection": [objection(int(h), int(c)) for h, c in zip(hits, n, strict=True)],
+            },
+            columns=COLUMNS,
+        )
+    return table, 400 * len(table)
 
 
-def _ending(token: str) -> int:
-    bare = token.strip()
-    return next((i for i, ending in enumerate(ENDINGS) if bare.endswith(ending) and len(bare) > len(ending) + 1), -1)
+def _choose(
+    reader: Reader,
+    known: Sequence[Feature],
+    count: Callable[[Numbered], Iterator[tuple[int, np.ndarray]]],
+    fires: np.ndarray,
+) -> _Choice:
+    """Choose what is worth most on half 0 for each code; of equal ones the first.
+
+    Args:
+        reader: the model's build.
+        known: everything that can be said.
+        count: how often each code fires on half 0 where each value holds, some codes at a time, as `crossed` says it.
+        fires: how often each code fires on half 0: int64 `[codes]`.
+    """
+    places = reader.positions - _held_out_positions(reader)
+    best, of_feature, of_value = np.zeros(len(fires)), np.full(len(fires), -1), np.full(len(fires), -1)
+    for number, feature in enumerate(known):
+        totals = feature.totals
+        if not totals.shape[1]:
+            continue
+        for first, hits in count(feature.values):
+            if feature.kind == "label":  # any value of the field comes last
+                hits = np.append(hits, hits.sum(1, keepdims=True), axis=1)
+            n = fires[first : first + len(hits)]
+            code, value = np.nonzero(hits >= MIN_HITS)
+            true, matches = hits[code, value], totals[:, value]
+            says = matches.sum(0) <= MAX_SHARE * reader.positions
+            says &= true * places >= MIN_LIFT * matches[0] * n[code]
+            code, value = code[says], value[says]
+            score = worth(true[says], n[code], matches[0, says])
+            order = np.lexsort((value, -score, code))
+            top = order[np.unique(code[order], return_index=True)[1]]  # the best value of each code
+            top = top[score[top] > best[first + code[top]]]
+            at = first + code[top]
+            best[at], of_feature[at], of_value[at] = score[top], number, value[top]
+    return _Choice(of_feature, of_value)
+
+
+def _choose_one(reader: Reader, known: Sequence[Feature], fires: np.ndarray) -> _Choice:
+    """The same for one code that fires at some positions."""
+    chosen_on = fires[corpus.halves(reader, fires) == 0]
+    return _choose(reader, known, lambda values: iter([(0, values.count(chosen_on)[None])]), np.array([len(chosen_on)]))
+
+
+def _test(
+    known: Sequence[Feature], choice: _Choice, codes: np.ndarray, where: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Activations of each code at which its description is true, and positions at which it is true, on one half."""
+    size = len(choice.feature)
+    hits, matches = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    slots = np.ascontiguousarray(codes[where].T)
+    for number in np.unique(choice.feature[choice.feature >= 0]).tolist():
+        feature, own = known[number], np.flatnonzero(choice.feature == number)
+        matches[own] = feature.totals[1, choice.value[own]]
+        value = np.full(size + 1, -2)  # what has to hold for each code of this feature; the last for empty slots
+        value[own] = choice.value[own]
+        for slot in slots:
+            true = feature.is_true(value[slot], where)
+            hits += np.bincount(slot[true & (value[slot] >= 0)], minlength=size + 1)[:size]
+    return hits, matches
 
 
 def _fires(reader: Reader, ref: CodeRef) -> np.ndarray:
@@ -183,85 +225,6 @@ def _count_held_out(reader: Reader) -> int:
     return int((corpus.halves(reader, np.arange(reader.positions)) == 1).sum())
 
 
-def _best(reader: Reader, features: Sequence[Feature], fires: np.ndarray) -> _Best | None:
-    """The description with the highest F0.5 on half 0; of equal ones the first."""
-    half = corpus.halves(reader, fires)
-    parts = fires[half == 0], fires[half == 1]
-    places = reader.positions - _held_out_positions(reader)
-    found: _Best | None = None
-    for feature in features:
-        hits, totals = feature.values.count(parts[0]), feature.values.totals
-        if feature.kind == "label":  # any value of the field comes last
-            hits, totals = np.append(hits, hits.sum()), np.append(totals, totals.sum(1, keepdims=True), axis=1)
-        says = (hits >= MIN_HITS) & (totals.sum(0) <= MAX_SHARE * reader.positions)
-        says &= hits * places >= MIN_LIFT * totals[0] * len(parts[0])
-        score = np.where(says, 1.25 * hits / (0.25 * totals[0] + max(1, len(parts[0]))), 0.0)
-        top = int(score.argmax()) if len(score) else 0
-        if not len(score) or score[top] <= (found.score if found else 0.0):
-            continue
-        value = top if top < len(feature.values.names) else -1
-        held_out = feature.values.number[parts[1]]
-        found = _Best(
-            feature,
-            value,
-            float(score[top]),
-            int((held_out == value).sum() if value >= 0 else (held_out >= 0).sum()),
-            int(totals[1][top]),
-        )
-    return found
-
-
-def _precision(reader: Reader, best: _Best, fires: np.ndarray) -> float:
-    """Share of the held-out places among some at which a description is true."""
-    there = best.feature.values.number[_held_out(reader, fires)]
-    true = there == best.value if best.value >= 0 else there >= 0
-    return float(true.mean()) if len(there) else float("nan")
-
-
-def _counts(reader: Reader, site: str) -> np.ndarray:
-    """Activations of every code of a codebook."""
-    begin = corpus.columns(reader).code_offset[reader.site(site).site_id]
-    return corpus.totals(reader, None)[begin : begin + reader.site(site).info.num_codes]
-
-
-def twin(reader: Reader, ref: CodeRef) -> CodeRef | None:
-    """The control of a code: the live code of the same codebook that fires most nearly as often; the lower of two."""
-    count = _counts(reader, ref.site).astype(np.int64)
-    other = np.flatnonzero(count)
-    other = other[other != ref.code]
-    if not len(other):
-        return None
-    return CodeRef(ref.model, ref.site, int(other[np.abs(count[other] - count[ref.code]).argmin()]))
-
-
-def _words(best: _Best) -> str:
-    feature = best.feature
-    value = feature.values.names[best.value] if best.value >= 0 else ""
-    return {
-        "label": f"{feature.field} = {value}" if best.value >= 0 else f"any {feature.field}",
-        "token": f"the token {value!r}",
-        "before": f"whatever follows {value!r}",
-        "shape": value,
-        "ending": f"words in -{value}" if value.isalpha() else f"words in {value}",
-    }[feature.kind]
-
-
-def _description(best: _Best, fires: np.ndarray, *, control: float, positions: int, shuffled: float) -> Description:
-    low, high = wilson(np.array(best.hits), np.array(len(fires)))
-    any_value = best.feature.kind == "label" and best.value < 0
-    return Description(
-        text=_words(best),
-        kind="field" if any_value else best.feature.kind,
-        field=best.feature.field,
-        value=best.feature.values.names[best.value] if best.value >= 0 else "",
-        precision=best.hits / len(fires) if len(fires) else float("nan"),
-        low=float(low),
-        high=float(high),
-        recall=best.hits / best.matches if best.matches else float("nan"),
-        hits=best.hits,
-        n=len(fires),
-        matches=best.matches,
-        control=float(control),
-        chance=best.matches / max(1, positions),
-        shuffled=float(shuffled),
-    )
+def _share_true(feature: Feature, value: int, positions: np.ndarray) -> float:
+    """Share of some positions at which a feature has a value; NaN without any."""
+    return float(feature.is_true(value, positions).mean()) if len(positions) else float("nan")

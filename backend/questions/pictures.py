@@ -20,7 +20,7 @@ MAX_AROUND = 16
 
 
 def picture(reader: Reader, item: int) -> np.ndarray:
-    """See `backend.explorer.Explorer.picture`."""
+    """What the model was shown, uint8 `[height, width, 3]`; `BadInput` where the build has no such item."""
     windows.extent(reader, item)
     return pictures(reader, [item])[item]
 
@@ -40,7 +40,7 @@ def shapes(reader: Reader) -> np.ndarray:
 
 
 def token_map(reader: Reader, item: int, site: str) -> np.ndarray:
-    """See `backend.explorer.Explorer.token_map`."""
+    """What a codebook chose over a picture: int32 `[H, W, slots]`; -1 is an empty slot."""
     _check(reader)
     one = reader.site(site)
     first, positions = windows.extent(reader, item)
@@ -54,15 +54,34 @@ def token_map(reader: Reader, item: int, site: str) -> np.ndarray:
     return codes.reshape(rows, columns, one.info.slots)
 
 
-def patches(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, around: int, half: int | None) -> list[Patch]:
-    """See `backend.explorer.Explorer.patches`."""
+def patches(
+    reader: Reader,
+    ref: CodeRef,
+    how: How = "random",
+    n: int = 24,
+    seed: int = 0,
+    around: int = 1,
+    half: int | None = None,
+) -> list[Patch]:
+    """Cells at which the code was chosen, as they look in their pictures.
+
+    Args:
+        reader: the model's build.
+        ref: the code.
+        how: `random`: uniform over all, by `seed`; `top`: nearest to the code first; `boundary`: smallest margin to
+            the runner-up first. Ties by position.
+        n: how many, 1 to 1000.
+        seed: of `random`.
+        around: cells around each that `Patch.crop` shows, 0 to 16.
+        half: only items of this half.
+    """
     _check(reader)
     best = windows.chosen_places(reader, ref, how=how, n=n, seed=seed, half=half)
     return _cut(reader, best.assign(site=ref.site, code=ref.code), around)
 
 
-def patches_at(reader: Reader, site: str, positions: Sequence[int], around: int) -> list[Patch]:
-    """See `backend.explorer.Explorer.patches_at`."""
+def patches_at(reader: Reader, site: str, positions: Sequence[int], around: int = 1) -> list[Patch]:
+    """The cells at some positions of the build, in that order, with the best code of a codebook there."""
     _check(reader)
     one = reader.site(site)
     wanted = [int(pos) for pos in positions]
@@ -74,8 +93,8 @@ def patches_at(reader: Reader, site: str, positions: Sequence[int], around: int)
     return _cut(reader, found.loc[[pos for pos in wanted if pos in found.index]].assign(site=site), around)
 
 
-def typical_patches(reader: Reader, site: str, codes: Sequence[int], around: int) -> dict[int, Patch]:
-    """See `backend.explorer.Explorer.typical_patches`."""
+def typical_patches(reader: Reader, site: str, codes: Sequence[int], around: int = 1) -> dict[int, Patch]:
+    """Code -> the cell of the build that lies nearest to it; codes that never fire are left out."""
     _check(reader)
     one = reader.site(site)
     found = reader.table(
@@ -127,7 +146,7 @@ def _cut(reader: Reader, places: pd.DataFrame, around: int) -> list[Patch]:
 
 
 def code_places(reader: Reader, ref: CodeRef) -> np.ndarray:
-    """See `backend.explorer.Explorer.code_places`."""
+    """How often the code was chosen at each cell: int64 `[H, W]`; smaller grids are spread over the largest one."""
     _check(reader)
     site = reader.site_of(ref)
     grids = shapes(reader)

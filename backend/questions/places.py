@@ -25,9 +25,26 @@ _HOWS = ("top", "random", "boundary")
 
 
 def examples(
-    reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, context: int, half: int | None
+    reader: Reader,
+    ref: CodeRef,
+    how: How = "top",
+    n: int = 10,
+    seed: int = 0,
+    context: int = 20,
+    half: int | None = None,
 ) -> list[Example]:
-    """See `backend.explorer.Explorer.examples`."""
+    """Places where the code fires.
+
+    Args:
+        reader: the model's build.
+        ref: the code.
+        how: `top`: highest score first; `random`: uniform over all activations, by `seed`; `boundary`: smallest
+            margin to the runner-up first. Ties by position.
+        n: how many, 1 to 1000.
+        seed: of `random`.
+        context: tokens before and after, 0 to 200.
+        half: only items of this half.
+    """
     context = _within("context", context, 0, MAX_CONTEXT)
     best = chosen_places(reader, ref, how=how, n=n, seed=seed, half=half)
     contexts = contexts_at(reader, best["pos"].to_numpy(), context, context, (reader.site_of(ref), ref.code))
@@ -163,15 +180,15 @@ def labels_at(reader: Reader, wanted: np.ndarray) -> dict[int, dict[str, str]]:
     return labels
 
 
-def context(reader: Reader, pos: int, before: int, after: int) -> Context:
-    """See `backend.explorer.Explorer.context`."""
+def context(reader: Reader, pos: int, before: int = 20, after: int = 20) -> Context:
+    """A position with the tokens around it in its item; labels filled. Raises `BadInput` outside the build."""
     before, after = _within("before", before, 0, MAX_CONTEXT), _within("after", after, 0, MAX_CONTEXT)
     _check_pos(reader, pos)
     return contexts_at(reader, np.array([pos], np.int64), before, after)[0]
 
 
 def item(reader: Reader, index: int) -> ItemView:
-    """See `backend.explorer.Explorer.item`."""
+    """One whole item. Raises `BadInput` where the build has none of that number."""
     first, positions = extent(reader, index)
     row = reader.table(
         "SELECT shape, half, text, tags FROM items WHERE first_pos = ? AND item = ?", [first, index]
@@ -187,8 +204,8 @@ def item(reader: Reader, index: int) -> ItemView:
     )
 
 
-def codes_at(reader: Reader, pos: int, sites: Sequence[str] | None) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.codes_at`."""
+def codes_at(reader: Reader, pos: int, sites: Sequence[str] | None = None) -> pd.DataFrame:
+    """What every codebook chose at a position: `ref, site, slot, code, score, margin, runner_up` (-1: none)."""
     _check_pos(reader, pos)
     found = _grid(reader, pos, pos + 1, sites)
     refs = [CodeRef(reader.model, site, int(code)) for site, code in zip(found["site"], found["code"], strict=True)]
@@ -196,8 +213,8 @@ def codes_at(reader: Reader, pos: int, sites: Sequence[str] | None) -> pd.DataFr
     return found.drop(columns="pos")
 
 
-def codes_of_item(reader: Reader, index: int, sites: Sequence[str] | None) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.codes_of_item`."""
+def codes_of_item(reader: Reader, index: int, sites: Sequence[str] | None = None) -> pd.DataFrame:
+    """What every codebook chose over one item: `place, site, slot, code, score, margin, runner_up`."""
     first, positions = extent(reader, index)
     found = _grid(reader, first, first + positions, sites)
     found.insert(0, "place", found["pos"] - first)

@@ -6,17 +6,15 @@
 3. precision = hits / positions where the code fires; recall = hits / matching positions; Wilson 95 % intervals.
 4. The same on half 1 of the items; and the best code chosen on half 0 alone, measured on half 1. With `held_out` all
    codes are chosen and put in order on half 0 alone, and every figure of theirs is of half 1.
-5. Controls: a random code of the same codebook that fires about as often, and the best single neuron that reaches the
-   code's recall by a threshold.
+5. Controls: other codes of the same codebook (`controls`), and the best single neuron that reaches the code's recall by a
+   threshold.
 """
 
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -27,13 +25,13 @@ from backend.answers.stored import HeldOut, Order, SearchResult
 from backend.calls import count_rows
 from backend.errors import BadInput
 from backend.questions import tags
+from backend.questions.controls import add_controls, controls
 from backend.questions.neurons import best_neurons
 from backend.questions.patterns import Matches, matching_positions
 from backend.store import corpus
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
-__all__ = ["labelled_positions", "positions_of", "search"]
 _ORDERS = ("f1", "precision", "recall", "hits")
 
 
@@ -53,18 +51,40 @@ def search(
     reader: Reader,
     pattern: str,
     *,
-    sites: Sequence[str] | None,
-    min_support: int,
-    limit: int,
-    field: str | None,
-    value: str | None,
-    also: Sequence[tuple[str, str]],
-    order: Order,
-    baselines: int,
-    seed: int,
-    held_out: bool,
+    sites: Sequence[str] | None = None,
+    min_support: int = 5,
+    limit: int = 200,
+    field: str | None = None,
+    value: str | None = None,
+    also: Sequence[tuple[str, str]] = (),
+    order: Order = "f1",
+    baselines: int = 20,
+    seed: int = 0,
+    held_out: bool = False,
 ) -> SearchResult:
-    """See `backend.explorer.Explorer.search`."""
+    r"""Which codes fire on a pattern? Exact over the whole build.
+
+    Args:
+        reader: the model's build.
+        pattern: an RE2 expression (linear time; no look-around, no back-references; `\d`, `\w` and `\b` are ASCII),
+            at most `MAX_PATTERN` characters. The token that holds the first character of group 1, or of the whole
+            match where there is no group, is the match; a token counts once. May be '' where a label is given.
+        sites: only these codebooks.
+        min_support: a code needs at least this many hits.
+        limit: rows of `SearchResult.codes`.
+        field: a label field, or `item:FIELD` for a tag; with `value` a position must have it too (both or none).
+        value: its value.
+        also: further labels (field, value) that a position must have; `item:FIELD` is a tag of its item.
+        order: what the best codes are sorted by.
+        baselines: for how many of the best codes the best neuron is looked up.
+        seed: of the control codes.
+        held_out: `min_support`, `limit` and `order` look at half 0 alone, and the codes' figures are of half 1 alone,
+            where no neuron is looked up.
+
+    Raises:
+        BadPattern: too long, empty, not RE2, or it matches the empty string; `position` says where.
+        BadInput: an unknown label field, or a label value without a field.
+    """
     started = time.perf_counter()
     if order not in _ORDERS:
         raise BadInput(f"{str(order)[:40]!r} is no order. Give one of {', '.join(_ORDERS)}.")
@@ -108,7 +128,10 @@ def search(
     other = _measures(best, half_1)
     for name in ("precision", "recall", "hits", "count"):
         codes[f"held_out_{name}"] = other[name]
-    _add_controls(codes, reader, begins, pattern, whole.count, measuring, seed)
+    others = controls(reader, list(codes["ref"]), seed)
+    add_controls(codes, reader, others, measuring.hits[others], measuring.count[others])
+    recalls = np.where(others >= 0, _ratio(measuring.hits[others], measuring.matches), np.nan)
+    codes["control_recall"] = pd.DataFrame(recalls).mean(axis=1)
     covered = best_neurons(reader, codes, positions, 0 if held_out else baselines)
     return SearchResult(
         pattern=pattern,
@@ -188,43 +211,3 @@ def _best_held_out(ref: CodeRef, first: np.ndarray, half_0: _Tally, half_1: _Tal
         held_out_count=int(tested["count"]),
         held_out_matches=half_1.matches,
     )
-
-
-def _by_count(count: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
-    """The live codes of a codebook by ascending count, and each one's place among them; and the bytes that takes."""
-    order = np.argsort(count, kind="stable")
-    live = order[count[order] > 0]
-    rank = np.full(len(count), -1)
-    rank[live] = np.arange(len(live))
-    return (live, rank), live.nbytes + rank.nbytes
-
-
-def _add_controls(
-    codes: pd.DataFrame,
-    reader: Reader,
-    begins: np.ndarray,
-    pattern: str,
-    count: np.ndarray,
-    measuring: _Tally,
-    seed: int,
-) -> None:
-    """Add, for every row, a random live code of the same codebook out of the 20 whose `count` is nearest."""
-    controls: list[int] = []
-    begin_of = dict(zip(reader.sites, begins.tolist(), strict=True))
-    for ref in codes["ref"]:
-        site, begin = reader.sites[ref.site], begin_of[ref.site]
-        of_site = count[begin : begin + site.info.num_codes]
-        live, rank_of = reader.cache.get((reader.path, "by count", site.site_id), partial(_by_count, of_site))
-        rank = int(rank_of[ref.code])
-        near = np.delete(live[max(0, rank - 10) : rank + 11], min(rank, 10))
-        draw = zlib.crc32(f"{seed} {ref} {pattern}".encode("utf-8", "replace"))
-        controls.append(begin + int(near[draw % len(near)]) if len(near) else -1)
-    number = np.array(controls, np.int64)
-    there = number >= 0
-    safe = np.where(there, number, 0)
-    codes["control"] = [
-        f"{ref.model}/{ref.site}/{n - begin_of[ref.site]}" if n >= 0 else ""
-        for ref, n in zip(codes["ref"], controls, strict=True)
-    ]
-    codes["control_precision"] = np.where(there, _ratio(measuring.hits[safe], measuring.count[safe]), np.nan)
-    codes["control_recall"] = np.where(there, _ratio(measuring.hits[safe], measuring.matches), np.nan)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from backend.errors import BadInput
-from backend.store.numbered import Numbered, numbered
+from backend.store.numbered import Numbered, labels, numbered
 from backend.store.reader import Reader
 from backend.types import CodeRef
 
@@ -32,7 +32,7 @@ def tags(reader: Reader) -> Mapping[tuple[str, str], np.ndarray]:
 
 
 def tag_fields(reader: Reader) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.tag_fields`."""
+    """What items are tagged with: `field, value, items`. In `search` a tag's field is written `item:FIELD`."""
     rows = [(field, value, len(items)) for (field, value), items in tags(reader).items()]
     table = pd.DataFrame(rows, columns=["field", "value", "items"]).astype({"items": np.int64})
     return table.sort_values(["field", "items", "value"], ascending=[True, False, True], ignore_index=True)
@@ -53,8 +53,22 @@ def numbered_tags(reader: Reader, field: str) -> Numbered:
     return numbered(reader, tuple(values), np.repeat(of_item, sizes))
 
 
-def all_labels(reader: Reader, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.all_labels`."""
+def labels_or_tags(reader: Reader, field: str) -> Numbered:
+    """Return the value of a field at every position: of a label, or with `item:FIELD` of a tag of its item.
+
+    Raises:
+        BadInput: the build has no such field.
+    """
+    is_tag = field.startswith(PREFIX)
+    return numbered_tags(reader, field.removeprefix(PREFIX)) if is_tag else labels(reader, field)
+
+
+def all_labels(reader: Reader, n: int = 60) -> pd.DataFrame:
+    """What `search` can be asked for beside a pattern: the n most frequent values of every label field and tag.
+
+    Returns:
+        `field` (`item:FIELD` for tags), `value, positions`.
+    """
     labels = reader.table(
         "SELECT field, value, count(*) AS positions FROM labels JOIN fields USING (field_id) GROUP BY field_id, field, value "
         "QUALIFY row_number() OVER (PARTITION BY field_id ORDER BY count(*) DESC, value) <= ? "
@@ -93,8 +107,13 @@ def _check(reader: Reader, field: str) -> None:
         raise BadInput(f"No item has a tag {field[:80]!r}. The build has: {', '.join(fields) or 'no tags'}.")
 
 
-def tags_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.tags_of`."""
+def tags_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
+    """The tags of the items in which the code fires, most frequent first.
+
+    Returns:
+        `field, value, count` (activations in items with that tag), `precision` (count / activations of the code),
+        `recall` (count / total), `total` (positions of items with that tag).
+    """
     site = reader.site_of(ref)
     pos = reader.arrays("SELECT pos FROM postings WHERE site_id = ? AND code = ?", [site.site_id, ref.code])["pos"]
     fires = np.bincount(reader.items.index_of(pos), minlength=len(reader.items.item))

@@ -8,13 +8,12 @@ at least `MIN_LIFT` times as densely as the build.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from backend.answers.stored import Context
+from backend.answers.meaning import Coverage, TopicItem
 from backend.calls import count_rows
 from backend.errors import BadInput
 from backend.questions import places as windows
@@ -27,42 +26,17 @@ MAX_PASSAGES = 100
 ITEMS_AT_ONCE = 256
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """The passages that a code covers.
+def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = None, n: int = 50) -> pd.DataFrame:
+    """The codes that cover a passage, positions `start` to `stop` of an item (None: to its end), most special first.
 
-    Attributes:
-        items: how many items it covers by `min_share` at least, of `total` items with any position.
-        total: items.
-        table: the most covered ones: `item, share` (of the item's positions), `fires, positions, half, tags` (dict).
-        passages: the same items in the same order, each a context that begins at its first position.
+    A code that fires everywhere covers every passage by the largest share and says nothing of it; so the order is by
+    `bits`: how often the code fires there, times log2 of its lift.
+
+    Returns:
+        `ref, site, count, fires` (positions of the passage), `share` (of them), `corpus_share, lift, bits, tag,
+        tag_precision` (the item's tag that the code says most about, and the share of its activations that lie in
+        items with it), `tag_share` (the share of all positions that do).
     """
-
-    items: int
-    total: int
-    table: pd.DataFrame
-    passages: tuple[Context, ...]
-
-
-@dataclass(frozen=True)
-class TopicItem:
-    """An item that a code covers far beyond its share of the build.
-
-    Attributes:
-        item: its number.
-        ref: the code that covers most of it.
-        share: of the item's positions; `corpus_share`: of all positions; `lift`: the one over the other.
-    """
-
-    item: int
-    ref: CodeRef
-    share: float
-    corpus_share: float
-    lift: float
-
-
-def passage_codes(reader: Reader, item: int, start: int, stop: int | None, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.passage_codes`."""
     row = _row(reader, item)
     first, length = int(reader.items.first_pos[row]), int(_lengths(reader)[row])
     last = length if stop is None else stop
@@ -77,7 +51,8 @@ def passage_codes(reader: Reader, item: int, start: int, stop: int | None, n: in
     share, corpus_share = fires / len(positions), everywhere / reader.positions
     lift = share / np.maximum(corpus_share, 1e-12)
     found = np.flatnonzero(fires)
-    best = found[np.lexsort((found, -lift[found], -fires[found]))][: max(0, n)]
+    bits = fires * np.log2(np.maximum(lift, 1e-12))
+    best = found[np.lexsort((found, -fires[found], -bits[found]))][: max(0, n)]
     tag, precision, base = _tags_of(reader, row, best)
     refs = corpus.refs(reader, best)
     return pd.DataFrame(
@@ -89,6 +64,7 @@ def passage_codes(reader: Reader, item: int, start: int, stop: int | None, n: in
             "share": share[best],
             "corpus_share": corpus_share[best],
             "lift": lift[best],
+            "bits": bits[best],
             "tag": tag,
             "tag_precision": precision,
             "tag_share": base,
@@ -96,8 +72,8 @@ def passage_codes(reader: Reader, item: int, start: int, stop: int | None, n: in
     )
 
 
-def covered_passages(reader: Reader, ref: CodeRef, min_share: float, n: int, cap: int) -> Coverage:
-    """See `backend.explorer.Explorer.covered_passages`."""
+def covered_passages(reader: Reader, ref: CodeRef, min_share: float = 0.0, n: int = 10, cap: int = 400) -> Coverage:
+    """The items of whose positions a code fires at the largest share, `min_share` at least; `cap` tokens of each."""
     if not 0 <= min_share <= 1 or not 1 <= n <= MAX_PASSAGES:
         raise BadInput(f"Give min_share from 0 to 1 and n from 1 to {MAX_PASSAGES}, not {min_share} and {n}.")
     site = reader.site_of(ref)
@@ -123,8 +99,8 @@ def covered_passages(reader: Reader, ref: CodeRef, min_share: float, n: int, cap
     return Coverage(len(covered), int((lengths > 0).sum()), table, tuple(passages))
 
 
-def next_topic(reader: Reader, after_item: int, threshold: float) -> TopicItem | None:
-    """See `backend.explorer.Explorer.next_topic`."""
+def next_topic(reader: Reader, after_item: int = -1, threshold: float = 0.5) -> TopicItem | None:
+    """The next item that some topic code covers by more than `threshold`, from the start again behind the last."""
     if not 0 <= threshold < 1:
         raise BadInput(f"The threshold {threshold} is no share. Give a number from 0 to less than 1.")
     items = reader.items.item

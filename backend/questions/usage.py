@@ -3,122 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from backend import catalog
 from backend.analysis.usage import utilization_ceiling
 from backend.answers.stored import CodeStats
-from backend.catalog.cards import read_card
-from backend.catalog.records import BENCHMARK_RECORD, read_record, record_files
-from backend.errors import CheckpointError, CodescopeError, OutsideDataDir, StoreError
-from backend.store.people import People
-from backend.store.reader import Library, Reader
-from backend.types import CodeRef, ModelSpec
+from backend.store.archive import Archive
+from backend.store.reader import Reader
+from backend.types import CodeRef
 
 _CODEBOOKS = [
     *("site", "place", "layer", "head", "num_codes", "dim", "slots", "similarity", "projection"),
     *("alive", "dead", "dead_fraction", "activations", "entropy_bits", "perplexity", "rare"),
 ]
-_MODELS = [
-    *("model", "family", "kind", "title", "about", "dataset", "capabilities", "base", "checkpoint", "built", "items"),
-    *("positions", "activations", "codebooks", "codes", "dead_fraction", "finished", "demo", "own", "problem"),
-]
 RARE = 4  # a live code with at most so many activations is rare
 
 
-def models(library: Library) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.models`."""
-    specs = catalog.models(library.data_dir)
-    rows = []
-    for name in [*specs, *sorted(library.builds().keys() - specs.keys())]:
-        try:
-            built = _summary(library, name)
-        except StoreError:
-            built = {"built": ""}
-        spec = specs.get(name)
-        rows.append({**_described(name, spec, built, library), **built, "problem": library.problem(name)})
-    table = pd.DataFrame(rows).reindex(columns=_MODELS)
-    for name in ("items", "positions", "activations", "codebooks", "codes", "demo"):
-        table[name] = table[name].fillna(0).astype(np.int64)
-    table["finished"] = table["finished"].fillna("")
-    table["dead_fraction"] = table["dead_fraction"].astype(np.float64)
-    table["capabilities"] = [one if isinstance(one, list) else [] for one in table["capabilities"]]
-    return table
-
-
-def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library: Library) -> dict[str, Any]:
-    """What the catalog says; for a model that has left it, what its build says."""
-    if spec is None:
-        facts = built.get("facts", {})
-        dataset = facts.get("dataset")
-        return {
-            "model": name,
-            "family": facts.get("family", ""),
-            "kind": facts.get("kind", ""),
-            "title": facts.get("title", ""),
-            "about": "",
-            "dataset": dataset.get("name", "") if isinstance(dataset, dict) else dataset or "",
-            "base": "",
-            "checkpoint": False,
-            "demo": 0,
-            "own": True,
-        }
-    try:
-        checkpoint = catalog.checkpoint_folder(spec, library.data_dir).is_dir()
-    except (CheckpointError, OutsideDataDir):
-        checkpoint = False
-    return {
-        "model": name,
-        "family": spec.family,
-        "kind": spec.kind,
-        "title": spec.title,
-        "about": spec.about,
-        "dataset": spec.dataset["name"],
-        "base": spec.base,
-        "checkpoint": checkpoint,
-        "demo": spec.demo,
-        "own": catalog.is_own(name, library.data_dir),
-    }
-
-
-def _summary(library: Library, model: str) -> dict[str, Any]:
-    """What a model's newest build says of itself; opened for that once only, so that a list of many closes none in use."""
-    newest = library.newest(model)
-    path = newest[1] if newest else None
-    if path is None or path not in library.summaries:
-        reader = library.reader(model)
-        path = reader.path
-        found = reader.arrays(
-            "SELECT (SELECT count(*) FROM items) AS items, (SELECT count(*) FROM tokens) AS positions, "
-            "coalesce(sum(count), 0)::BIGINT AS activations, count(*) AS codes, count(*) FILTER (count = 0) AS dead "
-            "FROM codes"
-        )
-        one = {name: int(column[0]) for name, column in found.items()}
-        dead = one.pop("dead")
-        library.summaries[path] = {
-            "built": reader.build,
-            **one,
-            "codebooks": len(reader.sites),
-            "dead_fraction": dead / one["codes"] if one["codes"] else float("nan"),
-            "capabilities": list(reader.facts.get("capabilities", [])),
-            "finished": str(reader.facts.get("finished", "")),
-            "facts": reader.facts,
-        }
-    return library.summaries[path]
-
-
-def metrics(reader: Reader) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.metrics`."""
-    return reader.table("SELECT name, value, low, high, n, seeds, definition FROM metrics ORDER BY rowid")
-
-
 def codebooks(reader: Reader) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.codebooks`."""
+    """All codebooks in the order of the forward pass.
+
+    Returns:
+        `site, place, layer, head` (nullable), `num_codes, dim, slots, similarity, projection` ('umap' or 'pca':
+        what `codes().x, y` are), `alive, dead, dead_fraction, activations, entropy_bits, perplexity` (of the usage
+        distribution), `rare` (codes with 1 to 4 activations).
+    """
     table: pd.DataFrame = reader.cache.get((reader.path, "codebooks"), lambda: (_codebooks(reader), 1 << 14))
     return table.copy()  # the caller may change its own
 
@@ -149,7 +59,12 @@ def _codebooks(reader: Reader) -> pd.DataFrame:
 
 
 def codes(reader: Reader, site: str) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.codes`."""
+    """All codes of a codebook by id, dead ones included.
+
+    Returns:
+        `code, count, items, share, entropy` (see `CodeStats`), `x, y` (by `codebooks().projection`, NaN for dead
+        codes), `pca_x, pca_y, rank`.
+    """
     return reader.table(
         "SELECT code, count, items, share, entropy, x, y, pca_x, pca_y, rank() OVER (ORDER BY count DESC) AS rank "
         "FROM codes WHERE site_id = ? ORDER BY code",
@@ -157,8 +72,9 @@ def codes(reader: Reader, site: str) -> pd.DataFrame:
     )
 
 
-def code(reader: Reader, ref: CodeRef, people: People) -> CodeStats:
-    """See `backend.explorer.Explorer.code`."""
+def code(archive: Archive, ref: CodeRef) -> CodeStats:
+    """The figures of one code, with its newest human label."""
+    reader = archive.reader(ref.model)
     site = reader.site_of(ref)
     row = reader.table(
         "SELECT count, items, share, entropy, vector, 1 + (SELECT count(*) FROM codes o WHERE o.site_id = c.site_id "
@@ -176,13 +92,32 @@ def code(reader: Reader, ref: CodeRef, people: People) -> CodeStats:
         total_items=len(reader.items.item),
         rank=int(row["rank"]),
         vector=np.asarray(row["vector"], np.float32),
-        label=people.label(ref),
+        label=archive.people.label(ref),
         build=reader.build,
     )
 
 
-def utilization(reader: Reader, site: str, points: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.utilization`."""
+def previous_and_next(reader: Reader, ref: CodeRef) -> tuple[CodeRef | None, CodeRef | None]:
+    """Return the live codes of the codebook before and after a code, by number; None where there is none."""
+    site = reader.site_of(ref)
+    row = reader.arrays(
+        "SELECT coalesce(max(code) FILTER (code < ?), -1) AS before, coalesce(min(code) FILTER (code > ?), -1) AS after "
+        "FROM codes WHERE site_id = ? AND count > 0",
+        [ref.code, ref.code, site.site_id],
+    )
+    before, after = (
+        CodeRef(ref.model, ref.site, int(row[name][0])) if row[name][0] >= 0 else None for name in ("before", "after")
+    )
+    return before, after
+
+
+def utilization(reader: Reader, site: str, points: int = 120) -> pd.DataFrame:
+    """How many codes were chosen at least once among the first choices of the build, at growing numbers of choices.
+
+    Returns:
+        `chosen` (positions x slots, T), `codes` (different ones among them), `share` (of all K codes), `ceiling`
+        (1 - exp(-T / K): the share to expect of a codebook whose codes are all equally likely).
+    """
     one = reader.site(site)
     first = reader.arrays("SELECT min(pos) AS pos FROM postings WHERE site_id = ? GROUP BY code", [one.site_id])["pos"]
     seen = np.unique(np.geomspace(1, max(1, reader.positions), points).astype(np.int64))
@@ -193,30 +128,11 @@ def utilization(reader: Reader, site: str, points: int) -> pd.DataFrame:
 
 
 def outputs(reader: Reader, site: str) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.outputs`."""
+    """A sample of the vectors that the codebook was asked for, placed among the codes: `pos, pca_x, pca_y`."""
     one = reader.site(site)
     return reader.table("SELECT pos, pca_x, pca_y FROM outputs WHERE site_id = ? ORDER BY pos", [one.site_id])
 
 
 def training_curve(reader: Reader) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.training_curve`."""
+    """What the model's card says of its training: `step` and the measures of that moment; empty where nothing."""
     return pd.DataFrame(reader.facts.get("training_curve", []))
-
-
-def measured_edits(data_dir: Path, model: str) -> dict[str, tuple[str, ...]]:
-    """See `backend.explorer.Explorer.measured_edits`."""
-    try:
-        return dict(read_card(catalog.checkpoint_folder(catalog.find(model, data_dir), data_dir)).edits)
-    except CodescopeError:
-        return {}
-
-
-def comparisons(data_dir: Path) -> dict[str, dict[str, Any]]:
-    """See `backend.explorer.Explorer.comparisons`."""
-    found = {}
-    for folder in (catalog.DEFAULT_DATA_DIR, data_dir):
-        for path in record_files(folder):
-            if path.name != BENCHMARK_RECORD:
-                with suppress(CheckpointError):  # `doctor` names it
-                    found[path.stem] = read_record(path)
-    return found

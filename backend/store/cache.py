@@ -1,11 +1,15 @@
-"""A cache with a fixed number of bytes, shared by all readers of a process: the oldest use goes first."""
+"""What is kept in memory of builds, shared by all readers of a process.
+
+Large things by their size in bytes, the ones used last; small things that took long, for as long as the process lives.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
+
+from cachetools import LRUCache
 
 T = TypeVar("T")
 
@@ -14,40 +18,55 @@ class ByteCache:
     """Keeps what was used last, up to `limit` bytes in all; something larger than that is made anew each time."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._kept: LRUCache[Hashable, tuple[Any, int]] = LRUCache(limit, getsizeof=lambda kept: kept[1])
+        self._remembered: dict[Hashable, Any] = {}
+        self._remembering: dict[
+            Hashable, threading.Lock
+        ] = {}  # one for each key: these take seconds, others must not wait
         self._lock = threading.Lock()
         self._making = threading.RLock()  # one at a time: ten threads must not load the same block ten times
 
+    @property
+    def used(self) -> int:
+        """Bytes kept now."""
+        return int(self._kept.currsize)
+
     def get(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
-        """What is kept under `key`; `make` returns it and its size in bytes if it is not there."""
-        found = self._find(key)
-        if found is not None:
-            return found[0]
+        """Return what is kept under `key`; `make` returns it and its size in bytes if it is not there."""
+        kept = self._find(key)
+        if kept is not None:
+            return kept[0]
         with self._making:
-            found = self._find(key)
-            if found is not None:
-                return found[0]
+            kept = self._find(key)
+            if kept is not None:
+                return kept[0]
             value, size = make()
             with self._lock:
-                if size <= self.limit:
+                if size <= self._kept.maxsize:
                     self._kept[key] = (value, size)
-                    self.used += size
-                while self.used > self.limit:
-                    _, (_, oldest) = self._kept.popitem(last=False)
-                    self.used -= oldest
             return value
 
     def drop(self, prefix: Hashable) -> None:
-        """Forget everything whose key is a tuple starting with `prefix`."""
+        """Forget everything whose key is a tuple starting with `prefix`, but not what is remembered."""
         with self._lock:
             for key in [k for k in self._kept if isinstance(k, tuple) and k[0] == prefix]:
-                self.used -= self._kept.pop(key)[1]
+                del self._kept[key]
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what was made under `key` the first time, even if its build was closed since: for what is small."""
+        with self._lock:
+            lock = self._remembering.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._remembered:
+                self._remembered[key] = make()
+            value: T = self._remembered[key]
+            return value
+
+    def remembered(self, key: Hashable) -> Any:
+        """Return what is remembered under `key`; None where nothing is."""
+        return self._remembered.get(key)
 
     def _find(self, key: Hashable) -> tuple[Any, int] | None:
         with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-            return found
+            kept: tuple[Any, int] | None = self._kept.get(key)
+            return kept

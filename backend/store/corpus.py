@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -76,8 +76,12 @@ class TextBlock:
     marks: str
 
 
-@lru_cache(maxsize=32)
-def _columns(sites: tuple[Site, ...]) -> Columns:
+def columns(reader: Reader) -> Columns:
+    """The columns of a build's code blocks."""
+    return reader.cache.get((reader.path, "columns"), partial(_columns, list(reader.sites.values())))
+
+
+def _columns(sites: Sequence[Site]) -> tuple[Columns, int]:
     first: dict[int, int] = {}
     code_offset: dict[int, int] = {}
     offset: list[int] = []
@@ -89,12 +93,8 @@ def _columns(sites: tuple[Site, ...]) -> Columns:
     small = max((site.info.num_codes for site in sites), default=0) < 0xFFFF
     dtype = np.dtype(np.uint16 if small else np.int32)
     block = max(1024, min(BLOCK_POSITIONS, BLOCK_BYTES // (max(1, len(offset)) * dtype.itemsize)))
-    return Columns(np.array(offset, np.int64), first, code_offset, total, 0xFFFF if small else -1, dtype, block)
-
-
-def columns(reader: Reader) -> Columns:
-    """The columns of a build's code blocks."""
-    return _columns(tuple(reader.sites.values()))
+    layout = Columns(np.array(offset, np.int64), first, code_offset, total, 0xFFFF if small else -1, dtype, block)
+    return layout, layout.offset.nbytes + 200 * len(sites)
 
 
 def code_blocks(reader: Reader, wanted: np.ndarray) -> Iterator[tuple[CodeBlock, slice]]:
@@ -144,10 +144,22 @@ def count_codes(reader: Reader, positions: np.ndarray) -> tuple[np.ndarray, np.n
     return by_half.sum(axis=0), by_half[1]
 
 
+def codes_of_site(reader: Reader, site: Site) -> np.ndarray:
+    """What one codebook chose at every position: `[position, slot]`, two or four bytes each; `num_codes` is an empty slot."""
+    layout = columns(reader)
+    first = layout.first[site.site_id]
+    found = np.empty((reader.positions, site.info.slots), layout.dtype)
+    for block, part in code_blocks(reader, np.arange(reader.positions)):
+        found[part] = block.codes[:, first : first + site.info.slots]
+        if block.has_empty:
+            found[part][found[part] == layout.empty] = site.info.num_codes
+    return found
+
+
 def refs(reader: Reader, numbers: np.ndarray) -> list[CodeRef]:
     """The codes of some numbers, all codes of all codebooks being counted through."""
-    sites = list(reader.sites.values())
-    begins = np.array([columns(reader).code_offset[site.site_id] for site in sites], np.int64)
+    sites, layout = list(reader.sites.values()), columns(reader)
+    begins = np.array([layout.code_offset[site.site_id] for site in sites], np.int64)
     of_site = np.searchsorted(begins, numbers, side="right") - 1
     return [
         CodeRef(reader.model, sites[s].info.site, int(number - begins[s]))

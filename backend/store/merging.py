@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from backend.answers.people import MergeReport
 from backend.errors import BadInput
 from backend.store.limits import checked
 from backend.types import CodeRef
@@ -21,23 +22,6 @@ MAX_ENTRIES = 200_000
 _LABEL = ("uid", "ref", "text", "author", "pattern", "precision", "recall", "support", "build", "created")
 _NOTE = ("uid", "ref", "text", "author", "build", "created")
 _LIST = ("name", "author", "created", "refs")
-
-
-@dataclass(frozen=True)
-class MergeReport:
-    """What an import did.
-
-    Attributes:
-        labels, notes, listed: how many were added (`listed`: codes put into lists).
-        known: entries that were here already, alike.
-        conflicts: entries that are here with other content; they were left as they are here.
-    """
-
-    labels: int
-    notes: int
-    listed: int
-    known: int
-    conflicts: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ Two bytes a position while there are fewer than 32,768 different values, four ot
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from backend.store import corpus
 from backend.store.reader import Reader
+
+CELLS = 1 << 22  # of a table or a batch that is counted at once
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,38 @@ class Numbered:
 def histogram(numbers: np.ndarray, size: int) -> np.ndarray:
     """How often each of 0 to `size - 1` occurs, negative numbers left out: int64 `[size]`."""
     return np.bincount(numbers[numbers >= 0], minlength=size)
+
+
+def crossed(codes: np.ndarray, num_codes: int, values: Numbered, where: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """How often each code of a codebook fires where each value holds, some codes at a time, so that memory stays bounded.
+
+    Args:
+        codes: what the codebook chose at every position, as `corpus.codes_of_site` says it.
+        num_codes: how many codes it has.
+        values: the values of every position.
+        where: the positions that count, ascending.
+
+    Yields:
+        The first code of some, and int64 `[codes, values]`.
+    """
+    width = max(1, len(values.names))
+    where = where[values.number[where] >= 0]
+    at_once = max(1, CELLS // width)
+    rows = max(1, CELLS // max(1, codes.shape[1]))
+    for first in range(0, num_codes, at_once):
+        size = min(at_once, num_codes - first)
+        counts = np.zeros(size * width, np.int64)
+        for begin in range(0, len(where), rows):
+            part = where[begin : begin + rows]
+            cell = codes[part].astype(np.int64)
+            if size < num_codes:
+                cell = np.where(
+                    (cell >= first) & (cell < first + size), cell - first, size
+                )  # the others behind the last
+            cell *= width
+            cell += values.number[part][:, None]
+            counts += np.bincount(cell.ravel(), minlength=len(counts) + width)[: len(counts)]
+        yield first, counts.reshape(size, width)
 
 
 def numbered(reader: Reader, names: tuple[str, ...], number: np.ndarray) -> Numbered:

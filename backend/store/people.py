@@ -12,11 +12,12 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from backend.answers.people import CodeList, Label, MergeReport, Note
 from backend.errors import BadInput, StoreError
 from backend.store import merging
 from backend.store.limits import checked
@@ -41,56 +42,6 @@ CREATE TABLE IF NOT EXISTS list_codes (
     author TEXT NOT NULL, created TEXT NOT NULL, PRIMARY KEY (name, model, site, code)
 );
 """
-
-
-@dataclass(frozen=True)
-class Label:
-    """A person's name for a code: a claim that can be tested.
-
-    Attributes:
-        uid: its identity, kept by export and import.
-        ref: the code.
-        text: the label.
-        author: who gave it, as they call themselves; may be empty.
-        pattern: the regular expression that stands for the claim; empty where there is none.
-        precision, recall: of the code on the pattern, when the label was given; None where not measured.
-        support: hits behind them.
-        build: the build it was given on.
-        created: UTC, ISO 8601.
-    """
-
-    uid: str
-    ref: CodeRef
-    text: str
-    author: str
-    pattern: str
-    precision: float | None
-    recall: float | None
-    support: int | None
-    build: str
-    created: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """A longer text about a code (markdown, raw). Several people may each leave one; none replaces another's."""
-
-    uid: str
-    ref: CodeRef
-    text: str
-    author: str
-    build: str
-    created: str
-
-
-@dataclass(frozen=True)
-class CodeList:
-    """A named, ordered list of codes."""
-
-    name: str
-    author: str
-    created: str
-    refs: tuple[CodeRef, ...]
 
 
 class People:
@@ -246,7 +197,7 @@ class People:
             "lists": [{**asdict(one), "refs": [str(ref) for ref in one.refs]} for one in self.lists()],
         }
 
-    def merge(self, document: Mapping[str, Any]) -> merging.MergeReport:
+    def merge(self, document: Mapping[str, Any]) -> MergeReport:
         """Add what an export holds and this file lacks, all of it or, on an error, nothing; never overwrites.
 
         An entry that is here already is skipped. One that is here with other content stays as it is here and is named

@@ -240,7 +240,6 @@ class Library:
         self._listing: dict[str, list[tuple[str, Path]]] = {}
         self._listed: int | None = None
         self._bad: dict[Path, StoreError] = {}
-        self.summaries: dict[Path, dict[str, Any]] = {}  # a build never changes, so they outlive its open reader
 
     def builds(self) -> dict[str, list[tuple[str, Path]]]:
         """Model -> its published builds `(build id, file)`, newest first."""

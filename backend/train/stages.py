@@ -17,7 +17,8 @@ from typing import Protocol, runtime_checkable
 
 from backend.types import Progress
 
-OWN_PACE = 0.05  # share of a stage that must be done before its own pace is believed
+# a stage's own pace is believed when so much of it is done, or some of it after so many seconds: the first moments mislead
+SETTLED_SHARE, SETTLED_SECONDS = 0.05, 5.0
 
 
 class Staged(Protocol):
@@ -94,7 +95,7 @@ class Stages:
         spent, done = self._clock() - self._began, self._share - self._first
         work = self._work[self._number]
         seconds, measured = self._seconds + spent, self._measured + done * work
-        if done >= OWN_PACE:
+        if done >= SETTLED_SHARE or (done > 0 and spent >= SETTLED_SECONDS):
             here: float | None = spent / done * (1 - self._share)
         else:  # its pace is not known yet: the time it has taken says nothing of its work
             seconds, measured = self._seconds, self._measured

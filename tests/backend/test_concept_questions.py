@@ -117,7 +117,8 @@ def test_codes_of_a_passage_have_their_shares(truth: Truth, explorer: Explorer) 
                     expected[truth.ref(site, code)] = (here / len(places), pytest.approx(lift))
         rows = zip(found["ref"], found["share"], found["lift"], strict=True)
         assert {ref: (share, lift) for ref, share, lift in rows} == expected
-        assert found["share"].is_monotonic_decreasing
+        bits = [round(share * len(places)) * math.log2(lift) for share, lift in found[["share", "lift"]].to_numpy()]
+        assert found["bits"].tolist() == pytest.approx(bits) and found["bits"].is_monotonic_decreasing
     of_item = np.repeat(np.arange(150), truth.lengths)
     row = found.iloc[0]
     fires = truth.fires(row["site"], row["ref"].code)

@@ -91,7 +91,7 @@ def use(monkeypatch: pytest.MonkeyPatch, endpoint: str, tmp_path: Path) -> None:
     "address", ["hf:", "hf:name", "hf:a/b/c", "hf:a/b:", "hf:a/b:../c", "hf:a/b:/etc/passwd", "hf:a/b?x:c", "hf:a /b"]
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(BadInput, match="is not an address"):
+    with pytest.raises(BadInput, match="not an address"):
         hub.fetch(address, folder=False)
 
 
@@ -116,7 +116,7 @@ def test_the_one_checkpoint_of_a_repository_is_fetched(served: dict[str, bytes],
     served["b.ckpt"] = b"other"
     with pytest.raises(BadInput, match="2 checkpoints .b.ckpt, weights/a.pt."):
         hub.fetch("hf:me/mine", folder=False)
-    with pytest.raises(CheckpointError, match="has no 'c.pt'"):
+    with pytest.raises(CheckpointError, match="holds no 'c.pt'"):
         hub.fetch("hf:me/mine:c.pt", folder=False)
     with pytest.raises(CheckpointError, match="cannot be fetched"):
         hub.fetch("hf:you/yours:c.pt", folder=False)

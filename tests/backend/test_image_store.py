@@ -14,7 +14,6 @@ from backend.data.datasets import open_images
 from backend.errors import BadInput, CheckFailed, CheckpointError, UnknownCode, Unsupported
 from backend.explorer import Explorer
 from backend.families import open_family
-from backend.questions.decoding import decode_code
 from backend.types import CodeRef
 from tests.backend import tiny_store
 from tests.pages.image_models import CODES, CURVE, IMAGES, ITEMS, image_dir, make_images  # noqa: F401  (a fixture)
@@ -209,8 +208,7 @@ def test_residual_levels_are_codebooks_of_one_build(tmp_path):
     explorer = Explorer(tmp_path)
     assert explorer.codebooks("levels")["site"].tolist() == ["rvq.0", "rvq.1"]
     assert len(explorer.outputs("levels", "rvq.1")) == 20 * CELLS
-    found = decode_code(
-        explorer,
+    found = explorer.decoded(
         CodeRef("levels", "rvq.1", int(explorer.token_map("levels", 0, "rvq.1")[0, 0, 0])),
         explorer.live("levels").decode,
         n=3,
@@ -219,7 +217,7 @@ def test_residual_levels_are_codebooks_of_one_build(tmp_path):
 
 
 def test_a_decoded_code_is_what_the_decoder_draws(explorer, family):
-    found = decode_code(explorer, REF, explorer.live(IMAGES).decode, n=4, seed=3, around=1)
+    found = explorer.decoded(REF, explorer.live(IMAGES).decode, n=4, seed=3, around=1)
     assert np.array_equal(found.alone, to_bytes(family.decode({"vq": np.array([[[5]]])}))[0])
     assert np.array_equal(found.everywhere, to_bytes(family.decode({"vq": np.full((1, 8, 8), 5)}))[0])
     places = explorer.patches(REF, "random", n=4, seed=3)

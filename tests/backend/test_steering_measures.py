@@ -10,10 +10,10 @@ from backend import catalog
 from backend.analysis.measures import Measures
 from backend.catalog.cards import read_card
 from backend.errors import UnknownCode
+from backend.explorer import Explorer
 from backend.families import open_live
 from backend.families.transformer.live import LiveModel
 from backend.families.transformer.measure_steering import SteeringMeasures
-from backend.questions.usage import measured_edits
 
 MODEL = "stories-mlp"
 DATA = catalog.DEFAULT_DATA_DIR
@@ -26,7 +26,7 @@ def live() -> LiveModel:
 
 def test_edits_of_the_card_are_measured_as_they_are(live: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.families.transformer.measure_steering.SAMPLES", 20)
-    known = measured_edits(DATA, MODEL)
+    known = Explorer(DATA).measured_edits(MODEL)
     trials = SteeringMeasures(live, 2, known)
     assert {f"{b.field}={b.value}": tuple(map(str, e)) for b, e in trials.edits.items()} == known
     trials.trial = dataclasses.replace(trials.trial, behaviours=trials.trial.behaviours[:2], new_tokens=60)
@@ -40,7 +40,7 @@ def test_edits_of_the_card_are_measured_as_they_are(live: LiveModel, monkeypatch
 
 
 def test_edits_of_another_models_codes_are_refused(live: LiveModel) -> None:
-    known = {**measured_edits(DATA, MODEL), "topic=dragon": ("L0.mlp:99999:+0.1@generated",)}
+    known = {**Explorer(DATA).measured_edits(MODEL), "topic=dragon": ("L0.mlp:99999:+0.1@generated",)}
     with pytest.raises(UnknownCode, match="codes 0 to 2047"):
         SteeringMeasures(live, 1, known)
 

@@ -205,14 +205,14 @@ def test_the_self_check_notices(report, tmp_path, truth, change, names):
     copy = tmp_path / "copy.duckdb"
     copy.write_bytes(report.store.read_bytes())
     family, items, _ = truth
-    job = Job(SPEC, tmp_path, None, family, tmp_path, 0, 4, 0)
+    job = Job(SPEC, tmp_path, tmp_path, 0, 4, 0)
     empty: dict = {}
     shards = [Shard(0, ITEMS, report.positions, report.activations, 0, (), 0, empty)]
     with duckdb.connect(str(copy)) as connection:
-        check_store(connection, job, shards, ITEMS, lambda *_: None)
+        check_store(connection, job, family, shards, lambda *_: None)
         connection.execute(change)
         with pytest.raises(CheckFailed, match=names):
-            check_store(connection, job, shards, ITEMS, lambda *_: None)
+            check_store(connection, job, family, shards, lambda *_: None)
 
 
 def test_a_shard_file_that_changed_is_noticed(tmp_path, truth):

@@ -90,7 +90,7 @@ def test_a_description_is_shown_on_the_code_page_and_kept_as_a_label(open_page, 
     explorer = Explorer(data_dir)
     kinds = explorer.descriptions(STORIES, "L0.mlp")
     for kind in ("token", "label"):
-        code = int(kinds.loc[kinds["kind"] == kind, "code"].iloc[0])
+        code = int(kinds.loc[(kinds["kind"] == kind) & kinds["good"], "code"].iloc[0])
         ref = CodeRef(STORIES, "L0.mlp", code)
         found = explorer.describe(ref)
         assert found is not None
@@ -112,7 +112,7 @@ def test_the_codes_of_a_codebook_are_described_when_asked_for(open_page):  # noq
     found = resources.explorer().descriptions(STORIES, "L0.mlp")
     shown = page.check().html.split("What its codes fire on")[1]
     assert len(found) > 10 and shown.count("<tr>") == len(found) + 1
-    best = found.sort_values(["precision", "n"], ascending=False).iloc[0]
+    best = found.sort_values(["good", "precision", "n"], ascending=False).iloc[0]
     assert html.share(best["precision"]) in shown.split("<tbody>")[1].split("</tr>")[0]
 
 
@@ -128,3 +128,25 @@ def test_the_codes_of_a_codebook_are_described_when_asked_for(open_page):  # noq
 def test_nonsense_in_the_address_of_a_passage_is_explained(open_page, parameters, said):  # noqa: F811
     page = open_page("search", model=STORIES, mode="passage", **parameters)
     assert said.lower() in page.html.lower() and "should not have" not in page.html
+
+
+def test_of_a_code_that_nothing_describes_well_nothing_is_claimed(open_page, data_dir):  # noqa: F811
+    explorer = Explorer(data_dir)
+    table = explorer.descriptions(STORIES, "L0.mlp")
+    code = int(table.loc[~table["good"] & (table["n"] > 20), "code"].iloc[0])
+    found = explorer.describe(CodeRef(STORIES, "L0.mlp", code))
+    page = open_page("code", model=STORIES, site="L0.mlp", code=code)
+    assert found is not None and "<b>No good description</b>" in page.html and found.objection in page.html
+    assert "Fires on <b>" not in page.html and not any(b.label == "Keep as label" for b in page.test.button)
+
+
+def test_a_control_is_shown_as_a_mean_with_its_range(open_page):  # noqa: F811
+    row = resources.explorer().concepts(STORIES, field="pos").sort_values("f1", ascending=False).iloc[0]
+    shown = first_row(open_page("concepts", model=STORIES, field="pos"))
+    assert row["controls"] == 8 and row["control_low"] < row["control_precision"] < row["control_high"]
+    for name in ("control_low", "control_precision", "control_high"):
+        assert html.share(row[name]) in shown
+    assert row["control"] in shown
+    best = resources.explorer().search(STORIES, "and").codes.iloc[0]
+    shown = first_row(open_page("search", model=STORIES, pattern="and"))
+    assert html.share(best["control_low"]) in shown and html.share(best["control_high"]) in shown

@@ -17,9 +17,9 @@ from app import builder
 from app.draw.tables import Row, records
 from app.environment import PROGRESS_VARIABLE
 from app.overview import cards, gallery, samples, views
-from app.overview.first_look import FirstLook
 from app.overview.gallery import badge
 from app.shell import building, resources
+from backend.answers.meaning import FirstLook
 from backend.answers.stored import Context, Token
 from backend.catalog import models as catalog_models
 from backend.explorer import Explorer
@@ -260,7 +260,7 @@ def test_the_gallery_shows_a_built_model_with_its_best_code_in_its_text(open_pag
     assert f">the codebooks of {MODEL}</a>" in page.html and "model" not in page.test.query_params
     card = page.html.partition('class="sample"')[2].partition('class="actions"')[0]
     assert 'class="t fires"' in card and "held out" in card and "<b>b</b>" not in card
-    look = cards.first_look(explorer, MODEL)
+    look = explorer.first_look(MODEL)
     assert f"code?model={MODEL}&amp;site={look.site}&amp;code={look.code}" in card
     assert "Try this: " in page.html and len(page.html) < 60_000
 
@@ -352,7 +352,7 @@ def test_a_card_of_a_machine_leads_to_a_state_that_it_is_made_to_believe(machine
     shown = standard.unescape(str(cards.built_card(explorer, row)))
     assert f"states?model={CODED}&view=believe&run=1" in shown and "state" in shown
     tokens = re.findall(r'class="t fires">([^<]+)<', shown)
-    look = cards.first_look(explorer, CODED)
+    look = explorer.first_look(CODED)
     counted = dict(
         explorer.tokens_of(CodeRef(CODED, look.site, look.code), 50)[["token", "count"]].itertuples(index=False)
     )

@@ -3,37 +3,36 @@
 An engine is a module with one function
 
     make_shards(job: Job, todo: Sequence[tuple[int, int]], finished: Callable[[Shard], None],
-                encoded: Callable[[int], None]) -> None
+                encoded: Callable[[int], None], family: Family | None = None) -> None
 
 that makes every shard of `todo` (items start to stop), in any order and at any place, by `ShardBuilder` with batches
 cut as `Job.batches` cuts them, writes its files to `job.folder`, and then calls `finished` with it in the calling
-thread. `encoded` is told the number of items whenever some have been encoded. It changes where shards are made and
-nothing else.
+thread. `encoded` is told the number of items whenever some have been encoded. `family` is the model where the caller has
+loaded it; elsewhere an engine loads it by `backend.families.open_family(job.spec, job.data_dir)`. It changes where shards
+are made and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from backend.errors import UsageError
-from backend.types import Family, ModelSpec
+from backend.types import ModelSpec
 
 ENGINES = {"local": "backend.build.engines.local"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that an engine needs to make shards.
+    """All that an engine needs to make shards, in a form that can be sent to another process: nothing loaded is in it.
 
     Attributes:
         spec: the model.
         data_dir: where its checkpoint is.
-        open_family: loads the model; an engine on other machines calls it there.
-        family: the model, loaded in this process.
         folder: where the shards' files go.
         seed: seed of the items.
         batch_items: items of one forward pass. Part of the build's identity, because a batch's make-up can change the
@@ -43,8 +42,6 @@ class Job:
 
     spec: ModelSpec
     data_dir: Path
-    open_family: Callable[[ModelSpec, Path], Family]
-    family: Family
     folder: Path
     seed: int
     batch_items: int
@@ -57,7 +54,7 @@ class Job:
 
 
 def open_engine(name: str) -> ModuleType:
-    """The engine of that name.
+    """Return the engine of that name.
 
     Raises:
         UsageError: there is none, or what it needs is not installed.

@@ -11,21 +11,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from backend.build.engines import Job
 from backend.build.shards import Shard, ShardBuilder
-from backend.types import Item
+from backend.families import open_family
+from backend.types import Family, Item
 
 
 def make_shards(
-    job: Job, todo: Sequence[tuple[int, int]], finished: Callable[[Shard], None], encoded: Callable[[int], None]
+    job: Job,
+    todo: Sequence[tuple[int, int]],
+    finished: Callable[[Shard], None],
+    encoded: Callable[[int], None],
+    family: Family | None = None,
 ) -> None:
     """Make every shard of `todo`; see `backend.build.engines`. At most two shards are in memory at once."""
-    codebooks = job.family.codebooks()
-    has_neurons = "neurons" in job.family.capabilities
+    model: Family = open_family(job.spec, job.data_dir) if family is None else family
+    codebooks = model.codebooks()
+    has_neurons = "neurons" in model.capabilities
     with ThreadPoolExecutor(1, "shard-writer") as writer, ThreadPoolExecutor(1, "item-maker") as maker:
         batches = (batch for start, stop in todo for batch in job.batches(start, stop))
 
         def make_next() -> Future[Sequence[Item]] | None:
             batch = next(batches, None)
-            return None if batch is None else maker.submit(job.family.items, *batch, job.seed)
+            return None if batch is None else maker.submit(model.items, *batch, job.seed)
 
         coming = make_next()
         pending: Future[Shard] | None = None
@@ -35,7 +41,7 @@ def make_shards(
                 assert coming is not None
                 items, coming = coming.result(), make_next()
                 neurons = has_neurons and first < job.neuron_items
-                builder.add(items, job.family.encode(items, neurons=neurons))
+                builder.add(items, model.encode(items, neurons=neurons))
                 encoded(last - first)
                 if pending is not None and pending.done():
                     finished(pending.result())

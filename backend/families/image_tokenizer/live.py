@@ -40,11 +40,11 @@ class LiveTokenizer:
         return self.family.dataset.size
 
     def codebooks(self) -> list[CodebookInfo]:
-        """All codebooks: one, or one a residual level."""
+        """Return all codebooks: one, or one a residual level."""
         return self.family.codebooks()
 
     def table(self, site: str) -> np.ndarray:
-        """float32 `[num_codes, dim]`; made once."""
+        """Return float32 `[num_codes, dim]`; made once."""
         if site not in self._tables:
             self._tables[site] = self.family.table(site)
         return self._tables[site]
@@ -52,15 +52,15 @@ class LiveTokenizer:
     # -- pictures ------------------------------------------------------------------------------------------------------
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Pictures of its data set with what is true of them."""
+        """Return pictures of its data set with what is true of them."""
         return self.family.items(start, stop, seed)
 
     def held_out(self, start: int, stop: int) -> Sequence[Item]:
-        """Pictures of its data set that training never saw."""
+        """Return pictures of its data set that training never saw."""
         return self.items(start, stop, HELD_OUT_SEED)
 
     def fit(self, picture: np.ndarray, size: int) -> np.ndarray:
-        """A person's picture as the model takes it: its middle square, scaled.
+        """Return a person's picture as the model takes it: its middle square, scaled.
 
         Args:
             picture: uint8 `[height, width, 3]`.
@@ -80,7 +80,7 @@ class LiveTokenizer:
     # -- forward passes ------------------------------------------------------------------------------------------------
 
     def encode(self, pixels: np.ndarray) -> dict[str, TokenMap]:
-        """Tokens of pictures of one size.
+        """Encode pictures of one size.
 
         Args:
             pixels: float32 `[n, 3, height, width]` in [-1, 1].
@@ -110,7 +110,7 @@ class LiveTokenizer:
         return maps
 
     def decode(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Pictures from token maps of one size.
+        """Make pictures from token maps of one size.
 
         Args:
             tokens: site -> int `[n, H, W]`, every codebook.

@@ -78,26 +78,26 @@ def measure_images(
 def _count(
     family: ImageTokenizerFamily, dataset: ImageDataset, seed: int, pictures: int, into: Measures
 ) -> dict[str, np.ndarray]:
-    """site -> how often each code was chosen, int64 `[code]`; adds the utilization on the way, at `SEEN`."""
+    """Count how often each code of each site was chosen, int64 `[code]`; adds the utilization on the way, at `SEEN`."""
     counts = {info.site: np.zeros(info.num_codes, np.int64) for info in family.codebooks()}
     cells, codes = (dataset.size // family.model.downsampling) ** 2, max(map(len, counts.values()))
     marks = {-(-seen * codes // cells): seen for seen in SEEN}
     start = 0
     for stop in sorted({*range(BATCH, pictures, BATCH), *(mark for mark in marks if mark < pictures), pictures}):
         encoded = family.encode_pixels(list(dataset.pixels(start, stop, seed)))
-        for site, found in counts.items():
-            found += np.bincount(encoded.grids[site].codes[:, 0], minlength=len(found))
+        for site, uses in counts.items():
+            uses += np.bincount(encoded.grids[site].codes[:, 0], minlength=len(uses))
         start = stop
         if stop in marks:
-            share = float(np.mean([(found > 0).mean() for found in counts.values()]))
+            share = float(np.mean([(uses > 0).mean() for uses in counts.values()]))
             ceiling = float(utilization_ceiling(marks[stop], 1))
-            told = f"utilization after the first T = {marks[stop]} K tokens; its ceiling is {ceiling:.4f}"
-            into.add(f"utilization_at_{marks[stop]}", share, stop * cells, told)
+            definition = f"utilization after the first T = {marks[stop]} K tokens; its ceiling is {ceiling:.4f}"
+            into.add(f"utilization_at_{marks[stop]}", share, stop * cells, definition)
     return counts
 
 
 def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOKENS_A_CODE) -> bool:
-    """Whether the metrics of a card are of that many seeds, and codes were counted as they are now.
+    """Return whether the metrics of a card are of that many seeds, and codes were counted as they are now.
 
     Args:
         metrics: of the card.
@@ -111,26 +111,26 @@ def is_measured(metrics: Mapping[str, Any], seeds: int, tokens_a_code: int = TOK
 
 def _usage(use: TokenUse, counts: dict[str, np.ndarray], tokens: int, into: Measures) -> None:
     mean = ", mean over tables" if len(counts) > 1 else ""
-    told = f"share of codes chosen at least once among the tokens of held-out pictures{mean}"
+    definition = f"share of codes chosen at least once among the tokens of held-out pictures{mean}"
     top = f"share of codes that as many tokens reach if all codes are as likely: 1 - exp(-T / K){mean}"
-    into.add("utilization", use.utilization, tokens, told)
+    into.add("utilization", use.utilization, tokens, definition)
     into.add("utilization_ceiling", use.ceiling, tokens, top)
     into.add("utilization_of_ceiling", use.of_ceiling, tokens, f"utilization over its ceiling{mean}")
     into.add("perplexity", use.perplexity, tokens, f"exp of the entropy of the codes{mean}")
     into.add("tokens_counted", tokens, tokens, "tokens of held-out pictures that codes were counted over, a table")
     if len(counts) > 1:
-        for site, found in counts.items():
-            into.add(f"utilization.{site}", token_use([found], tokens).utilization, tokens, f"utilization of {site}")
+        for site, uses in counts.items():
+            into.add(f"utilization.{site}", token_use([uses], tokens).utilization, tokens, f"utilization of {site}")
 
 
 def _likeness(family: ImageTokenizerFamily, originals: np.ndarray, into: Measures) -> None:
-    made = []
+    parts = []
     side = originals.shape[2] // family.model.downsampling
     for start in range(0, len(originals), BATCH):
         encoded = family.encode_pixels(list(originals[start : start + BATCH]))
         maps = {site: grid.codes.reshape(-1, side, side, 1) for site, grid in encoded.grids.items()}
-        made.append(family.decode(maps))
-    rebuilt = np.concatenate(made)
+        parts.append(family.decode(maps))
+    rebuilt = np.concatenate(parts)
     n = len(originals)
     into.add("psnr", float(psnr(originals, rebuilt).mean()), n, "dB over RGB at 8 bits, mean over held-out pictures")
     into.add(
@@ -155,10 +155,12 @@ def _fold(family: ImageTokenizerFamily, originals: np.ndarray, into: Measures) -
     if producer is None:
         into.add("fold_token_mismatches", 0, len(rows), "the table is kept as it was trained: there is nothing to fold")
         return
-    made = producer.table().to(family.device)
+    remade = producer.table().to(family.device)
     folded = family.model.nearest(rows).ids[:, 0]
-    different = (nearest(rows, made).ids[:, 0] != folded).sum()
-    told = "tokens of held-out pictures whose code differs between the kept table and the one its producer makes anew"
-    into.add("fold_token_mismatches", int(different), len(rows), told)
-    off = (made[folded] - family.model.table()[folded]).abs().max()
+    different = (nearest(rows, remade).ids[:, 0] != folded).sum()
+    definition = (
+        "tokens of held-out pictures whose code differs between the kept table and the one its producer makes anew"
+    )
+    into.add("fold_token_mismatches", int(different), len(rows), definition)
+    off = (remade[folded] - family.model.table()[folded]).abs().max()
     into.add("fold_largest_change", float(off), len(rows), "largest difference of a value of the codes chosen there")

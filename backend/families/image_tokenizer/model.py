@@ -56,7 +56,7 @@ class ImageTokenizerFamily:
         return self.model.tables[0].device
 
     def codebooks(self) -> list[CodebookInfo]:
-        """One codebook, or one a residual level."""
+        """Return one codebook, or one a residual level."""
         return [
             CodebookInfo(
                 site,
@@ -72,11 +72,11 @@ class ImageTokenizerFamily:
         ]
 
     def table(self, site: str) -> np.ndarray:
-        """float32 `[num_codes, dim]`: codes as they are compared and decoded."""
+        """Return float32 `[num_codes, dim]`: codes as they are compared and decoded."""
         return self.model.table(self._level(site)).cpu().numpy()
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Cells of a picture of that many pixels.
+        """Return cells of a picture of that many pixels.
 
         Raises:
             BadInput: its sides are no multiples of a cell's.
@@ -90,15 +90,15 @@ class ImageTokenizerFamily:
         return height // cell, width // cell
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Pictures of the model's data set, with what is true of each cell; fewer where it ends."""
-        there = self.dataset.count(seed)
-        stop = stop if there is None else min(stop, there)
+        """Return pictures of the model's data set, with what is true of each cell; fewer where it ends."""
+        available = self.dataset.count(seed)
+        stop = stop if available is None else min(stop, available)
         return self.dataset.items(start, stop, seed, self.grid(self.dataset.size, self.dataset.size))
 
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """Tokens of the items' pixels, in batches of equal size; see `Family.encode`.
+        """Encode the items' pixels, in batches of equal size; see `Family.encode`.
 
         Bans come first, then forces and zeros in the given order; blends and adds change what `decode` makes, not the tokens.
         Positions are cells in reading order; `prompt` means all of them and `generated` none. Neurons are the vectors
@@ -109,7 +109,7 @@ class ImageTokenizerFamily:
     def encode_pixels(
         self, pictures: Sequence[np.ndarray], edits: Iterable[Edit] = (), *, neurons: bool = False
     ) -> Encoded:
-        """Tokens of pictures float32 `[3, height, width]` in [-1, 1], of any sizes that fit; the rest as in `encode`.
+        """Encode pictures float32 `[3, height, width]` in [-1, 1], of any sizes that fit; the rest as in `encode`.
 
         Raises:
             BadInput: a picture's shape does not fit.
@@ -117,12 +117,12 @@ class ImageTokenizerFamily:
         """
         edits = self._known(edits)
         parts = [self._encode_batch(np.stack(batch), edits) for batch in _batches(pictures, BATCH_PIXELS)]
-        grids, asked = {}, {}
+        grids, queries = {}, {}
         for level, site in enumerate(self.model.sites):
             pieces = [part[level][0] for part in parts]
             if neurons:
                 rows = [part[level][1].float().cpu().numpy() for part in parts]
-                asked[site] = _joined(rows, (0, self.model.code_dim), np.float32)
+                queries[site] = _joined(rows, (0, self.model.code_dim), np.float32)
             grids[site] = CodeGrid(
                 site,
                 _joined([p.codes for p in pieces], (0, 1), np.int32),
@@ -130,43 +130,43 @@ class ImageTokenizerFamily:
                 _joined([p.runner_up for p in pieces], (0,), np.int32),
                 _joined([p.runner_up_score for p in pieces], (0,), np.float32),
             )
-        return Encoded(grids, neurons=asked)
+        return Encoded(grids, neurons=queries)
 
     @torch.no_grad()
     def _encode_batch(self, pixels: np.ndarray, edits: Sequence[Edit]) -> list[tuple[CodeGrid, Tensor]]:
-        """Of each level its grid, and the vectors `[P, dim]` it was asked for."""
+        """Return each level's grid and the vectors `[P, dim]` it was asked for."""
         if pixels.ndim != 4 or pixels.shape[1] != 3:
             raise BadInput(f"Pictures must be [3, height, width], not {pixels.shape[1:]}.")
         height, width = self.grid(*pixels.shape[2:])
         images = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)).to(self.device)
         left = rows_of_cells(self.model.encode(images))
-        found = []
+        levels = []
         for level, site in enumerate(self.model.sites):
-            mine = [e for e in edits if e.site == site]
-            grid, vectors = self._choose(left, level, mine, height * width)
-            found.append((grid, left))
+            edits_here = [e for e in edits if e.site == site]
+            grid, vectors = self._choose(left, level, edits_here, height * width)
+            levels.append((grid, left))
             left = left - vectors
-        return found
+        return levels
 
     def _choose(self, rows: Tensor, level: int, edits: Sequence[Edit], cells: int) -> tuple[CodeGrid, Tensor]:
-        """The codes of one level with edits, and their vectors `[P, dim]`."""
+        """Choose the codes of one level with edits, and their vectors `[P, dim]`."""
         table = self.model.table(level)
         codes = len(table)
-        found = self.model.nearest(rows, level, min(2, codes))
+        best = self.model.nearest(rows, level, min(2, codes))
         pair = torch.full((len(rows), 2), -1, device=rows.device)
         score = torch.full((len(rows), 2), -torch.inf, device=rows.device)
-        pair[:, : found.ids.shape[1]], score[:, : found.ids.shape[1]] = found.ids, -found.distances
+        pair[:, : best.ids.shape[1]], score[:, : best.ids.shape[1]] = best.ids, -best.distances
         bans = [(e.code, _places(e, cells, len(rows), rows.device)) for e in edits if e.action == "ban"]
         for row in _any(bans):
             out = {code for code, places in bans if places[row]}
             ranked = self.model.nearest(rows[row : row + 1], level, min(codes, 2 + len(out)))
-            kept = [
+            allowed = [
                 (i, -d)
                 for i, d in zip(ranked.ids[0].tolist(), ranked.distances[0].tolist(), strict=True)
                 if i not in out
             ]
             for place in range(2):
-                pair[row, place], score[row, place] = kept[place] if place < len(kept) else (-1, -torch.inf)
+                pair[row, place], score[row, place] = allowed[place] if place < len(allowed) else (-1, -torch.inf)
         ids = pair[:, 0].clone()
         for edit in edits:
             if edit.action in ("force", "zero"):
@@ -190,7 +190,7 @@ class ImageTokenizerFamily:
         return grid, vectors.masked_fill((ids < 0)[:, None], 0)
 
     def decode(self, codes: Mapping[str, np.ndarray], edits: Iterable[Edit] = ()) -> np.ndarray:
-        """Pictures from token maps.
+        """Make pictures from token maps.
 
         Args:
             codes: site -> int `[n, H, W, 1]` (or `[n, H, W]`); -1 is a zero vector. Every codebook must be there.
@@ -208,9 +208,9 @@ class ImageTokenizerFamily:
         ids = self._checked(codes)
         count, _, height, width = ids.shape
         step = max(1, BATCH_PIXELS // (height * width * self.model.downsampling**2))
-        made = [self._decode_batch(ids[i : i + step], moves) for i in range(0, count, step)]
+        pictures = [self._decode_batch(ids[i : i + step], moves) for i in range(0, count, step)]
         cell = self.model.downsampling
-        return _joined(made, (0, 3, height * cell, width * cell), np.float32)
+        return _joined(pictures, (0, 3, height * cell, width * cell), np.float32)
 
     @torch.no_grad()
     def _decode_batch(self, ids: np.ndarray, moves: Sequence[Edit]) -> np.ndarray:
@@ -231,7 +231,7 @@ class ImageTokenizerFamily:
         return images.float().contiguous().cpu().numpy()
 
     def _checked(self, codes: Mapping[str, np.ndarray]) -> np.ndarray:
-        """int64 `[n, level, H, W]`."""
+        """Return int64 `[n, level, H, W]`."""
         missing = [site for site in self.model.sites if site not in codes]
         if missing or codes.keys() - set(self.model.sites):
             raise BadInput(
@@ -270,7 +270,7 @@ class ImageTokenizerFamily:
 
 
 def _places(edit: Edit, cells: int, rows: int, device: torch.device) -> Tensor:
-    """bool `[row]`: where an edit applies; rows are the cells of one picture after another."""
+    """Return bool `[row]`: where an edit applies; rows are the cells of one picture after another."""
     if first_generated(edit.where) is not None:
         return torch.zeros(rows, dtype=torch.bool, device=device)
     if isinstance(edit.where, str):
@@ -288,7 +288,7 @@ def _joined(parts: Sequence[np.ndarray], empty: tuple[int, ...], dtype: Any) -> 
 
 
 def _batches(pictures: Sequence[np.ndarray], pixels: int) -> Iterator[Sequence[np.ndarray]]:
-    """Runs of pictures of equal shape with at most that many pixels together, in order."""
+    """Yield runs of pictures of equal shape with at most that many pixels together, in order."""
     start = 0
     for stop in range(1, len(pictures) + 1):
         shape = pictures[start].shape
@@ -328,7 +328,7 @@ def load_tokenizer(folder: Path) -> ImageTokenizer:
 
 
 def load_producer(folder: Path) -> CodeTable | None:
-    """What the table was produced by, where that was kept.
+    """Return what the table was produced by, where that was kept.
 
     Raises:
         CheckpointError: it is there and does not fit the configuration.
@@ -368,19 +368,19 @@ def save_tokenizer(
             folding stays exact. Token ids are then those of the rounded weights.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    made: dict[str, Tensor] = {}
+    producing: dict[str, Tensor] = {}
     if producer is not None:
-        made = {name: tensor.detach().cpu().contiguous() for name, tensor in producer.state_dict().items()}
+        producing = {name: tensor.detach().cpu().contiguous() for name, tensor in producer.state_dict().items()}
     if half:
-        weights, made = _halved(weights), _halved(made)
+        weights, producing = _halved(weights), _halved(producing)
         if producer is not None:
-            producer.load_state_dict({name: tensor.float() for name, tensor in made.items()})
+            producer.load_state_dict({name: tensor.float() for name, tensor in producing.items()})
     if producer is not None:
         weights["tables.0"] = producer.table().detach().float().cpu().contiguous()
     with replacing_folder(folder) as new:
         save_file(weights, new / WEIGHTS, metadata={"format": "pt"})
-        if made:
-            save_file(made, new / PRODUCER, metadata={"format": "pt"})
+        if producing:
+            save_file(producing, new / PRODUCER, metadata={"format": "pt"})
         about: dict[str, Any] = {"tokenizer": model.config.to_json()}
         if method is not None:
             about["method"] = dict(method)

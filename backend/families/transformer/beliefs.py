@@ -54,7 +54,7 @@ class Wish:
 
 
 def reference_codes(family: TransformerFamily) -> list[dict[str, StateCodes]]:
-    """State codes of every codebook, counted once per loaded model.
+    """Work out the state codes of every codebook, counted once per loaded model.
 
     The first entry is for a state's last digit, the others for each digit of the next state but the last.
     """
@@ -69,7 +69,7 @@ def reference_codes(family: TransformerFamily) -> list[dict[str, StateCodes]]:
 
 
 def state_number(machine: Machine, name: str) -> int:
-    """A state's number from its digits.
+    """Return a state's number from its digits.
 
     Raises:
         BadInput: the machine has no such state.
@@ -84,7 +84,7 @@ def state_number(machine: Machine, name: str) -> int:
 
 
 def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, wish: Wish) -> list[Edit]:
-    """The edits of a wish at one position (counted from BOS, which is 0).
+    """Make the edits of a wish at one position (counted from BOS, which is 0).
 
     Args:
         family: the model.
@@ -99,7 +99,7 @@ def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, 
     if not 0 <= wish.strength <= STRONGEST:
         raise BadInput(f"Strength {wish.strength:g} is out of range. Give a number from 0 to {STRONGEST}.")
     edits: list[Edit] = []
-    for after, (found, state) in enumerate(zip(reference_codes(family), states, strict=True)):
+    for after, (codes_of, state) in enumerate(zip(reference_codes(family), states, strict=True)):
         if after and not wish.hold:
             break
         for info in family.codebooks():
@@ -107,11 +107,11 @@ def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, 
                 continue
             if wish.layers and info.layer not in wish.layers:
                 continue
-            for slot, code in enumerate(found[info.site].main[state]):
+            for slot, code in enumerate(codes_of[info.site].main[state]):
                 if code >= 0:
                     action: Action = "force" if wish.strength == 1 else "blend"
-                    one = None if info.slots == 1 else slot
-                    edits.append(Edit(info.site, int(code), action, wish.strength, (position + after,), one))
+                    which = slot if info.slots > 1 else None
+                    edits.append(Edit(info.site, int(code), action, wish.strength, (position + after,), which))
     if not any(edit.where == (position,) for edit in edits):
         raise UnknownCode(
             f"There is no codebook at {', '.join(wish.places) or 'no place'} in layers {list(wish.layers) or 'all'} "
@@ -123,7 +123,7 @@ def wish_edits(family: TransformerFamily, states: Sequence[int], position: int, 
 def believe(
     family: TransformerFamily, walk: str, wish: Wish, *, samples: int = 20, new_states: int = 5, seed: int = 0
 ) -> Belief:
-    """It is in state A, make it believe B.
+    """Make a model whose walk is in state A believe that it is in B.
 
     Args:
         family: the model.
@@ -182,6 +182,7 @@ def believe(
     ):
         _, whole, token = outcome(used)
         controls.append((name, whole / max(unpatched, 1e-12), token))
+    continuing = _Continuing(family, tokens, actual, wanted, samples, new_states, seed)
     names = [machine.name(s) for s in range(machine.states)]
     last = at == len(states) - 1
     return Belief(
@@ -204,58 +205,68 @@ def believe(
         normalized=divergence / max(unpatched, 1e-12),
         token_normalized=token_normalized,
         controls=pd.DataFrame(controls, columns=["control", "normalized", "token_normalized"]),
-        continued=_continue(family, machine, tokens, edits, actual, wanted, samples, new_states, seed),
-        continued_before=_continue(family, machine, tokens, (), actual, wanted, samples, new_states, seed),
+        continued=continuing.sample(edits),
+        continued_before=continuing.sample(()),
     )
 
 
 def _random_code(family: TransformerFamily, edit: Edit, rng: np.random.Generator) -> int:
-    """A random code of the edit's codebook that some state uses, but not the edit's own."""
+    """Draw a random code of the edit's codebook that some state uses, but not the edit's own."""
     live = np.unique(reference_codes(family)[0][edit.site].main)
     live = live[(live >= 0) & (live != edit.code)]
     return int(rng.choice(live)) if len(live) else edit.code
 
 
 def _whole(p: np.ndarray) -> np.ndarray:
-    """Probabilities of the states and, last, of everything that is no state."""
+    """Return probabilities of the states and, last, of everything that is no state."""
     return np.append(p, max(0.0, 1.0 - p.sum()))
 
 
-def _continue(
-    family: TransformerFamily,
-    machine: Machine,
-    tokens: np.ndarray,
-    edits: Sequence[Edit],
-    actual: int,
-    wanted: int,
-    samples: int,
-    new_states: int,
-    seed: int,
-) -> pd.DataFrame:
-    """Sampled continuations, checked against the machine: the columns of `Belief.continued`."""
-    steps = min(new_states * machine.digits, family.context - len(tokens)) // machine.digits * machine.digits
-    rows = torch.from_numpy(np.repeat(tokens[None], samples, 0)).to(family.device)
-    sampler = Sampler(family.model.model, rows, seed=seed)
-    ready = family.model.ready(edits)
-    for _ in range(steps):
-        with family.model.session(ready, prompt_length=len(tokens)):
-            sampler.step()
-    made = sampler.tokens.cpu().numpy()
-    new = np.concatenate((made[:, :1], made[:, len(tokens) :]), axis=1)  # BOS in front, as decode expects
-    states = machine.decode(new)
-    valid = machine.valid_transitions(states)
-    first = states[:, 0]
-    good = first >= 0
-    return pd.DataFrame(
-        {
-            "text": [machine.render(row[1:])[0].strip() for row in new],
-            "first": [
-                machine.name(s) if s >= 0 else machine.render(row[1 : 1 + machine.digits])[0]
-                for s, row in zip(first, new, strict=True)
-            ],
-            "valid_from_target": good & machine.transitions[wanted][first],
-            "valid_from_actual": good & machine.transitions[actual][first],
-            "rest_valid": valid.sum(1),
-            "rest": valid.shape[1],
-        }
-    )
+@dataclass(frozen=True)
+class _Continuing:
+    """How a walk is gone on with.
+
+    Attributes:
+        family: the model.
+        tokens: int64 `[length]`, what was read.
+        actual, wanted: numbers of the states A and B.
+        samples, new_states: how many continuations, of how many states.
+        seed: of the samples.
+    """
+
+    family: TransformerFamily
+    tokens: np.ndarray
+    actual: int
+    wanted: int
+    samples: int
+    new_states: int
+    seed: int
+
+    def sample(self, edits: Sequence[Edit]) -> pd.DataFrame:
+        """Return sampled continuations, checked against the machine: the columns of `Belief.continued`."""
+        family, machine, length = self.family, machine_of(self.family), len(self.tokens)
+        steps = min(self.new_states * machine.digits, family.context - length) // machine.digits * machine.digits
+        rows = torch.from_numpy(np.repeat(self.tokens[None], self.samples, 0)).to(family.device)
+        sampler, ready = Sampler(family.model.model, rows, seed=self.seed), family.model.ready(edits)
+        for _ in range(steps):
+            with family.model.session(ready, prompt_length=length):
+                sampler.step()
+        written = sampler.tokens.cpu().numpy()
+        new = np.concatenate((written[:, :1], written[:, length:]), axis=1)  # BOS in front, as decode expects
+        states = machine.decode(new)
+        valid = machine.valid_transitions(states)
+        first = states[:, 0]
+        good = first >= 0
+        return pd.DataFrame(
+            {
+                "text": [machine.render(row[1:])[0].strip() for row in new],
+                "first": [
+                    machine.name(s) if s >= 0 else machine.render(row[1 : 1 + machine.digits])[0]
+                    for s, row in zip(first, new, strict=True)
+                ],
+                "valid_from_target": good & machine.transitions[self.wanted][first],
+                "valid_from_actual": good & machine.transitions[self.actual][first],
+                "rest_valid": valid.sum(1),
+                "rest": valid.shape[1],
+            }
+        )

@@ -29,7 +29,7 @@ from backend.nn.insertion.placement import Placement, parse_placements
 
 
 def build_model(config: PretrainedConfig, placements: Sequence[Placement]) -> CodebookTransformer:
-    """A codebook transformer with random weights, in float32 and evaluation mode."""
+    """Make a codebook transformer with random weights, in float32 and evaluation mode."""
     model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
     assert isinstance(model, PreTrainedModel)
     return CodebookTransformer(model, placements).eval()
@@ -80,6 +80,6 @@ def save_checkpoint(
 
 
 def tokenizer_in(folder: Path) -> dict[str, bytes]:
-    """A folder's tokenizer as a further file of a checkpoint; nothing where it has none."""
+    """Return a folder's tokenizer as a further file of a checkpoint; nothing where it has none."""
     file = folder / TOKENIZER
     return {TOKENIZER: file.read_bytes()} if file.is_file() else {}

@@ -51,7 +51,7 @@ class Goal:
         return bool(self.pattern or self.topic)
 
     def test(self, source: DataSource) -> Callable[[str], bool]:
-        """New text -> whether it succeeds.
+        """Return what says of a new text whether it succeeds.
 
         Raises:
             BadInput: there is nothing to judge by.
@@ -63,22 +63,22 @@ class Goal:
         behaviour = source.behaviour(*self.topic) if self.topic else None
         if behaviour is None or source.judge is None:
             known = [f"{field}={value}" for field, values in source.judged.items() for value in values]
-            asked = "=".join(self.topic)[:80] if self.topic else "nothing"
+            wanted = "=".join(self.topic)[:80] if self.topic else "nothing"
             raise BadInput(
-                f"New text cannot be judged by {asked!r}. Give a pattern of success (--success REGEX)"
+                f"New text cannot be judged by {wanted!r}. Give a pattern of success (--success REGEX)"
                 + (f", or one of: {', '.join(known)}." if known else ".")
             )
         judge, field, value = source.judge, behaviour.field, behaviour.value
         return lambda text: value in judge(text).get(field, ())
 
     def field_and_value(self, source: DataSource) -> Topic:
-        """The tag or label of the data that `topic` means."""
+        """Return the tag or label of the data that `topic` means."""
         assert self.topic is not None
         behaviour = source.behaviour(*self.topic)
         return behaviour.truth if behaviour else self.topic
 
     def truth(self, source: DataSource, items: Sequence[Item]) -> np.ndarray:
-        """bool `[P]`: where in the items it is true.
+        """Return bool `[P]`: where in the items it is true.
 
         Raises:
             BadInput: nowhere.
@@ -93,18 +93,18 @@ class Goal:
 
 
 def true_positions(items: Sequence[Item], field: str, value: str) -> np.ndarray:
-    """bool `[P]`: positions of the items with that tag, else positions with that label.
+    """Return bool `[P]`: positions of the items with that tag, else positions with that label.
 
     Raises:
         BadInput: no item has such a tag or label.
     """
-    found = [
+    parts = [
         np.full(item.positions, item.tags[field] == value)
         if field in item.tags
         else np.array([v == value for v in item.labels.get(field, [""] * item.positions)])
         for item in items
     ]
-    truth = np.concatenate(found) if found else np.zeros(0, dtype=bool)
+    truth = np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
     if not truth.any():
         known = sorted({name for item in items for name in (*item.tags, *item.labels)})
         raise BadInput(
@@ -139,12 +139,12 @@ class Plan:
         return dict.fromkeys(["unsteered", "steered", "control", *neuron], 1.0) | {f"dose {s:g}": s for s in self.dose}
 
     def sampling_of(self, name: str) -> Sampling:
-        """How many samples an arm has, and how they are made."""
+        """Return how many samples an arm has, and how they are made."""
         return replace(self.sampling, samples=self.dose_samples) if name.startswith("dose") else self.sampling
 
 
 def arms(live: TextModel, plan: Plan, done: Sequence[Arm] = (), progress: Progress | None = None) -> Iterator[Arm]:
-    """The conditions of the module, one after the other; the neurons only where there is a goal and it is true somewhere.
+    """Yield the conditions of the module, one after the other; the neurons only where there is a goal and it is true somewhere.
 
     Args:
         live: the model.
@@ -170,39 +170,41 @@ def arms(live: TextModel, plan: Plan, done: Sequence[Arm] = (), progress: Progre
         if name in ready:
             yield ready[name]
         elif name != "neuron" or neurons:
-            began, made = time.perf_counter(), list[Generated]()
-            for made in live.stream(plan.prompt, sampling, edits=used, neurons=neurons):
+            began, samples = time.perf_counter(), list[Generated]()
+            for samples in live.stream(plan.prompt, sampling, edits=used, neurons=neurons):
                 if progress:
-                    tokens = len(made[0].tokens) - made[0].prompt_length
+                    tokens = len(samples[0].tokens) - samples[0].prompt_length
                     progress(f"writing, {name}", before + sampling.samples * tokens, total)
             seconds = time.perf_counter() - began
             hits, low, high = None, float("nan"), float("nan")
             if succeeds is not None:
-                hits = sum(succeeds(sample.new_text) for sample in made)
-                bounds = wilson(np.array([hits]), np.array([len(made)]))
+                hits = sum(succeeds(sample.new_text) for sample in samples)
+                bounds = wilson(np.array([hits]), np.array([len(samples)]))
                 low, high = float(bounds[0][0]), float(bounds[1][0])
-            yield Arm(name, used, made, hits, low, high, live.perplexity(made), seconds, neurons, strength)
+            yield Arm(name, used, samples, hits, low, high, live.perplexity(samples), seconds, neurons, strength)
         before += sampling.samples * sampling.max_new_tokens
 
 
-def comparison(found: Sequence[Arm], judged: bool, warnings: Sequence[str] = ()) -> Comparison:
-    """Arms put in their places; `judged`: whether there was a goal."""
-    named = {arm.name: arm for arm in found}
-    said = list(warnings)
+def comparison(arms: Sequence[Arm], judged: bool, warnings: Sequence[str] = ()) -> Comparison:
+    """Put arms in their places; `judged`: whether there was a goal."""
+    named = {arm.name: arm for arm in arms}
+    sentences = list(warnings)
     if judged and "neuron" not in named:
-        said.append("There is no neuron to compare with: what counts as a success names no position of the data set.")
+        sentences.append(
+            "There is no neuron to compare with: what counts as a success names no position of the data set."
+        )
     return Comparison(
         named["unsteered"],
         named["steered"],
         named["control"],
         named.get("neuron"),
-        [arm for arm in found if arm.name.startswith("dose")],
-        said,
+        [arm for arm in arms if arm.name.startswith("dose")],
+        sentences,
     )
 
 
 def best_neurons(live: TextModel, goal: Goal, edits: Sequence[Edit]) -> list[HeldNeuron]:
-    """The neurons of the control, see the module; none where the goal is true nowhere."""
+    """Return the neurons of the control, see the module; none where the goal is true nowhere."""
     count = len({(edit.site, edit.code) for edit in edits if edit.action in ("force", *MOVES)})
     where = _together([edit.where for edit in edits])
     items = live.family.items(0, ITEMS, 0)
@@ -220,7 +222,7 @@ def best_neurons(live: TextModel, goal: Goal, edits: Sequence[Edit]) -> list[Hel
 
 
 def _together(places: Sequence[Where]) -> Where:
-    """The place that holds all of these: the longest stretch of new tokens, where they are such; else everywhere."""
+    """Return the place that holds all of these: the longest stretch of new tokens, where they are such; else everywhere."""
     if len({*places}) == 1:
         return places[0]
     new = [first_generated(where) for where in places]

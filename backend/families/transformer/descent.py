@@ -68,7 +68,7 @@ class Texts:
 
 
 def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
-    """The first items with a tag, and the first ones with each other value of it; None where nothing is typical of it.
+    """Return the first items with a tag, and the first ones with each other value of it; None where nothing is typical of it.
 
     Args:
         items: some with each value; those without the tag are another value.
@@ -83,7 +83,7 @@ def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
     count, every = np.bincount(kind), shares.sum(0)
     rng = np.random.default_rng(0)
     room = np.where(values == value, TEXTS, -(-TEXTS // max(1, len(values) - 1)))
-    found: list[tuple[np.ndarray, int, int, bool]] = []  # tokens, of the prompt, the first typical one, of the topic
+    texts: list[tuple[np.ndarray, int, int, bool]] = []  # tokens, of the prompt, the first typical one, of the topic
     typical: dict[int, np.ndarray] = {}
     rivals = 0
     for item, number in zip(items, kind.tolist(), strict=True):
@@ -92,32 +92,32 @@ def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
         if not room[number] or (not topical and rivals == 2 * TEXTS):
             continue
         if number not in typical:
-            own = (shares[number] + 0.5) / (count[number] + 1)
+            here = (shares[number] + 0.5) / (count[number] + 1)
             others = (every - shares[number] + 0.5) / (len(items) - count[number] + 1)
-            typical[number] = (own > TYPICAL * others) & (own >= SUPPORT) & (shares[number] >= 2)
+            typical[number] = (here > TYPICAL * others) & (here >= SUPPORT) & (shares[number] >= 2)
         tells = np.flatnonzero(typical[number][item.payload[prompt:LONGEST]])
         if len(tells):
             room[number] -= 1
             rivals += not topical
-            found.append((item.payload[:LONGEST], prompt, prompt + int(tells[0]), bool(topical)))
-    if not any(topical for *_, topical in found):
+            texts.append((item.payload[:LONGEST], prompt, prompt + int(tells[0]), bool(topical)))
+    if not any(topical for *_, topical in texts):
         return None
-    longest = max(len(text) for text, *_ in found)
-    length = min(longest, TELLING + int(np.quantile([first for _, _, first, topical in found if topical], 0.95)))
-    found = [one for one in found if one[2] < length]
-    tokens, place = np.zeros((len(found), length), dtype=np.int64), np.arange(length)
-    telling, other = np.zeros((2, len(found), length), dtype=bool)
-    for row, (text, prompt, first, topical) in enumerate(found):
+    longest = max(len(text) for text, *_ in texts)
+    length = min(longest, TELLING + int(np.quantile([first for _, _, first, topical in texts if topical], 0.95)))
+    texts = [one for one in texts if one[2] < length]
+    tokens, place = np.zeros((len(texts), length), dtype=np.int64), np.arange(length)
+    telling, other = np.zeros((2, len(texts), length), dtype=bool)
+    for row, (text, prompt, first, topical) in enumerate(texts):
         tokens[row, : min(length, len(text))] = text[:length]
         telling[row] = (place >= prompt) & (place <= first) & (place > first - TELLING)
         other[row] = (place >= prompt) & (place < (len(text) if topical else first)) & ~telling[row]
-    prompts, about = np.array([[one[1]] for one in found]), np.array([one[3] for one in found])
+    prompts, about = np.array([[one[1]] for one in texts]), np.array([one[3] for one in texts])
     on = torch.from_numpy
     return Texts(on(tokens), on(prompts), on(about), on(telling), on(other), where=f"generated:{length}")
 
 
 def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | None:
-    """Texts in which something begins, and texts that go on otherwise where it could have begun.
+    """Return texts in which something begins, and texts that go on otherwise where it could have begun.
 
     Each of the latter comes twice: as it is, and ending with such a beginning in the place. None where it begins nowhere
     `CONTEXT.start` tokens behind the first and `AFTER` before the end of an item, or nothing else follows the tokens that it
@@ -139,23 +139,23 @@ def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | Non
     if not len(begins) or not len(others):
         return None
     odds = leads[before[others]] ** 0.5 / np.bincount(before[others])[before[others]]
-    own = rng.choice(begins, min(BEGINNINGS, len(begins)), replace=False)
+    beginning = rng.choice(begins, min(BEGINNINGS, len(begins)), replace=False)
     could_have = rng.choice(others, min(BEGINNINGS, len(others)), replace=False, p=odds / odds.sum())
-    found: list[tuple[np.ndarray, int, bool]] = []  # text, tokens before the telling one, whether that tells of it
-    for at in (*own, *could_have):
+    rows: list[tuple[np.ndarray, int, bool]] = []  # text, tokens before the telling one, whether that tells of it
+    for at in (*beginning, *could_have):
         context = min(int(rng.choice(CONTEXT)), int(place[at]) - 1)
         # the item's first token stands before every context, as its bos does where it has one
         front = np.append(tokens[at - place[at]], tokens[at - context : at])
         if truth[at]:
-            found.append((np.append(front, tokens[at : at + 1 + AFTER]), len(front), True))
+            rows.append((np.append(front, tokens[at : at + 1 + AFTER]), len(front), True))
         else:
             begin = tokens[rng.choice(begins[before[begins] == before[at]])]
-            found += [(np.append(front, tokens[at]), len(front), False), (np.append(front, begin), len(front), True)]
-    texts = nn.utils.rnn.pad_sequence([torch.from_numpy(text) for text, *_ in found], batch_first=True)
-    prompts, about = torch.tensor([[one[1]] for one in found]), torch.tensor([one[2] for one in found])
-    lengths = torch.tensor([[len(text)] for text, *_ in found])
-    column = torch.arange(texts.shape[1])
-    return Texts(texts, prompts, about, column == prompts, (column > prompts) & (column < lengths), ONCE)
+            rows += [(np.append(front, tokens[at]), len(front), False), (np.append(front, begin), len(front), True)]
+    padded = nn.utils.rnn.pad_sequence([torch.from_numpy(text) for text, *_ in rows], batch_first=True)
+    prompts, about = torch.tensor([[one[1]] for one in rows]), torch.tensor([one[2] for one in rows])
+    lengths = torch.tensor([[len(text)] for text, *_ in rows])
+    column = torch.arange(padded.shape[1])
+    return Texts(padded, prompts, about, column == prompts, (column > prompts) & (column < lengths), ONCE)
 
 
 class Descent:
@@ -179,13 +179,13 @@ class Descent:
         self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
         # of each text its log-probabilities without edits, float16 [other token, vocabulary], and `_told` + FARTHEST
-        usual, farthest = list[Tensor](), list[Tensor]()
-        for some in torch.arange(len(self._tokens), device=device).split(BATCH):
+        plain, farthest = list[Tensor](), list[Tensor]()
+        for batch in torch.arange(len(self._tokens), device=device).split(BATCH):
             with torch.no_grad(), model.session():
-                logits = self._logits(some)
-            farthest.append(self._told(self._nats(logits, some), some) + FARTHEST)
-            usual += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[some], strict=True)]
-        self._usual, self._farthest = usual, torch.cat(farthest)
+                logits = self._logits(batch)
+            farthest.append(self._told(self._nats(logits, batch), batch) + FARTHEST)
+            plain += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[batch], strict=True)]
+        self._usual, self._farthest = plain, torch.cat(farthest)
         self.added = Strengths(
             model, [texts.where], self._tokens[torch.cat([self._some(self._own), self._some(~self._own)])]
         )
@@ -215,35 +215,37 @@ class Descent:
                 progress()
 
     def _slopes(self, weight: float) -> dict[str, Tensor]:
-        """Of the loss of some texts by the strengths."""
-        some = torch.cat([self._some(self._own), self._some(~self._own)])
-        return self.added.slopes(lambda: self._loss(some, weight), self._prompts[some])
+        """Return the slopes of the loss of some texts by the strengths."""
+        batch = torch.cat([self._some(self._own), self._some(~self._own)])
+        return self.added.slopes(lambda: self._loss(batch, weight), self._prompts[batch])
 
     def _some(self, which: Tensor) -> Tensor:
         places = which.nonzero()[:, 0]
         return places[torch.randperm(len(places), generator=self._order)[:BATCH].to(places.device)]
 
-    def _loss(self, some: Tensor, weight: float) -> Tensor:
+    def _loss(self, batch: Tensor, weight: float) -> Tensor:
         """See the module; a mean over these texts."""
-        logits = self._logits(some)
-        nats, own, other = self._nats(logits, some), self._own[some], self._other[some]
-        told = self._told(nats, some)
-        rivals = torch.minimum(told, self._farthest[some])[~own]
+        logits = self._logits(batch)
+        nats, topical, other = self._nats(logits, batch), self._own[batch], self._other[batch]
+        telling = self._told(nats, batch)
+        rivals = torch.minimum(telling, self._farthest[batch])[~topical]
         written = (logits[other] / TEMPERATURE).softmax(-1)
-        usual = torch.cat([self._usual[i] for i in some.tolist()])
-        fluent = LIKELY * nats[other] - (written * usual).sum(-1)
+        plain = torch.cat([self._usual[i] for i in batch.tolist()])
+        fluent = LIKELY * nats[other] - (written * plain).sum(-1)
         return (
-            told[own].mean() - RIVAL * rivals.sum() / max(1, len(rivals)) + weight * fluent.sum() / max(1, len(fluent))
+            telling[topical].mean()
+            - RIVAL * rivals.sum() / max(1, len(rivals))
+            + weight * fluent.sum() / max(1, len(fluent))
         )
 
-    def _logits(self, some: Tensor) -> Tensor:
-        """Of every token but the first, `[text, token - 1, vocabulary]`."""
-        return self.model(self._tokens[some], use_cache=False).logits[:, :-1].float()
+    def _logits(self, batch: Tensor) -> Tensor:
+        """Return the logits of every token but the first, `[text, token - 1, vocabulary]`."""
+        return self.model(self._tokens[batch], use_cache=False).logits[:, :-1].float()
 
-    def _nats(self, logits: Tensor, some: Tensor) -> Tensor:
-        """Of every token but the first, `[text, token - 1]`."""
-        return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[some, 1:], reduction="none")
+    def _nats(self, logits: Tensor, batch: Tensor) -> Tensor:
+        """Return the nats of every token but the first, `[text, token - 1]`."""
+        return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[batch, 1:], reduction="none")
 
-    def _told(self, nats: Tensor, some: Tensor) -> Tensor:
-        """Of the telling tokens of each text together, `[text]`."""
-        return (nats * self._telling[some]).sum(1)
+    def _told(self, nats: Tensor, batch: Tensor) -> Tensor:
+        """Add up the nats of the telling tokens of each text, `[text]`."""
+        return (nats * self._telling[batch]).sum(1)

@@ -88,19 +88,19 @@ class Candidate:
     where: Where
 
     def edits(self, ranking: Sequence[SiteCodes], slots: Mapping[str, int]) -> tuple[Edit, ...]:
-        """The edits; `slots`: how many each codebook has."""
-        found = []
+        """Return the edits; `slots`: how many each codebook has."""
+        edits = []
         for site, forced in zip(ranking, self.slots, strict=False):
             codes, k = site.precise if self.precise else site.codes, slots[site.site]
             for i in range(forced):
                 slot = k - 1 - i if k > 1 else None
-                found.append(Edit(site.site, codes[i % len(codes)], where=self.where, slot=slot))
-        return tuple(found)
+                edits.append(Edit(site.site, codes[i % len(codes)], where=self.where, slot=slot))
+        return tuple(edits)
 
     def neighbours(
         self, ranking: Sequence[SiteCodes], slots: Mapping[str, int], places: Sequence[Where]
     ) -> Iterator[Candidate]:
-        """Candidates that differ in one thing."""
+        """Yield candidates that differ in one thing."""
         for i, forced in enumerate(self.slots):
             k = slots[ranking[i].site]
             step = max(1, k // 8)
@@ -117,7 +117,7 @@ class Candidate:
 
 
 def choosing_prompts(live: TextModel, after: int, seed: int) -> tuple[str, ...]:
-    """Prompts for finding codes: the data set's own ones, else how the items begin that come after the first ones.
+    """Return prompts for finding codes: the data set's own ones, else how the items begin that come after the first ones.
 
     Args:
         live: the model.
@@ -294,14 +294,14 @@ class Finder:
         )
 
     def _starts(self, truth: str, ranking: Sequence[SiteCodes], places: Sequence[Where]) -> list[Candidate]:
-        """Single codebooks and several together, most of their slots forced."""
+        """Return single codebooks and several together, most of their slots forced."""
         most = [_most(self._slots[site.site]) for site in ranking]
         forced = [(*(0,) * i, most[i]) for i in range(min(ALONE, len(ranking)))]
         forced += [tuple(most[:count]) for count in TOGETHER if count <= len(ranking)]
         return [Candidate(truth, slots, False, where) for slots in forced for where in places]
 
     def _descended(self, texts: Texts) -> Iterator[tuple[Edit, ...]]:
-        """Edits that a descent finds."""
+        """Yield edits that a descent finds."""
         descent = Descent(self.live.family.model, texts, self._sampling.seed)
 
         def progress() -> None:
@@ -314,7 +314,7 @@ class Finder:
                 yield edits
 
     def _practised(self, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> tuple[Edit, ...]:
-        """Edits after practice."""
+        """Practise, and return the edits then."""
         sampling = replace(self._sampling, seed=self._sampling.seed + 1)
         practice = Practice(self.live, succeeds, edits, self.prompts, sampling)
 
@@ -325,9 +325,9 @@ class Finder:
         return practice.run(self._practice, progress) or edits
 
     def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
-        made = self._sample(edits)
-        share = float(np.mean([succeeds(sample.new_text) for sample in made]))
-        ratio = self.live.perplexity(made) / self._usual
+        samples = self._sample(edits)
+        share = float(np.mean([succeeds(sample.new_text) for sample in samples]))
+        ratio = self.live.perplexity(samples) / self._usual
         lost = 0.0 if np.isnan(ratio) else LOSS * max(0.0, ratio - FLUENT)
         sites = len({edit.site for edit in edits})
         where = ", ".join(dict.fromkeys(edit.written_where for edit in edits))
@@ -335,23 +335,23 @@ class Finder:
 
 
 def find_edits(live: TextModel, goal: Goal, **options: Any) -> Found:
-    """The edits for one behaviour; the options are those of `Finder`."""
+    """Find the edits for one behaviour; the options are those of `Finder`."""
     return Finder(live, **options).find(goal)
 
 
 def _most(slots: int) -> int:
-    """Three in four slots: where climbing begins."""
+    """Return three quarters of the slots: where climbing begins."""
     return max(1, round(0.75 * slots))
 
 
 def _of_whole_items(items: Sequence[Item], truth: np.ndarray) -> bool:
-    """Whether it is true of every position of an item or of none."""
+    """Return whether it is true of every position of an item or of none."""
     ends = np.cumsum([item.positions for item in items])
     return all(part.all() or not part.any() for part in np.split(truth, ends[:-1]))
 
 
 def _before(items: Sequence[Item], truth: np.ndarray) -> np.ndarray:
-    """bool `[P]`: the positions of the same item right before it begins to be true."""
+    """Return bool `[P]`: the positions of the same item right before it begins to be true."""
     before = np.append(truth[1:], False) & ~truth
     before[np.cumsum([item.positions for item in items]) - 1] = False
     return before

@@ -29,7 +29,7 @@ class LiveModel(TextModel):
 
     @recorded
     def lens(self, text: str, edits: Sequence[Edit] = (), top: int = 10) -> Lens:
-        """Which codes fire where in a text, and what comes next.
+        """Show which codes fire where in a text, and what comes next.
 
         Args:
             text: read by the model's data set.
@@ -77,7 +77,7 @@ class LiveModel(TextModel):
         dose_samples: int = 20,
         progress: Progress | None = None,
     ) -> Comparison:
-        """Unsteered, steered, and the controls: same prompt, same seed; see `backend.families.transformer.conditions`.
+        """Compare unsteered and steered text and the controls: same prompt, same seed; `conditions` says how.
 
         Args:
             prompt: text before the new tokens.
@@ -93,7 +93,7 @@ class LiveModel(TextModel):
         Raises:
             BadInput: new text cannot be judged so.
         """
-        found = list(
+        arms = list(
             self.arms(
                 prompt,
                 edits,
@@ -106,7 +106,7 @@ class LiveModel(TextModel):
             )
         )
         cut = self.cut(prompt, sampling)
-        return conditions.comparison(found, bool(success or topic), [cut] if cut else [])
+        return conditions.comparison(arms, bool(success or topic), [cut] if cut else [])
 
     def arms(
         self,
@@ -121,7 +121,7 @@ class LiveModel(TextModel):
         done: Sequence[Arm] = (),
         progress: Progress | None = None,
     ) -> Iterator[Arm]:
-        """What `compare` compares, each as soon as it is finished; those in `done` are not made again."""
+        """Yield what `compare` compares, each as soon as it is finished; those in `done` are not made again."""
         plan = conditions.Plan(
             prompt, tuple(edits), sampling, conditions.Goal(success, topic), tuple(dose), dose_samples
         )
@@ -129,7 +129,7 @@ class LiveModel(TextModel):
 
     @recorded
     def find_codes(self, field: str, value: str, *, success: str = "", **options: Any) -> Found:
-        """The codes that stand for something, and the edits that bring it about.
+        """Find the codes that stand for something, and the edits that bring it about.
 
         Args:
             field: name of a tag of whole items or of a label of positions.
@@ -157,7 +157,7 @@ class LiveModel(TextModel):
         new_states: int = 5,
         seed: int = 0,
     ) -> Belief:
-        """It is in state A, make it believe B; see `backend.families.transformer.beliefs.believe`."""
+        """Make a model whose walk is in state A believe B; see `backend.families.transformer.beliefs.believe`."""
         wish = beliefs.Wish(target, at, tuple(places), tuple(layers), strength, hold)
         return beliefs.believe(self.family, walk, wish, samples=samples, new_states=new_states, seed=seed)
 

@@ -21,7 +21,7 @@ from backend.types import CodebookInfo, CodeGrid, Edit, Item
 
 
 def machine_of(family: TransformerFamily) -> Machine:
-    """The machine that a model was trained on.
+    """Return the machine that a model was trained on.
 
     Raises:
         Unsupported: it was trained on something else.
@@ -32,16 +32,16 @@ def machine_of(family: TransformerFamily) -> Machine:
 
 
 def sample_walks(family: TransformerFamily, count: int, seed: int, batch: int = 256) -> np.ndarray:
-    """Full-length samples at temperature 1 from BOS alone: token ids int64 `[count, length]`."""
+    """Write full-length samples at temperature 1 from BOS alone: token ids int64 `[count, length]`."""
     machine = machine_of(family)
-    made = []
+    batches = []
     for start in range(0, count, batch):
         prompt = torch.full((min(batch, count - start), 1), machine.bos, device=family.device)
         sampler = Sampler(family.model.model, prompt, seed=numbered(seed, "sampled walks", start))
         for _ in range(machine.length - 1):
             sampler.step()
-        made.append(sampler.tokens)
-    return torch.cat(made).cpu().numpy()
+        batches.append(sampler.tokens)
+    return torch.cat(batches).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Patches:
 
 
 def make_patches(machine: Machine, count: int, seed: int) -> Patches:
-    """Random pairs of walks, half an item long.
+    """Draw random pairs of walks, half an item long.
 
     Args:
         machine: the machine.
@@ -93,7 +93,7 @@ def next_token(
     forced: Mapping[str, np.ndarray] | None = None,
     edits: Sequence[Edit] = (),
 ) -> np.ndarray:
-    """Probabilities of the token after the last, float64 `[n, vocabulary]`.
+    """Return probabilities of the token after the last, float64 `[n, vocabulary]`.
 
     Args:
         family: the model.
@@ -114,7 +114,7 @@ def next_token(
 
 @torch.no_grad()
 def next_state(family: TransformerFamily, tokens: np.ndarray, edits: Sequence[Edit] = ()) -> np.ndarray:
-    """Probability of each state to be written next, after walks `[n, length]` of whole states: float64 `[n, states]`.
+    """Return the probability of each state to be written next, after walks `[n, length]` of whole states: float64 `[n, states]`.
 
     The probability of a state is the product over its digits, each predicted with the digits before it in place; edits
     with positions count them from BOS and so stay where they are. What is missing to 1 went to digits that form no state.
@@ -139,7 +139,7 @@ def codes_by_state(
     grids: Mapping[str, CodeGrid],
     after: int = 0,
 ) -> dict[str, StateCodes]:
-    """State codes of every codebook.
+    """Work out the state codes of every codebook.
 
     Args:
         family: the model.
@@ -157,7 +157,7 @@ def codes_by_state(
 
 
 def truth_in(machine: Machine, items: Sequence[Item], after: int = 0) -> np.ndarray:
-    """int64 `[P]`: the state that was read completely `after` positions ago, -1 where none was."""
+    """Return int64 `[P]`: the state that was read completely `after` positions ago, -1 where none was."""
     numbers = {machine.name(state): state for state in range(machine.states)}
     parts = []
     for item in items:
@@ -167,5 +167,5 @@ def truth_in(machine: Machine, items: Sequence[Item], after: int = 0) -> np.ndar
 
 
 def sites_at(infos: Sequence[CodebookInfo], place: str = "", layer: int | None = None) -> list[str]:
-    """Names of the codebooks at a place and in a layer; empty and None mean any."""
+    """Return names of the codebooks at a place and in a layer; empty and None mean any."""
     return [i.site for i in infos if (not place or i.place == place) and (layer is None or i.layer == layer)]

@@ -38,7 +38,9 @@ def measure(family: TransformerFamily, other: Other, request: Request, into: Mea
     trials = None
     if request.steering and "steer" in family.capabilities and source_of(spec.dataset).trial is not None:
         trials = SteeringMeasures(LiveModel(family, other), request.seeds, request.edits, request.progress)
-        into.edits |= {f"{told.field}={told.value}": tuple(map(str, found)) for told, found in trials.edits.items()}
+        into.edits |= {
+            f"{behaviour.field}={behaviour.value}": tuple(map(str, edits)) for behaviour, edits in trials.edits.items()
+        }
     for seed in range(request.seeds):
         request.tell(f"evaluating {spec.name}, seed {seed}", seed, request.seeds)
         measure_seed(family, base, into, seed, request.items)
@@ -50,7 +52,7 @@ def measure(family: TransformerFamily, other: Other, request: Request, into: Mea
 def measure_seed(
     family: TransformerFamily, base: TransformerFamily | None, into: Measures, seed: int, count: int
 ) -> None:
-    """Everything that can be measured of one model with one seed."""
+    """Add everything that can be measured of one model with one seed."""
     items = family.items(0, count, HELD_OUT_SEED + seed)
     states = "states" in family.capabilities
     coded = bool(family.codebooks())
@@ -73,15 +75,15 @@ def _language(
     floor: float | None,
     with_neurons: bool,
 ) -> tuple[dict[str, CodeGrid], dict[str, np.ndarray]]:
-    """Loss and accuracy on held-out items; returns the codes and neurons seen on the way."""
+    """Add loss and accuracy on held-out items; returns the codes and neurons seen on the way."""
     encoded: list[Encoded] = []
     losses, base_losses, right = [], [], []
     for part in _parts(items, family.vocabulary):
-        found = family.encode(part, logits=True, neurons=with_neurons)
-        loss, hit = _loss(found.logits, part)
+        answer = family.encode(part, logits=True, neurons=with_neurons)
+        loss, hit = _loss(answer.logits, part)
         losses.append(loss)
         right.append(hit)
-        encoded.append(dataclasses.replace(found, logits=None))
+        encoded.append(dataclasses.replace(answer, logits=None))
         if base is not None:
             base_losses.append(_loss(base.encode(part, logits=True).logits, part)[0])
     loss = np.concatenate(losses)
@@ -113,7 +115,7 @@ def _language(
 
 
 def _parts(items: Sequence[Item], vocabulary: int) -> Iterator[Sequence[Item]]:
-    """Runs of items whose logits fit into memory."""
+    """Yield runs of items whose logits fit into memory."""
     start = positions = 0
     for stop, item in enumerate(items):
         positions += item.positions
@@ -124,7 +126,7 @@ def _parts(items: Sequence[Item], vocabulary: int) -> Iterator[Sequence[Item]]:
 
 
 def _loss(logits: np.ndarray | None, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
-    """Cross-entropy of every token but each item's first, float64, and whether it was the most likely one."""
+    """Return the cross-entropy of every token but each item's first, float64, and whether it was the most likely one."""
     assert logits is not None
     losses, right = [], []
     start = 0
@@ -139,7 +141,7 @@ def _loss(logits: np.ndarray | None, items: Sequence[Item]) -> tuple[np.ndarray,
 
 
 def _usage(family: TransformerFamily, grids: dict[str, CodeGrid], into: Measures) -> None:
-    """Dead codes of every codebook and of all together; n counts positions, as it does where images' codes are counted."""
+    """Add the dead codes of every codebook and of all together; n counts positions, as with images."""
     dead = total = positions = 0
     for info in family.codebooks():
         codes = grids[info.site].codes

@@ -39,30 +39,30 @@ GENERAL = (
 
 
 def concepts(items: Sequence[Item], half: np.ndarray, patterns: Sequence[str]) -> dict[str, np.ndarray]:
-    """The concepts of some items that occur often enough to be judged: name -> ascending positions int64.
+    """Name the concepts of some items that occur often enough to be judged: name -> ascending positions int64.
 
     Args:
         items: with labels and texts; their positions are numbered through.
         half: int `[P]`, 0 or 1.
         patterns: regular expressions that they are asked beside the general ones.
     """
-    found: dict[str, np.ndarray] = {}
+    places: dict[str, np.ndarray] = {}
     for (field, value), positions in _labelled(items).items():
-        found[f"{field} = {value}"] = positions
+        places[f"{field} = {value}"] = positions
     for pattern in (*GENERAL, *patterns):
-        found[pattern] = matching(items, pattern)
+        places[pattern] = matching(items, pattern)
     total = len(half)
-    kept = {
+    frequent = {
         name: positions
-        for name, positions in found.items()
+        for name, positions in places.items()
         if len(positions) <= MAX_SHARE * total
         and min(np.bincount(half[positions], minlength=2), default=0) >= MIN_SUPPORT
     }
-    return dict(list(kept.items())[:MAX_CONCEPTS])
+    return dict(list(frequent.items())[:MAX_CONCEPTS])
 
 
 def matching(items: Sequence[Item], pattern: str) -> np.ndarray:
-    """Positions whose token a pattern names, ascending int64.
+    """Return positions whose token a pattern names, ascending int64.
 
     Raises:
         BadPattern: the pattern cannot be used.
@@ -83,7 +83,7 @@ def matching(items: Sequence[Item], pattern: str) -> np.ndarray:
 
 
 def _labelled(items: Sequence[Item]) -> Mapping[tuple[str, str], np.ndarray]:
-    """Positions of every label value, the most frequent values of a field first."""
+    """Return positions of every label value, the most frequent values of a field first."""
     places: dict[tuple[str, str], list[int]] = {}
     start = 0
     for item in items:
@@ -97,7 +97,7 @@ def _labelled(items: Sequence[Item]) -> Mapping[tuple[str, str], np.ndarray]:
 
 
 def text_floor(family: TransformerFamily, items: Sequence[Item], seed: int) -> float | None:
-    """Mean nats per predicted token that the generator of the items drew; None where no generator made them.
+    """Return the mean nats per predicted token that the generator of the items drew; None where no generator made them.
 
     Args:
         family: whose data set the items are of.
@@ -123,12 +123,12 @@ def measure_concepts(
     into: Measures,
     seed: int,
 ) -> None:
-    """Precision of the best code of every concept beside the best neuron at equal recall; see `backend.analysis.concepts`."""
+    """Measure the best code of every concept beside the best neuron at equal recall; see `backend.analysis.concepts`."""
     half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
-    found = concepts(items, half, source_of(family.spec.dataset).concepts)
-    if not found:
+    places = concepts(items, half, source_of(family.spec.dataset).concepts)
+    if not places:
         return
-    codes = concept_codes(grids, family.codebooks(), neurons, found, half, seed)
+    codes = concept_codes(grids, family.codebooks(), neurons, places, half, seed)
     n = len(codes)
     about = (
         f"mean over {n} concepts (label values and patterns with at least {MIN_SUPPORT} positions on each half); "

@@ -23,7 +23,7 @@ from backend.types import CodeGrid, Item
 
 
 def measure_transitions(family: TransformerFamily, into: Measures, seed: int, count: int) -> None:
-    """Share of sampled transitions that the machine has."""
+    """Add the share of sampled transitions that the machine has."""
     machine = machine_of(family)
     states = machine.decode(sample_walks(family, count, seed))
     valid = machine.valid_transitions(states)
@@ -45,26 +45,26 @@ def measure_state_codes(
     seed: int,
     count: int,
 ) -> None:
-    """Codes as classifiers of states beside neurons, purity, and what forcing a state's codes does, with controls."""
+    """Add how codes classify states beside neurons, their purity, and what forcing a state's codes does, with controls."""
     machine = machine_of(family)
     infos = family.codebooks()
     truth = truth_in(machine, items)
     half = np.repeat(np.arange(len(items)) % 2, [item.positions for item in items])
-    found = codes_by_state(family, items, half, grids)
+    by_site = codes_by_state(family, items, half, grids)
     tested = int((half == 1).sum())
     layers = [i for i in infos if i.place == "mlp"] or infos
-    best = max(layers, key=lambda i: found[i.site].precision.mean() + found[i.site].recall.mean())
+    best = max(layers, key=lambda i: by_site[i.site].precision.mean() + by_site[i.site].recall.mean())
     hidden = [n for n in neurons if n.startswith(f"L{best.layer}.")]
     for info in infos:
         share, codes = purity(grids[info.site].codes, truth, info.num_codes)
         text = f"share of the codes of {info.site} that fire at least twice at last digits and for one state only"
         into.add(f"purity.{info.site}", share, codes, text)
     for info in layers:
-        result = found[info.site]
+        result = by_site[info.site]
         text = f"mean over {machine.states} states, codes of {info.site} assigned on the other half, over all positions"
         into.add(f"state_code_precision.{info.site}", result.precision.mean(), tested, "precision, " + text)
         into.add(f"state_code_recall.{info.site}", result.recall.mean(), tested, "recall, " + text)
-    result = found[best.site]
+    result = by_site[best.site]
     where = f"best layer {best.site}; assigned on one half of the items, tested on the other, over all positions"
     into.add(
         "state_code_precision", result.precision.mean(), tested, f"mean over states, all codes of a state; {where}"
@@ -105,25 +105,25 @@ def measure_state_codes(
         tested,
         f"state_code_precision minus {text}",
     )
-    _beliefs(family, found, grids, into, seed, count)
+    _beliefs(family, by_site, grids, into, seed, count)
 
 
 def _beliefs(
     family: TransformerFamily,
-    found: Mapping[str, StateCodes],
+    by_site: Mapping[str, StateCodes],
     grids: dict[str, CodeGrid],
     into: Measures,
     seed: int,
     count: int,
 ) -> None:
-    """Jensen-Shannon divergence to the target state's next-token distribution after forcing the target's codes."""
+    """Add the Jensen-Shannon divergence to the target state's next-token distribution after forcing the target's codes."""
     machine = machine_of(family)
     infos = family.codebooks()
     patches = make_patches(machine, count, HELD_OUT_SEED + seed)
     before = next_token(family, patches.tokens_a)
     target = next_token(family, patches.tokens_b)
     unpatched = jensen_shannon(before, target).mean()
-    main = {site: result.main for site, result in found.items()}
+    main = {site: result.main for site, result in by_site.items()}
     live = {i.site: np.unique(grids[i.site].codes[grids[i.site].codes >= 0]) for i in infos}
     rng = stream(seed, "forced states")
     shuffle = rng.permutation(machine.states)

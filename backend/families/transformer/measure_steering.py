@@ -57,12 +57,12 @@ class SteeringMeasures:
         self.edits: dict[Behaviour, tuple[Edit, ...]] = {}
         finder = Finder(live, progress=progress)
         for behaviour, goal in goals.items():
-            given = (known or {}).get(f"{behaviour.field}={behaviour.value}", ())
-            self.edits[behaviour] = tuple(map(Edit.parse, given)) or finder.find(goal).edits
+            written = (known or {}).get(f"{behaviour.field}={behaviour.value}", ())
+            self.edits[behaviour] = tuple(map(Edit.parse, written)) or finder.find(goal).edits
             live.family.model.ready(self.edits[behaviour])  # raises where a code is not there
 
     def measure(self, into: Measures, seed: int, progress: Progress | None = None) -> None:
-        """One seed of every measure."""
+        """Add one seed of every measure."""
         trial, live = self.trial, self.live
 
         def write(edits: tuple[Edit, ...], number: int) -> tuple[list[str], float, float]:
@@ -73,12 +73,12 @@ class SteeringMeasures:
                 trial.temperature,
                 seed=FIRST_SEED + numbered(seed, "behaviours", number),
             )
-            made = live.write(trial.testing, sampling, edits)
+            samples = live.write(trial.testing, sampling, edits)
             spent = time.perf_counter() - began
-            tokens = sum(len(g.tokens) - g.prompt_length for g in made)
-            return [g.new_text for g in made], live.perplexity(made), tokens / spent
+            tokens = sum(len(g.tokens) - g.prompt_length for g in samples)
+            return [g.new_text for g in samples], live.perplexity(samples), tokens / spent
 
-        plain, usual, speed = write((), 99)
+        plain, plain_perplexity, speed = write((), 99)
         rates: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         ratios, speeds = [], []
         for number, behaviour in enumerate(trial.behaviours):
@@ -104,7 +104,7 @@ class SteeringMeasures:
                 self.samples,
                 f"{about} that are {behaviour.value} without edits",
             )
-            ratios.append(perplexity / usual)
+            ratios.append(perplexity / plain_perplexity)
             speeds.append(steered_speed / speed)
             if progress:
                 progress(f"steering, seed {seed}", number + 1, len(trial.behaviours))

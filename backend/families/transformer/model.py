@@ -39,10 +39,10 @@ class TransformerFamily:
     @property
     def capabilities(self) -> frozenset[str]:
         """What pages may ask of this model."""
-        found = {"encode", "logits", "neurons", "generate"}
+        names = {"encode", "logits", "neurons", "generate"}
         if self.model.codebooks:
-            found.add("steer")
-        return source_of(self.spec.dataset).capabilities | found
+            names.add("steer")
+        return source_of(self.spec.dataset).capabilities | names
 
     @property
     def context(self) -> int:
@@ -60,16 +60,16 @@ class TransformerFamily:
         return self.model.model.device
 
     def codebooks(self) -> list[CodebookInfo]:
-        """All codebooks in the order of the forward pass."""
+        """Return all codebooks in the order of the forward pass."""
         return self.model.infos()
 
     def table(self, site: str) -> np.ndarray:
-        """float32 `[num_codes, dim]`."""
+        """Return float32 `[num_codes, dim]`."""
         layer, group = self.model.where(site)
         return layer.table[group].detach().float().cpu().numpy()
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Items of the model's data set."""
+        """Return items of the model's data set."""
         return self.dataset.items(start, stop, seed)
 
     def check(self, ids: np.ndarray) -> None:
@@ -87,7 +87,7 @@ class TransformerFamily:
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """Forward passes over the items, in batches; see `Family.encode`."""
+        """Run forward passes over the items, in batches; see `Family.encode`."""
         ready = self.model.ready(edits)
         parts = [self._encode_batch(batch, ready, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
         grids = {}
@@ -117,12 +117,12 @@ class TransformerFamily:
         ids[real] = np.concatenate([item.payload for item in items])
         self.check(ids)
         tokens = torch.from_numpy(ids).to(self.device)
-        kept = torch.from_numpy(np.flatnonzero(real)).to(self.device)
+        rows = torch.from_numpy(np.flatnonzero(real)).to(self.device)
         whole = bool(real.all())
 
         def of_items(x: Tensor) -> Tensor:
-            """Rows `[..., row, value]` of the padded batch -> those of the items."""
-            return x if whole else x.index_select(-2, kept)
+            """Return those rows `[..., row, value]` of the padded batch that are of items."""
+            return x if whole else x.index_select(-2, rows)
 
         ends = torch.from_numpy(lengths)[:, None].to(self.device)
         with self._neurons(neurons) as seen, self.model.session(edits, prompt_length=ends, record=True) as session:
@@ -133,8 +133,11 @@ class TransformerFamily:
                 self.model.note_positions(tokens)
                 body(tokens, use_cache=False)
         grids = {}
-        for name, (found,) in session.recorded.items():
-            pairs, singles = (found.ids, found.scores), (found.runner_up[..., None], found.runner_up_score[..., None])
+        for name, (chosen,) in session.recorded.items():
+            pairs, singles = (
+                (chosen.ids, chosen.scores),
+                (chosen.runner_up[..., None], chosen.runner_up_score[..., None]),
+            )
             arrays = [of_items(t).cpu().numpy() for t in pairs]
             arrays += [of_items(t)[..., 0].cpu().numpy() for t in singles]
             for group, site in enumerate(self.model.sites(name)):
@@ -185,7 +188,7 @@ def _concatenate(parts: Sequence[Any], empty: tuple[int, ...], dtype: Any) -> np
 
 
 def _batches(items: Sequence[Item], positions: int) -> Iterator[Sequence[Item]]:
-    """Runs of items, in order, that take at most that many positions when all are as long as the longest."""
+    """Yield runs of items, in order, that take at most that many positions when all are as long as the longest."""
     start = longest = 0
     for stop, item in enumerate(items):
         longest = max(longest, item.positions)

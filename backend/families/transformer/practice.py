@@ -73,8 +73,8 @@ class Practice:
         tokens, _, new, _ = self._write((), sampling.seed)
         self._usual = float(self._nats(self._plain(tokens), tokens, new).exp().mean())
         places = [*dict.fromkeys(edit.where for edit in edits), "generated"]
-        some = tokens[:: -(-len(tokens) // BATCH)]  # of every prompt: they come one after the other
-        self.added = Strengths(self._model, list(dict.fromkeys(places)), some)
+        few = tokens[:: -(-len(tokens) // BATCH)]  # of every prompt: they come one after the other
+        self.added = Strengths(self._model, list(dict.fromkeys(places)), few)
         self.added.take(edits)
 
     def run(self, steps: int, progress: Callable[[int, float], None] | None = None) -> tuple[Edit, ...]:
@@ -126,57 +126,57 @@ class Practice:
             woken = asleep[name] & self.added.active[name]
             state = optimizer.state[self.added.values[name]]
             state["exp_avg"][woken] = 0.0
-            usual = slope.abs() + promise[name].abs() * (1 - BETAS[0])
-            state["exp_avg_sq"][woken] = usual.square()[woken]
+            size = slope.abs() + promise[name].abs() * (1 - BETAS[0])
+            state["exp_avg_sq"][woken] = size.square()[woken]
 
     def _step(self, seed: int) -> tuple[dict[str, Tensor], float, float]:
-        """The slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
+        """Return the slopes of the strengths, the share of the samples that succeed, their perplexity against what is usual."""
         tokens, prompts, new, good = self._write(self.added.edits(), seed)
         plain = self._plain(tokens)
         nats = self._nats(plain, tokens, new)
         reward = good - self._weight * nats.clamp(max=float(nats.mean()) + FAR)
         better = reward - reward.mean()
         total: dict[str, Tensor] = {}
-        for some in torch.arange(len(tokens), device=tokens.device).split(BATCH):
+        for batch in torch.arange(len(tokens), device=tokens.device).split(BATCH):
 
-            def loss(some: Tensor = some) -> Tensor:
-                logits = self._model(tokens[some], use_cache=False).logits[:, :-1].float()
+            def loss(batch: Tensor = batch) -> Tensor:
+                logits = self._model(tokens[batch], use_cache=False).logits[:, :-1].float()
                 written = (logits / self._sampling.temperature).log_softmax(-1)
-                likely = written.gather(-1, tokens[some, 1:, None])[..., 0]
-                unlikely = -(written.exp() * plain[some].float()).sum(-1)
-                each = -better[some] * (likely * new[some]).sum(1) + self._weight * _mean(unlikely, new[some])
+                likely = written.gather(-1, tokens[batch, 1:, None])[..., 0]
+                unlikely = -(written.exp() * plain[batch].float()).sum(-1)
+                each = -better[batch] * (likely * new[batch]).sum(1) + self._weight * _mean(unlikely, new[batch])
                 return each.sum() / len(tokens)
 
-            for name, slope in self.added.slopes(loss, prompts[some]).items():
+            for name, slope in self.added.slopes(loss, prompts[batch]).items():
                 total[name] = total[name] + slope if name in total else slope
         return total, float(good.mean()), float(nats.exp().mean()) / self._usual
 
     def _write(self, edits: Sequence[Edit], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which of all tokens but the first are new, success."""
-        made = self._live.write(self._prompts, replace(self._sampling, seed=seed), edits)
-        tokens = nn.utils.rnn.pad_sequence([torch.tensor(one.tokens) for one in made], batch_first=True)
-        prompts = torch.tensor([[one.prompt_length] for one in made])
-        ends = torch.tensor([[len(one.tokens)] for one in made])
+        """Write samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which tokens but the first are new, success."""
+        samples = self._live.write(self._prompts, replace(self._sampling, seed=seed), edits)
+        tokens = nn.utils.rnn.pad_sequence([torch.tensor(sample.tokens) for sample in samples], batch_first=True)
+        prompts = torch.tensor([[sample.prompt_length] for sample in samples])
+        ends = torch.tensor([[len(sample.tokens)] for sample in samples])
         place = torch.arange(1, tokens.shape[1])
-        good = torch.tensor([float(self._succeeds(one.new_text)) for one in made])
+        good = torch.tensor([float(self._succeeds(sample.new_text)) for sample in samples])
         device = self._live.family.device
         new = (place >= prompts) & (place < ends)
         return tokens.to(device), prompts.to(device), new.to(device), good.to(device)
 
     @torch.no_grad()
     def _plain(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities of the base before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
-        model, found = self._live.plain.model, []
+        """Return log-probabilities of the base before every token but the first, float16 `[sample, token - 1, vocabulary]`."""
+        model, parts = self._live.plain.model, []
         for part in tokens.split(BATCH):
             with model.session():
-                found.append(model(part, use_cache=False).logits[:, :-1].float().log_softmax(-1).half())
-        return torch.cat(found)
+                parts.append(model(part, use_cache=False).logits[:, :-1].float().log_softmax(-1).half())
+        return torch.cat(parts)
 
     def _nats(self, plain: Tensor, tokens: Tensor, new: Tensor) -> Tensor:
-        """Mean of the new tokens of each sample, `[sample]`."""
+        """Return the mean nats of the new tokens of each sample, `[sample]`."""
         return _mean(-plain.gather(-1, tokens[:, 1:, None])[..., 0].float(), new)
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Of each row, over the places that count."""
+    """Return the mean of each row over the places that count."""
     return (values * where).sum(1) / where.sum(1).clamp(min=1)

@@ -46,10 +46,10 @@ class Strengths:
         self.units: dict[str, Tensor] = {}
         with torch.no_grad(), model.session(record=True) as session:
             model(tokens, use_cache=False)
-        for name, (found,) in session.recorded.items():
+        for name, (nearest,) in session.recorded.items():
             layer = model.layer(name)
-            put_out = layer.combine(found.ids).detach().float()
-            chosen = rows_of(layer.table, found.ids).detach().float()
+            put_out = layer.combine(nearest.ids).detach().float()
+            chosen = rows_of(layer.table, nearest.ids).detach().float()
             self.units[name] = (put_out.square().mean((1, 2)) / chosen.square().mean((1, 2, 3))).sqrt()[:, None]
             self.values[name] = torch.zeros((len(self._places), *layer.table.shape[:2]), device=tokens.device)
             self.active[name] = torch.zeros_like(self.values[name], dtype=torch.bool)
@@ -65,18 +65,18 @@ class Strengths:
             self.active[name][at] = True
 
     def edits(self) -> tuple[Edit, ...]:
-        """What is added, strongest first."""
-        found = []
+        """Return what is added, strongest first."""
+        edits = []
         for name, values in self.values.items():
             sites, real = self._model.sites(name), values * self.units[name]
-            found += [
+            edits += [
                 Edit(sites[group], code, "add", round(float(real[place, group, code]), 6), self._places[place])
                 for place, group, code in (values > LEAST).nonzero().tolist()
             ]
-        return tuple(sorted(found, key=lambda edit: -edit.strength))
+        return tuple(sorted(edits, key=lambda edit: -edit.strength))
 
     def slopes(self, loss: Callable[[], Tensor], prompts: Tensor) -> dict[str, Tensor]:
-        """The gradient of a loss by the strengths, straight through the codes that come after.
+        """Return the gradient of a loss by the strengths, straight through the codes that come after.
 
         Args:
             loss: one forward pass of the model, to a scalar.
@@ -86,22 +86,22 @@ class Strengths:
         with torch.enable_grad(), model.session(self.edits(), prompt_length=prompts, probe=True) as session:
             value = loss()
             rows = [model.rows(place, prompts) for place in self._places]  # bool [row], where codes are added
-        found = {}
+        slopes = {}
         for name, slope in zip(session.probes, torch.autograd.grad(value, list(session.probes.values())), strict=True):
             table = model.layer(name).table.detach().float()
             by_row = slope.float().reshape(len(rows[0]), len(table), -1)
             by_place = torch.stack([by_row[at].sum(0) for at in rows])  # [place, group, dim / groups]
-            found[name] = (table @ by_place[..., None])[..., 0] * self.units[name]
-        return found
+            slopes[name] = (table @ by_place[..., None])[..., 0] * self.units[name]
+        return slopes
 
     def settle(self) -> None:
-        """No strength below zero or above the cap, and none of a code that is not active."""
+        """Bring strengths below zero or above the cap back, and those of codes that are not active to zero."""
         for name, values in self.values.items():
             allowed = torch.minimum(values.clamp(min=0), CAP / self.units[name])
             values.copy_(allowed * self.active[name])
 
     def doze(self) -> None:
-        """Codes that are hardly added any more are no longer active."""
+        """Make codes that are hardly added any more inactive."""
         for name, values in self.values.items():
             self.active[name] &= values > LEAST
 

@@ -65,7 +65,7 @@ class TextModel:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def parse(self, text: str) -> np.ndarray:
-        """A person's text -> token ids int64 `[T]`, at least one.
+        """Read a person's text: token ids int64 `[T]`, at least one.
 
         Raises:
             BadInput: too long, or not readable by the model's data set.
@@ -81,13 +81,13 @@ class TextModel:
         return ids
 
     def item(self, text: str) -> Item:
-        """A person's text as an item without labels."""
+        """Return a person's text as an item without labels."""
         ids = self.parse(text)
         shown, spans = self.family.dataset.render(ids)
         return Item(0, (len(ids),), ids, shown, spans)
 
     def steer(self, text: str, edits: Sequence[Edit]) -> Steered:
-        """One forward pass without and one with edits over the same text."""
+        """Run one forward pass without and one with edits over the same text."""
         item = self.item(text)
         before = self.family.encode([item], logits=True)
         after = self.family.encode([item], edits, logits=True) if edits else before
@@ -143,12 +143,12 @@ class TextModel:
         """
         model, device = self.family.model, self.family.device
         parsed = [self.parse(prompt) for prompt in prompts]
-        given = [ids for i, ids in enumerate(parsed) for _ in range(len(range(i, sampling.samples, len(prompts))))]
-        lengths = np.array([len(ids) for ids in given])
+        beginnings = [ids for i, ids in enumerate(parsed) for _ in range(len(range(i, sampling.samples, len(prompts))))]
+        lengths = np.array([len(ids) for ids in beginnings])
         width = int(lengths.max())
         real = np.arange(width) >= width - lengths[:, None]  # [sample, position]: the rest is padding before the prompt
         padded = np.zeros(real.shape, dtype=np.int64)
-        padded[real] = np.concatenate(given)
+        padded[real] = np.concatenate(beginnings)
         sampler = Sampler(
             model.model,
             torch.from_numpy(padded).to(device),
@@ -166,7 +166,7 @@ class TextModel:
         return [self._generated(row, int(length)) for row, length in zip(rows, lengths, strict=True)]
 
     def cut(self, prompt: str, sampling: Sampling) -> str:
-        """A sentence where fewer tokens than asked for fit behind the prompt; otherwise empty."""
+        """Return a sentence where fewer tokens than asked for fit behind the prompt; otherwise empty."""
         length = len(self.parse(prompt))
         steps = self._steps(length, sampling)
         return (
@@ -208,13 +208,13 @@ class TextModel:
         grids = self.family.encode(self.family.items(0, FIRST_ITEMS, 0)).grids
         return {site: np.unique(grid.codes[grid.codes >= 0]) for site, grid in grids.items()}
 
-    def perplexity(self, made: Sequence[Generated]) -> float:
-        """Mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""
-        if not self.spec.base or not made:
+    def perplexity(self, samples: Sequence[Generated]) -> float:
+        """Return the mean over samples of the perplexity of their new tokens under the base model; NaN where there is no base."""
+        if not self.spec.base or not samples:
             return float("nan")
-        found: list[float] = []
-        for first in range(0, len(made), BATCH):
-            part = made[first : first + BATCH]
+        perplexities: list[float] = []
+        for first in range(0, len(samples), BATCH):
+            part = samples[first : first + BATCH]
             logits = self.plain.encode(
                 [Item(0, (len(g.tokens),), np.array(g.tokens, dtype=np.int64)) for g in part], logits=True
             ).logits
@@ -223,15 +223,15 @@ class TextModel:
             for g in part:
                 rows = np.arange(g.prompt_length - 1, len(g.tokens) - 1)
                 logp = _log_softmax(logits[start + rows])
-                found.append(np.exp(-logp[np.arange(len(rows)), np.array(g.tokens)[rows + 1]].mean()))
+                perplexities.append(np.exp(-logp[np.arange(len(rows)), np.array(g.tokens)[rows + 1]].mean()))
                 start += len(g.tokens)
-        return float(np.mean(found))
+        return float(np.mean(perplexities))
 
     # -- one code --------------------------------------------------------------------------------------------------
 
     @recorded
     def effect(self, ref: CodeRef, contexts: int = 64, seed: int = 0) -> pd.DataFrame:
-        """What forcing a code does to the next token, measured, beside the linear estimate.
+        """Measure what forcing a code does to the next token, measured, beside the linear estimate.
 
         The code is forced at one random position of each of n items of the data set, and the log-probabilities of the
         token after it are compared. The linear estimate blends the code in at a small strength and scales the change

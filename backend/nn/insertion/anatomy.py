@@ -38,7 +38,7 @@ def _child(module: nn.Module, names: tuple[str, ...]) -> nn.Module | None:
 
 
 def decoder_layers(model: PreTrainedModel) -> list[LayerParts]:
-    """The parts of every decoder layer, first layer first.
+    """Find the parts of every decoder layer, first layer first.
 
     Raises:
         Unsupported: the model is built in a way this function does not know.
@@ -75,5 +75,5 @@ def _parts(model: PreTrainedModel, layer: nn.Module) -> LayerParts:
 
 
 def num_heads(model: PreTrainedModel) -> int:
-    """Attention (query) heads of each layer."""
+    """Return the number of attention (query) heads of each layer."""
     return int(model.config.get_text_config().num_attention_heads)

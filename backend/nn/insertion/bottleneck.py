@@ -115,7 +115,7 @@ class CodebookLayer(nn.Module):
         self._ordering: tuple[tuple[object, ...], Ordering] | None = None
 
     def split(self, x: Tensor) -> Tensor:
-        """Activations `[..., dim]` -> normalised rows `[group, row, dim / groups]`."""
+        """Split activations `[..., dim]` into normalised rows `[group, row, dim / groups]`."""
         groups = self.config.groups
         rows = x.reshape(-1, groups, x.shape[-1] // groups).transpose(0, 1)
         if not self.config.layer_norm:
@@ -124,7 +124,7 @@ class CodebookLayer(nn.Module):
         return rows * self.ln_weight[:, None] + self.ln_bias[:, None]
 
     def combine(self, ids: Tensor, *, filled: bool = False) -> Tensor:
-        """Codes `[group, row, slot]` -> output `[group, row, dim / groups]`.
+        """Combine codes `[group, row, slot]` into an output `[group, row, dim / groups]`.
 
         Args:
             ids: -1 is an empty slot: zero, but counted.
@@ -138,7 +138,7 @@ class CodebookLayer(nn.Module):
         return codes.mean(-2) if self.config.combine == "mean" else codes.sum(-2)
 
     def _nearest(self, rows: Tensor, *, full: bool = False, bans: Sequence[Ban] = ()) -> Nearest:
-        """`nearest`; what follows from the table alone is kept until the table changes."""
+        """Find the nearest codes; what follows from the table alone is kept until the table changes."""
         table, rule = self.table.detach(), self.config.similarity
         state = (table.data_ptr(), self.table._version, table.dtype, table.device)
         if self.training or self._ordering is None or self._ordering[0] != state:
@@ -146,7 +146,7 @@ class CodebookLayer(nn.Module):
         return nearest(rows.detach(), table, self.config.k, rule, full=full, bans=bans, prepared=self._ordering[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Training and plain inference: `[..., dim]` -> the same shape, made of codes."""
+        """Put codes in the place of activations `[..., dim]`, in training and plain inference."""
         rows = self.split(x)
         ids = self._nearest(rows).ids
         out = self.combine(ids, filled=True)
@@ -161,7 +161,7 @@ class CodebookLayer(nn.Module):
 
     @torch.no_grad()
     def edited(self, x: Tensor, edits: Sequence[PlacedEdit] = (), *, report: bool = True) -> tuple[Tensor, Nearest]:
-        """Inference with edits, which reports what was chosen.
+        """Put codes in the place of activations with edits, and report what was chosen.
 
         Bans come first, then forces and zeros in the given order, then blends and adds, which change the output and not
         the ids.
@@ -178,14 +178,14 @@ class CodebookLayer(nn.Module):
         bans = [Ban(e.group, e.edit.code, e.rows) for e in edits if e.edit.action == "ban"]
         scarce = len(bans) > self.config.codes - self.config.k  # too few codes may be left to fill the slots
         full = report or scarce
-        found = self._nearest(rows, full=full, bans=bans)
-        ids = found.ids
+        nearest_codes = self._nearest(rows, full=full, bans=bans)
+        ids = nearest_codes.ids
         if scarce:  # a code that was banned although nothing could fill in leaves an empty slot
-            ids = torch.where(found.scores == -torch.inf, -1, ids)
+            ids = torch.where(nearest_codes.scores == -torch.inf, -1, ids)
         for placed in edits:
             if placed.edit.action in ("force", "zero"):
                 ids = _replace(ids, placed)
-        out = chosen = self.combine(ids, filled=ids is found.ids)
+        out = chosen = self.combine(ids, filled=ids is nearest_codes.ids)
         for placed in edits:
             if placed.edit.action == "blend":  # several blends add up, each measured from what was chosen
                 target = self.combine(_replace(ids, placed))[placed.group]
@@ -197,10 +197,10 @@ class CodebookLayer(nn.Module):
                 continue
             step = step * placed.rows[:, None]
             out = out.index_add(0, torch.tensor([placed.group], device=out.device), step[None])
-        scores = found.scores
-        if full and ids is not found.ids:
+        scores = nearest_codes.scores
+        if full and ids is not nearest_codes.ids:
             scores = torch.where(ids < 0, -torch.inf, score(rows, self.table, ids.clamp_min(0), self.config.similarity))
-        result = Nearest(ids, scores, found.runner_up, found.runner_up_score)
+        result = Nearest(ids, scores, nearest_codes.runner_up, nearest_codes.runner_up_score)
         return out.transpose(0, 1).reshape(x.shape), result
 
     @torch.no_grad()
@@ -228,13 +228,13 @@ class CodebookLayer(nn.Module):
 
 
 def _relative_error(x: Tensor, goal: Tensor, scale: Tensor | None = None) -> Tensor:
-    """Mean squared distance of rows `[group, row, dim]` over the mean square of `scale` (or the goal), summed over groups."""
+    """Return the mean squared distance of rows `[group, row, dim]` over the mean square of `scale` (or the goal), summed."""
     error = (x - goal).square().sum(-1).mean(-1)
     return (error / (goal if scale is None else scale).square().sum(-1).mean(-1).clamp_min(1e-12)).sum()
 
 
 def _replace(ids: Tensor, placed: PlacedEdit) -> Tensor:
-    """Ids `[group, row, slot]` with the edit's code (or an empty slot) where the edit applies."""
+    """Return ids `[group, row, slot]` with the edit's code (or an empty slot) where the edit applies."""
     edit = placed.edit
     hit = torch.zeros_like(ids, dtype=torch.bool)
     slots = slice(None) if edit.slot is None else slice(edit.slot, edit.slot + 1)

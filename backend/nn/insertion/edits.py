@@ -54,12 +54,12 @@ class ReadyEdits:
 
     def placed(self, name: str, rows_of: Rows) -> list[PlacedEdit]:
         """Return what is to be done in one layer in one forward pass."""
-        found = []
+        edits = []
         for step in self.steps.get(name, ()):
             if (rows := rows_of(step.where)) is not None:
                 codes = None if step.codes is None else step.codes.expand(len(rows), -1)
-                found.append(PlacedEdit(step.group, step.edit, rows, codes, step.added))
-        return found
+                edits.append(PlacedEdit(step.group, step.edit, rows, codes, step.added))
+        return edits
 
 
 def make_ready(edits: Iterable[Edit], site_of: Callable[[str], Site], owner: object) -> ReadyEdits:
@@ -98,11 +98,11 @@ def make_ready(edits: Iterable[Edit], site_of: Callable[[str], Site], owner: obj
             here.append(step)
         assert step.codes is not None
         step.codes[slice(None) if edit.slot is None else edit.slot] = edit.code
-    for (name, group, where), some in added.items():
+    for (name, group, where), together in added.items():
         table = tables[name].table.detach()[group]
-        strengths = torch.tensor([edit.strength for edit in some], dtype=table.dtype, device=table.device)
-        total = strengths @ table[[edit.code for edit in some]]
-        steps.setdefault(name, []).append(Step(group, some[0], where, added=total))
+        strengths = torch.tensor([edit.strength for edit in together], dtype=table.dtype, device=table.device)
+        total = strengths @ table[[edit.code for edit in together]]
+        steps.setdefault(name, []).append(Step(group, together[0], where, added=total))
     return ReadyEdits(owner, steps)
 
 

@@ -12,11 +12,11 @@ _NAMES = ("cache", "past_key_values")
 
 
 def argument(model: PreTrainedModel) -> str:
-    """The name under which the model's `forward` takes it."""
+    """Return the name under which the model's `forward` takes it."""
     known = inspect.signature(model.forward).parameters
     return next((name for name in _NAMES if name in known), _NAMES[-1])
 
 
 def given(arguments: Mapping[str, Any]) -> Cache | None:
-    """The one among the named arguments of a call; None where there is none."""
+    """Return the cache among the named arguments of a call; None where there is none."""
     return next((arguments[name] for name in _NAMES if arguments.get(name) is not None), None)

@@ -90,12 +90,12 @@ class CodebookTransformer(nn.Module):
     # -- what there is ---------------------------------------------------------------------------------------------
 
     def infos(self) -> list[CodebookInfo]:
-        """All codebooks in the order of the forward pass."""
-        found = []
+        """Return all codebooks in the order of the forward pass."""
+        infos = []
         for site, (name, group) in self._infos.items():
             layer, place = name[1:].split(":")
             config = self.layer(name).config
-            found.append(
+            infos.append(
                 CodebookInfo(
                     site=site,
                     num_codes=config.codes,
@@ -107,16 +107,16 @@ class CodebookTransformer(nn.Module):
                     similarity=config.similarity,
                 )
             )
-        return found
+        return infos
 
     def layer(self, name: str) -> CodebookLayer:
-        """The codebook layer of that name (`L0:attn`)."""
+        """Return the codebook layer of that name (`L0:attn`)."""
         layer = self.codebooks[name]
         assert isinstance(layer, CodebookLayer)
         return layer
 
     def sites(self, name: str) -> list[str]:
-        """Names of the codebooks of one codebook layer, group by group."""
+        """Return names of the codebooks of one codebook layer, group by group."""
         return [site for site, (layer, _) in self._infos.items() if layer == name]
 
     def where(self, site: str) -> tuple[CodebookLayer, int]:
@@ -137,14 +137,14 @@ class CodebookTransformer(nn.Module):
         return name, self.layer(name), group
 
     def loss(self) -> Tensor:
-        """Sum of the codebook layers' losses in the last training forward."""
+        """Return the sum of the codebook layers' losses in the last training forward."""
         losses = [self.layer(name).loss for name in self.codebooks]
         return torch.stack(losses).sum() if losses else torch.zeros((), device=self.model.device)
 
     # -- running it ------------------------------------------------------------------------------------------------
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's own forward pass, codebooks included."""
+        """Run the model's own forward pass, codebooks included."""
         return self.model(*args, **kwargs)
 
     @contextmanager
@@ -252,7 +252,7 @@ class CodebookTransformer(nn.Module):
 
     @torch.no_grad()
     def _widths(self, layers: list[LayerParts], wanted: set[tuple[int, Place]]) -> dict[tuple[int, Place], int]:
-        """Width of the activation at each place, seen in one forward pass of one token."""
+        """Return the width of the activation at each place, seen in one forward pass of one token."""
         widths: dict[tuple[int, Place], int] = {}
         handles = []
         for index, place in wanted:

@@ -38,7 +38,7 @@ def holding(model: CodebookTransformer, neurons: Sequence[HeldNeuron], prompt_le
 
 
 def _moved(model: CodebookTransformer, x: Tensor, neurons: Sequence[HeldNeuron], prompt_length: int | None) -> Tensor:
-    """Activations `[..., width]` with the neurons moved towards their values."""
+    """Return activations `[..., width]` with the neurons moved towards their values."""
     rows = x.flatten(0, -2).clone()  # [row, width]
     for neuron in neurons:
         here = model.rows(neuron.where, prompt_length)

@@ -25,7 +25,7 @@ from backend.types import Progress
 
 SEQUENCES = 64  # that are drawn at once
 PASS = 5.0  # seconds that a forward pass takes at most, about (`work`), so that progress does not stand still
-SHARES = 100  # of the whole, as progress is told
+SHARES = 1000  # of the whole, as progress is told
 
 
 class _Enough(Exception):  # noqa: N818 - it is not an error
@@ -149,7 +149,7 @@ class _Count:
         def tell(done: int, of: int = total) -> None:
             if self._progress:
                 share = (before + seconds * done / of) / self._total
-                layer = f"{self._sites[name]}, layer {number} of {len(self._names)}"
-                self._progress(f"first codes, {layer}: {what} {done:,}/{of:,}", round(SHARES * share), SHARES)
+                place = f"{self._sites[name]} ({number} of {len(self._names)})"
+                self._progress(f"first codes, {place}: {what} {done:,}/{of:,}", round(SHARES * share), SHARES)
 
         return tell

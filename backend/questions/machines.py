@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from backend.analysis.states import purity, state_codes
+from backend.answers.meaning import StateView
 from backend.calls import count_rows
 from backend.data.machines import Machine
 from backend.errors import Unsupported
@@ -17,37 +16,7 @@ from backend.types import CodeRef
 FIELD = "state read"
 
 
-@dataclass(frozen=True)
-class StateView:
-    """How one codebook stands for the states of a machine. Codes are given to states on half 0 and tested on half 1.
-
-    Attributes:
-        states: names, in order.
-        matrix: `state, code, count, share` (of the state's readings), all items; no rows for zero counts.
-        codes: one row a code that fires at last digits or has an owner: `ref, code, owner` (state name or ''), `count` (all
-            positions), `at_states` (at last digits), `purity` (share of `at_states` at its most frequent state),
-            `precision` (held out: share of its positions at which its owner was just read; NaN where it never fires),
-            in the order in which the matrix is drawn.
-        by_state: one row a state: `state, readings` (held out), `codes` (owned), `precision, recall` (all its codes, held
-            out), `single_precision, single_recall` (its most frequent own code), `main` (ref or '').
-        transitions: `source, target, count` (held out, both ends read through the codes), `machine` (bool: the machine has
-            it), `verdict`: `right`, `mistake` (seen, but the machine has none), `missed` (the machine has it, never seen).
-        positions: held-out positions; `unread`: held-out readings at which no owned code fired.
-        pure_codes, counted_codes: codes that fire for one state only, of those that fire at least twice at last digits.
-    """
-
-    states: list[str]
-    matrix: pd.DataFrame
-    codes: pd.DataFrame
-    by_state: pd.DataFrame
-    transitions: pd.DataFrame
-    positions: int
-    unread: int
-    pure_codes: float
-    counted_codes: int
-
-
-def machine_of(reader: Reader) -> Machine:
+def machine(reader: Reader) -> Machine:
     """The machine of a build.
 
     Raises:
@@ -58,12 +27,16 @@ def machine_of(reader: Reader) -> Machine:
     return Machine.from_settings(reader.facts["spec"]["dataset"])
 
 
-def state_view(reader: Reader, site: str) -> StateView:
-    """See `StateView`; reads every position of one codebook."""
-    machine = machine_of(reader)
+def states(reader: Reader, site: str) -> StateView:
+    """How the codes of one codebook stand for the states of the model's machine.
+
+    Raises:
+        Unsupported: the model is not one of a finite-state machine.
+    """
+    walks = machine(reader)
     one = reader.site(site)
     slots, num_codes = one.info.slots, one.info.num_codes
-    names = [machine.name(state) for state in range(machine.states)]
+    names = [walks.name(state) for state in range(walks.states)]
     grid = reader.arrays("SELECT pos, slot, code FROM grid WHERE site_id = ?", [one.site_id])
     codes = np.full((reader.positions, slots), -1, dtype=np.int64)
     codes[grid["pos"], grid["slot"]] = grid["code"]
@@ -76,7 +49,7 @@ def state_view(reader: Reader, site: str) -> StateView:
     item = np.repeat(np.arange(len(items["half"])), items["positions"])
     count_rows(len(grid["pos"]) + len(labels))
 
-    found = state_codes(codes, truth, half, num_codes, machine.states)
+    found = state_codes(codes, truth, half, num_codes, walks.states)
     pure, counted = purity(codes, truth, num_codes)
     matrix = _matrix(codes, truth, names)
     table = _codes(reader.model, site, codes, truth, half, found.owner, matrix, names)
@@ -86,7 +59,7 @@ def state_view(reader: Reader, site: str) -> StateView:
         {
             "state": names,
             "readings": found.count,
-            "codes": np.bincount(found.owner[found.owner >= 0], minlength=machine.states),
+            "codes": np.bincount(found.owner[found.owner >= 0], minlength=walks.states),
             "precision": found.precision,
             "recall": found.recall,
             "single_precision": found.single_precision,
@@ -100,7 +73,7 @@ def state_view(reader: Reader, site: str) -> StateView:
         matrix,
         table,
         by_state,
-        _transitions(machine, owners[readings], item[readings], names),
+        _transitions(walks, owners[readings], item[readings], names),
         int((half == 1).sum()),
         int((owners[readings] < 0).sum()),
         pure,

@@ -17,8 +17,8 @@ MAX_STEP = 64
 _POSITIONS = "SELECT pos FROM postings WHERE site_id = ? AND code = ?"
 
 
-def tokens_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.tokens_of`."""
+def tokens_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
+    """The tokens under the code, most frequent first: `token, count, share` (of the code's activations)."""
     site = reader.site_of(ref)
     return reader.table(
         f"SELECT token, count(*) AS count, count(*) / sum(count(*)) OVER () AS share FROM ({_POSITIONS}) "
@@ -27,8 +27,13 @@ def tokens_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     )
 
 
-def labels_of(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.labels_of`."""
+def labels_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
+    """The label values under the code, most frequent first.
+
+    Returns:
+        `field, value, count` (activations at positions with that label), `precision` (count / activations of the
+        code), `recall` (count / total), `total` (positions with that label).
+    """
     site = reader.site_of(ref)
     found = reader.table(
         f"WITH here AS MATERIALIZED ({_POSITIONS}), hit AS (SELECT field_id, value, count(*) AS count FROM labels "
@@ -57,8 +62,12 @@ def _label_totals(reader: Reader) -> dict[tuple[str, str], int]:
     return reader.cache.get((reader.path, "label totals"), count)
 
 
-def neighbours(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.neighbours`."""
+def neighbours(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
+    """Live codes of the same codebook with the nearest vectors, by its own similarity.
+
+    Returns:
+        `ref, cosine, distance` (Euclidean), `count`.
+    """
     site = reader.site_of(ref)
     found = reader.table(
         "SELECT neighbour AS ref, cosine, list_distance(c.vector, "
@@ -71,8 +80,8 @@ def neighbours(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     return found
 
 
-def together(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.together`."""
+def together(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
+    """Codes of any codebook that fire at the same positions, by PMI (bits): `ref, together, pmi, count`."""
     site = reader.site_of(ref)
     found = reader.table(
         "SELECT o.other_site_id, o.other_code, o.together, o.pmi, c.count FROM cooccurrence o JOIN codes c "
@@ -85,8 +94,12 @@ def together(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
     return found
 
 
-def beside(reader: Reader, ref: CodeRef, step: int, n: int, min_together: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.beside`."""
+def beside(reader: Reader, ref: CodeRef, step: int, n: int = 20, min_together: int = 5) -> pd.DataFrame:
+    """Codes of any codebook that fire `step` positions later (negative: earlier) in the same item, by PMI.
+
+    Returns:
+        `ref, together` (how often, at least `min_together`), `pmi` (bits: how much more often than anywhere), `count`.
+    """
     if not 1 <= abs(step) <= MAX_STEP or min_together < 1:
         raise BadInput(
             f"Give a step of 1 to {MAX_STEP} positions, forwards or (negative) backwards, and a support of 1 or more, "
@@ -109,8 +122,8 @@ def beside(reader: Reader, ref: CodeRef, step: int, n: int, min_together: int) -
     )
 
 
-def alike(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.alike`."""
+def alike(reader: Reader, ref: CodeRef, n: int = 10) -> pd.DataFrame:
+    """Codes of *other* codebooks that fire at the most similar positions: `ref, jaccard, together, count`."""
     site = reader.site_of(ref)
     positions = np.unique(reader.arrays(_POSITIONS, [site.site_id, ref.code])["pos"])
     layout = corpus.columns(reader)
@@ -133,15 +146,15 @@ def alike(reader: Reader, ref: CodeRef, n: int) -> pd.DataFrame:
 
 
 def label_fields(reader: Reader) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.label_fields`."""
+    """The fields of per-position truth: `field, values` (how many different), `positions` (that have one)."""
     return reader.table(
         "SELECT field, count(DISTINCT value) AS values, count(pos) AS positions FROM fields "
         "LEFT JOIN labels USING (field_id) GROUP BY field_id, field ORDER BY field_id"
     )
 
 
-def label_values(reader: Reader, field: str, n: int) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.label_values`."""
+def label_values(reader: Reader, field: str, n: int = 200) -> pd.DataFrame:
+    """The most frequent values of a field: `value, positions`."""
     return reader.table(
         "SELECT value, count(*) AS positions FROM labels WHERE field_id = ? GROUP BY value "
         "ORDER BY positions DESC, value LIMIT ?",
@@ -149,8 +162,8 @@ def label_values(reader: Reader, field: str, n: int) -> pd.DataFrame:
     )
 
 
-def label_matrix(reader: Reader, site: str, field: str, half: int | None) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.label_matrix`."""
+def label_matrix(reader: Reader, site: str, field: str, half: int | None = None) -> pd.DataFrame:
+    """How often each code fires at positions with each label value: `value, code, count`; no rows for zeros."""
     one, field_id = reader.site(site), reader.field(field)
     layout = corpus.columns(reader)
     first, size = layout.first[one.site_id], one.info.num_codes
@@ -178,8 +191,8 @@ def label_matrix(reader: Reader, site: str, field: str, half: int | None) -> pd.
     return pd.DataFrame({"value": values.to_numpy()[pair // size], "code": pair % size, "count": total})
 
 
-def code_totals(reader: Reader, site: str, half: int | None) -> pd.DataFrame:
-    """See `backend.explorer.Explorer.code_totals`."""
+def code_totals(reader: Reader, site: str, half: int | None = None) -> pd.DataFrame:
+    """Activations of each live code: `code, count`; with `half` only in items of that half."""
     one = reader.site(site)
     begin = corpus.columns(reader).code_offset[one.site_id]
     count = corpus.totals(reader, half)[begin : begin + one.info.num_codes]
