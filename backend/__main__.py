@@ -76,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "a smaller batch or model.",
                 1,
             )
-        said = clean(f"{type(error).__name__}: {error}")
-        return _failed(bar, f"{command.name} failed unexpectedly. {said}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
+        reason = clean(f"{type(error).__name__}: {error}")
+        return _failed(bar, f"{command.name} failed unexpectedly. {reason}. Set {DEBUG_VARIABLE}=1 to see where.", 1)
 
 
 def _failed(bar: Bar | Lines, message: str, status: int) -> int:

@@ -294,7 +294,7 @@ def everywhere(default: bool) -> argparse.ArgumentParser:
         "--progress",
         action="store_true",
         default=False if default else missing,
-        help="report progress on stderr even where it is no terminal",
+        help="report progress on stderr even where it is not a terminal",
     )
     group.add_argument(
         "--progress-json",
@@ -377,15 +377,15 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def chosen_device(asked: str) -> str:
+def chosen_device(device: str) -> str:
     """`cpu` or `cuda`; raises `Unsupported` where `cuda` is asked for and torch has no GPU."""
     import torch
 
     from backend.errors import Unsupported
 
-    if asked == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         raise Unsupported("There is no GPU that torch can use here. Leave --device out, or give --device cpu.")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def given_path(text: str) -> str:
@@ -412,7 +412,7 @@ def temperature(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number <= 100:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no temperature: it must be a number from 0 to 100")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a temperature: it must be a number from 0 to 100")
     return number
 
 
@@ -437,13 +437,13 @@ def new_file(path: str) -> Path:
     out = Path(path).expanduser()
     if out.is_dir():
         raise BadInput(
-            f"{path or '(nothing)'} is a folder and no file to write to. Give a file, e.g. {out / 'codes.npz'}."
+            f"{path or '(nothing)'} is a folder, not a file to write to. Give a file, e.g. {out / 'codes.npz'}."
         )
     out = out.resolve()  # what a link names is written, not the link
     if not out.parent.is_dir():
         raise BadInput(f"There is no folder {out.parent} to write {out.name} into. Make it first.")
     if out.exists() and not out.is_file():
-        raise BadInput(f"{path} is no plain file (a device or a pipe). Give a file, e.g. codes.npz.")
+        raise BadInput(f"{path} is not a plain file (a device or a pipe). Give a file, e.g. codes.npz.")
     if not os.access(out.parent, os.W_OK) or out.parent.is_relative_to("/proc"):
         raise BadInput(f"Nothing can be written to {out.parent}. Give a file in another folder.")
     return out
@@ -457,7 +457,7 @@ def existing_file(path: str, what: str) -> Path:
     """
     from backend.errors import BadInput
 
-    found = Path(path).expanduser()
-    if not found.is_file():
+    file = Path(path).expanduser()
+    if not file.is_file():
         raise BadInput(f"There is no file {path} to read {what} from. Check the path.")
-    return found
+    return file

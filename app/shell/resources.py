@@ -33,7 +33,7 @@ WARM_UP_SECONDS = 1.5  # after the first page
 
 
 def data_dir() -> Path:
-    """The data directory that the app was started with."""
+    """Return the data directory that the app was started with."""
     return Path(os.environ.get(DATA_DIR_VARIABLE) or DEFAULT_DATA_DIR)
 
 
@@ -53,7 +53,7 @@ def explorer() -> Explorer:
 
 
 def aside(explorer: Explorer) -> Explorer:
-    """The same explorer for what only helps a page to draw something else: noted too, but left out of the page's Python."""
+    """Return the same explorer for what only helps a page to draw something else: left out of the page's Python."""
     return cast(Explorer, _Cached(explorer._explorer, shown=False)) if isinstance(explorer, _Cached) else explorer
 
 
@@ -75,7 +75,7 @@ class _Cached:
         return target
 
     def live(self, model: str) -> Any:
-        """The model itself, with its questions counted in the trace."""
+        """Return the model itself, with its questions counted in the trace."""
         found = self._explorer.live(model)
         keep_for_good(model)
         return _Counted(found)
@@ -108,7 +108,7 @@ class _Cached:
 
 @functools.cache
 def keep_for_good(what: str) -> None:
-    """Once, when `what` has been loaded: leave it out of the garbage collection that Streamlit does after every run.
+    """Leave what has been loaded, once for each `what`, out of the garbage collection that Streamlit does after every run.
 
     Looking through all that is loaded takes a quarter of a second, in which a click would wait.
     """
@@ -130,7 +130,7 @@ class _Counted:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
-    """Under `python -m app`: once, soon after the first page, load the first demo's model for the first click on it."""
+    """Load, under `python -m app`, once and soon after the first page, the first demo's model for the first click on it."""
     if os.environ.get(PROGRESS_VARIABLE):
         waiting = threading.Timer(WARM_UP_SECONDS, _load_first, [_explorer(str(data_dir()))])
         waiting.daemon = True
@@ -152,7 +152,7 @@ def _load_first(explorer: Explorer) -> None:
 def _read(
     data_dir: str, build: str, name: str, key: str, _explorer: Explorer, _args: tuple[Any, ...], _kwargs: dict[str, Any]
 ) -> tuple[Any, calls.Call | None, float]:
-    """The answer, the call as it was recorded, and the clock when it was made; `key` stands for the arguments."""
+    """Return the answer, the call as it was recorded, and the clock when it was made; `key` stands for the arguments."""
     with calls.recording() as made:
         answer = getattr(_explorer, name)(*_args, **_kwargs)
     return answer, made[-1] if made else None, time.perf_counter()

@@ -115,7 +115,7 @@ def _list(answers: Sequence[Any], rows: int) -> str:
 
 
 def _is_short(value: Any) -> bool:
-    """Whether a value is a word or a number, or writes itself as one (a code, an edit)."""
+    """Return whether a value is a word or a number, or writes itself as one (a code, an edit)."""
     return isinstance(value, str | int | float | np.generic) or (
         is_dataclass(value) and type(value).__str__ is not object.__str__
     )

@@ -56,7 +56,7 @@ def _search(options: argparse.Namespace, progress: Progress) -> Answer:
     labels = [label.partition("=")[::2] for label in options.label or ()]
     for label in options.label or ():
         if "=" not in label:
-            raise BadInput(f"{label[:80]!r} is no label. Write FIELD=VALUE, e.g. state=17.")
+            raise BadInput(f"{label[:80]!r} is not a label. Write FIELD=VALUE, e.g. state=17.")
     result = Explorer(options.data_dir).search(
         options.model,
         options.regex,
@@ -151,7 +151,7 @@ def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
     live = language_model(options.model, options.data_dir)
     read = len(live.parse(options.prompt)) + options.max_new_tokens
     check_positions(edits, min(live.context, read), "tokens in prompt and new text")
-    found = live.compare(
+    comparison = live.compare(
         options.prompt,
         edits,
         sampling,
@@ -161,8 +161,13 @@ def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
         dose_samples=options.dose_samples,
         progress=progress,
     )
-    arms = {"unsteered": found.unsteered, "steered": found.steered, "control": found.control, "neuron": found.neuron}
-    made = [*(arm for arm in arms.values() if arm is not None), *found.dose]
+    arms = {
+        "unsteered": comparison.unsteered,
+        "steered": comparison.steered,
+        "control": comparison.control,
+        "neuron": comparison.neuron,
+    }
+    shown_arms = [*(arm for arm in arms.values() if arm is not None), *comparison.dose]
     rows = [
         [
             arm.name,
@@ -171,17 +176,17 @@ def _steer(options: argparse.Namespace, progress: Progress) -> Answer:
             arm.perplexity,
         ]
         + [clean(arm.generated[0].text)]
-        for arm in made
+        for arm in shown_arms
     ]
     text = table(["", "edits", "success (95 %)", "perplexity", "first sample"], rows)
     data = {
         "model": options.model,
         "prompt": options.prompt,
-        "warnings": found.warnings,
+        "warnings": comparison.warnings,
         **{name: None if arm is None else _arm(arm) for name, arm in arms.items()},
-        "dose": [{"strength": arm.strength, **_arm(arm)} for arm in found.dose],
+        "dose": [{"strength": arm.strength, **_arm(arm)} for arm in comparison.dose],
     }
-    return Answer(data, "\n".join([text, *(f"Warning: {warning}" for warning in found.warnings)]))
+    return Answer(data, "\n".join([text, *(f"Warning: {warning}" for warning in comparison.warnings)]))
 
 
 def _topic(text: str | None) -> tuple[str, str] | None:
@@ -189,7 +194,7 @@ def _topic(text: str | None) -> tuple[str, str] | None:
 
     field, equals, value = (text or "").partition("=")
     if text is not None and not (field and equals and value):
-        raise BadInput(f"{text[:80]!r} is no topic. Write FIELD=VALUE, e.g. topic=dragon.")
+        raise BadInput(f"{text[:80]!r} is not a topic. Write FIELD=VALUE, e.g. topic=dragon.")
     return (field, value) if text is not None else None
 
 
@@ -206,7 +211,7 @@ def _dose(text: str | None) -> tuple[float, ...]:
         strengths = (-1.0,)
     if not all(0 <= strength <= 1.5 for strength in strengths):
         raise BadInput(
-            f"{text[:80]!r} are no shares of a strength. Write numbers from 0 to 1.5 with commas between them, or curve."
+            f"{text[:80]!r} are not shares of a strength. Write numbers from 0 to 1.5 with commas between them, or curve."
         )
     return strengths
 
@@ -227,7 +232,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
     return {
         "edits": [str(edit) for edit in arm.edits],
         "neurons": [{"site": n.site, "number": n.number, "value": n.value} for n in arm.neurons],
-        "texts": [made.text for made in arm.generated],
+        "texts": [sample.text for sample in arm.generated],
         "success": success,
         "perplexity": arm.perplexity,
         "seconds": arm.seconds,

@@ -57,7 +57,7 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
         given = read_given(options.images, lambda picture: tokenizers[0].fit(picture, size))
     compared = compare(tokenizers, given.pixels, progress)
     pictures = picture_table(compared, given.names)
-    rows = [one.row() for one in compared]
+    rows = [model.row() for model in compared]
     for row in rows:
         row["published"] = explorer.published(row["model"])
     names = [name for name in COLUMNS if name in rows[0]]

@@ -82,12 +82,12 @@ def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     data = {"model": options.model, "items": items, "positions": positions, "out": str(out), "arrays": shapes}
     rows = [[name, " x ".join(map(str, shape)), str(arrays[name].dtype)] for name, shape in shapes.items()]
-    said = [
+    lines = [
         table(["array", "shape", "type"], rows),
         f"{items} items are in {out}.",
         *(f"Warning: {w}" for w in warnings),
     ]
-    return Answer({**data, "warnings": warnings}, "\n".join(said))
+    return Answer({**data, "warnings": warnings}, "\n".join(lines))
 
 
 def _cells(arrays: Mapping[str, np.ndarray]) -> int:
@@ -103,7 +103,9 @@ def _from_tokens(path: str, family: Any) -> list[Item]:
     try:
         ids = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: what claims more than it holds is refused
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is no numpy file of plain numbers. Save token ids with numpy.save, int64.") from error
+        raise BadInput(
+            f"{path} is not a numpy file of plain numbers. Save token ids with numpy.save, int64."
+        ) from error
     if not isinstance(ids, np.ndarray) or ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[1] == 0:
         what = f"{ids.dtype} {ids.shape}" if isinstance(ids, np.ndarray) else "several arrays"
         raise BadInput(f"{path} holds {what}. Token ids must be whole numbers [item, position].")

@@ -47,7 +47,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _find(options: argparse.Namespace, progress: Progress) -> Answer:
     progress(f"loading {options.model}", 0, 0)
-    found = language_model(options.model, options.data_dir).find_codes(
+    finding = language_model(options.model, options.data_dir).find_codes(
         options.field,
         options.value,
         success=options.success,
@@ -60,12 +60,12 @@ def _find(options: argparse.Namespace, progress: Progress) -> Answer:
         seed=options.seed,
         progress=progress,
     )
-    edits = [str(edit) for edit in found.edits]
+    edits = [str(edit) for edit in finding.edits]
     judged = ["--success", options.success] if options.success else ["--topic", f"{options.field}={options.value}"]
     words = ["python", "-m", "backend", "steer", options.model, "--prompt", "PROMPT"]
     words += [word for edit in edits for word in ("--edit", edit)]
-    words += [*judged, "--samples", "200", "--max-new-tokens", str(found.new_tokens)]
-    words += ["--temperature", f"{found.temperature:g}"] if found.temperature != 1 else []
+    words += [*judged, "--samples", "200", "--max-new-tokens", str(finding.new_tokens)]
+    words += ["--temperature", f"{finding.temperature:g}"] if finding.temperature != 1 else []
     data = {
         "model": options.model,
         "field": options.field,
@@ -73,27 +73,29 @@ def _find(options: argparse.Namespace, progress: Progress) -> Answer:
         "edits": edits,
         "sites": [
             {"site": s.site, "codes": s.codes, "worth": s.worth, "precision": s.precision, "recall": s.recall}
-            for s in found.sites
+            for s in finding.sites
         ],
-        "tried": found.tried.to_dict("records"),
-        "prompts": found.prompts,
-        "items": found.items,
-        "samples": found.samples,
+        "tried": finding.tried.to_dict("records"),
+        "prompts": finding.prompts,
+        "items": finding.items,
+        "samples": finding.samples,
         "steer": shlex.join(words),
     }
     ranking = table(
         ["codebook", "codes", "worth", "precision", "recall"],
-        [[s.site, " ".join(map(str, s.codes)), s.worth, s.precision, s.recall] for s in found.sites],
+        [[s.site, " ".join(map(str, s.codes)), s.worth, s.precision, s.recall] for s in finding.sites],
     )
     columns = ["sites", "where", "truth", "success", "perplexity_ratio", "worth"]
-    tried = table(columns, found.tried[columns].to_numpy(dtype=object).tolist())
+    tried = table(columns, finding.tried[columns].to_numpy(dtype=object).tolist())
     best = (
-        "The best" if found.tried["success"].max() > 0 else "No candidate ever succeeded. The first of the most fluent"
+        "The best"
+        if finding.tried["success"].max() > 0
+        else "No candidate ever succeeded. The first of the most fluent"
     )
     return Answer(
         data,
-        f"Codes of {options.field} = {options.value}, ranked on {found.items} items:\n{ranking}\n\n"
-        f"Candidates, {found.samples} samples each:\n{tried}\n\n"
+        f"Codes of {options.field} = {options.value}, ranked on {finding.items} items:\n{ranking}\n\n"
+        f"Candidates, {finding.samples} samples each:\n{tried}\n\n"
         f"{best}: {len(edits)} edits. Test them on a prompt that they were not chosen on:\n{shlex.join(words)}",
     )
 

@@ -14,14 +14,12 @@ def _no_options(parser: argparse.ArgumentParser) -> None:
 def _models(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.explorer import Explorer
 
-    found = Explorer(options.data_dir).models()
+    known = Explorer(options.data_dir).models()
     keys = ["model", "family", "kind", "capabilities", "dataset", "checkpoint", "built"]
     more = ["title", "base", "items", "positions", "codebooks", "codes", "problem"]
-    models = [{key: row[key] for key in keys + more} for row in found.to_dict("records")]
+    models = [{key: row[key] for key in keys + more} for row in known.to_dict("records")]
     if not models:
-        return Answer(
-            {"models": []}, f"No models yet in {options.data_dir}. Train one: python -m backend train tokfsm --help"
-        )
+        return Answer({"models": []}, f"No models yet in {options.data_dir}. Train one: python -m backend train --help")
     rows = [
         [m["model"], m["dataset"], m["checkpoint"], m["built"] or "-", m["codebooks"], m["codes"], m["title"]]
         for m in models

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
-import json
-import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +22,9 @@ from backend.cli import (
     table,
 )
 
-BENCHMARKS = "tests/benchmarks"
 HEADLINES = (
     "lm_loss lm_accuracy transition_accuracy state_code_precision jsd_all_mlp_normalized utilization utilization_ceiling psnr"
 ).split()
-_IN_A_FRESH_PROCESS = (
-    "import importlib, json, sys; module = importlib.import_module(sys.argv[1]); "
-    "print(json.dumps(module.BENCHMARKS[sys.argv[2]](sys.argv[3] == 'quick')))"
-)
 
 
 # -- build ---------------------------------------------------------------------------------------------------------
@@ -201,93 +192,16 @@ def _bench_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(options: argparse.Namespace, progress: Progress) -> Answer:
-    from backend.errors import BadInput
+    from backend.jobs.benchmarks import FIELDS, benchmarks, run_benchmarks
 
-    known = _benchmarks()
     if options.list:
-        text = "\n".join(f"{group}: {', '.join(own)}" for group, own in known.items())
-        return Answer({"benchmarks": known}, text)
-    asked = options.name
-    chosen = [(group, name) for group, own in known.items() for name in own if asked in (None, group, name)]
-    if not chosen:
-        names = dict.fromkeys([*known, *(name for own in known.values() for name in own)])
-        raise BadInput(f"There is no benchmark {str(asked)[:40]!r}. Known: {', '.join(names) or 'none'}.")
-    kept = _kept_benchmarks(options.data_dir) if asked is not None and not options.quick else []
-    rows: list[Mapping[str, Any]] = []
-    for done, (group, name) in enumerate(chosen):
-        progress(f"benchmark, {group}: {name}", done, len(chosen))
-        rows += _run_benchmark(group, name, options.quick)
-    progress("benchmark", len(chosen), len(chosen))
-    keys = ["name", "ratio", "value", "unit", "reference", "goal"]
-    found = [{key: row.get(key) for key in keys} for row in rows]
-    cells = [["-" if row[key] is None else row[key] for key in keys] for row in found]
-    if not options.quick:
-        _keep_benchmarks(found, kept, options.data_dir)
-    return Answer({"benchmarks": found}, table(keys, cells))
-
-
-def _kept_benchmarks(data_dir: Path) -> list[dict[str, Any]]:
-    """The rows of `results/benchmarks.json`, read before anything is measured; none where there is no record."""
-    from backend.catalog.records import BENCHMARK_RECORD, read_record
-
-    path = data_dir / "results" / BENCHMARK_RECORD
-    return read_record(path)["benchmarks"] if path.is_file() else []
-
-
-def _keep_benchmarks(rows: list[dict[str, Any]], kept: list[dict[str, Any]], data_dir: Path) -> None:
-    """Write `results/benchmarks.json`: what was measured, when, and on what, in the place of the kept rows of those names."""
-    import importlib.metadata
-    import os
-    import platform
-    from datetime import UTC, datetime
-
-    from backend.catalog.records import BENCHMARK_RECORD
-    from backend.files import write_atomically
-
-    path = data_dir / "results" / BENCHMARK_RECORD
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    fresh = {row["name"]: {**row, "measured": now} for row in rows}
-    rows = [*(fresh.pop(row["name"], row) for row in kept), *fresh.values()]
-    record = {
-        "measured": now,
-        "machine": {"cores": os.cpu_count(), "system": platform.system(), "processor": platform.machine()},
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "duckdb", "numpy")}
-        | {"python": platform.python_version()},
-        "benchmarks": rows,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(record, indent=1) + "\n")
-
-
-def _benchmarks() -> dict[str, list[str]]:
-    """`build` -> the names in `BENCHMARKS` of the file `tests/benchmarks/bench_build.py`, for every file there."""
-    from backend.catalog import ROOT
-
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
-    groups = [file.stem for file in sorted((ROOT / BENCHMARKS).glob("bench_*.py"))]
-    return {group.removeprefix("bench_"): list(importlib.import_module(_module(group)).BENCHMARKS) for group in groups}
-
-
-def _module(group: str) -> str:
-    return f"{BENCHMARKS.replace('/', '.')}.bench_{group.removeprefix('bench_')}"
-
-
-def _run_benchmark(group: str, name: str, quick: bool) -> list[Mapping[str, Any]]:
-    """Rows of one benchmark, measured in a fresh process, so that no other one's memory or caches are in them."""
-    from backend.catalog import ROOT
-    from backend.errors import CodescopeError
-
-    command = [sys.executable, "-c", _IN_A_FRESH_PROCESS, _module(group), name, "quick" if quick else "full"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    if done.returncode != 0 or not lines:
-        said = done.stderr.strip().splitlines()
-        raise CodescopeError(
-            f"The benchmark {name!r} of {group!r} failed: {said[-1] if said else 'it printed nothing'}."
+        known = benchmarks()
+        return Answer(
+            {"benchmarks": known}, "\n".join(f"{group}: {', '.join(names)}" for group, names in known.items())
         )
-    rows: list[Mapping[str, Any]] = json.loads(lines[-1])
-    return rows
+    rows = run_benchmarks(options.name, options.data_dir, quick=options.quick, progress=progress)
+    cells = [["-" if row[field] is None else row[field] for field in FIELDS] for row in rows]
+    return Answer({"benchmarks": rows}, table(FIELDS, cells))
 
 
 BUILD = Command(

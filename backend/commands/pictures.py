@@ -49,11 +49,13 @@ def read_given(paths: Sequence[str], fit: Callable[[np.ndarray], np.ndarray]) ->
     if len(paths) == 1 and paths[0].lower().endswith(ARRAY_ENDING):
         pixels = _read_array(paths[0])
         return Given(pixels, [f"{Path(paths[0]).name}[{i}]" for i in range(len(pixels))], [])
-    found, reports = read_images([Path(path).expanduser() for path in paths])
-    warnings = [f"{report.path}: {report.what} {report.done[:1].upper()}{report.done[1:]}." for report in reports]
-    if not found:
+    pictures, reports = read_images([Path(path).expanduser() for path in paths])
+    warnings = [str(report) for report in reports]
+    if not pictures:
         raise BadInput(" ".join(["No picture could be read.", *warnings[:5], "Give image files or folders of them."]))
-    return Given(np.stack([fit(one.pixels) for one in found]), [one.path for one in found], warnings)
+    return Given(
+        np.stack([fit(picture.pixels) for picture in pictures]), [picture.path for picture in pictures], warnings
+    )
 
 
 def _read_array(path: str) -> np.ndarray:
@@ -63,7 +65,9 @@ def _read_array(path: str) -> np.ndarray:
         # mapped, not read: a file that claims more than it holds is refused at once
         pixels = np.load(existing_file(path, "pictures"), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path} is no numpy file of plain numbers. Save pictures with numpy.save, float32.") from error
+        raise BadInput(
+            f"{path} is not a numpy file of plain numbers. Save pictures with numpy.save, float32."
+        ) from error
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype.kind != "f":
         what = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else "several arrays"
         raise BadInput(f"{path} holds {what}. Pictures must be float32 [n, 3, height, width] in [-1, 1].")

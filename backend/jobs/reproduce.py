@@ -70,8 +70,8 @@ def reproduce(
         return Measured(metrics, measures.edits)
 
     record: Record = {}
-    for made in table.make(Reproduction(data_dir, measure, fast, seeds, seed, device, rows, progress)):
-        record = {"table": made["table"], "commit": _commit()} | made
+    for rows_so_far in table.make(Reproduction(data_dir, measure, fast, seeds, seed, device, rows, progress)):
+        record = {"table": rows_so_far["table"], "commit": _commit()} | rows_so_far
         write_record(record, data_dir)
     return record
 

@@ -18,7 +18,7 @@ _POSITIONS = "SELECT pos FROM postings WHERE site_id = ? AND code = ?"
 
 
 def tokens_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
-    """The tokens under the code, most frequent first: `token, count, share` (of the code's activations)."""
+    """Return the tokens under the code, most frequent first: `token, count, share` (of the code's activations)."""
     site = reader.site_of(ref)
     return reader.table(
         f"SELECT token, count(*) AS count, count(*) / sum(count(*)) OVER () AS share FROM ({_POSITIONS}) "
@@ -28,14 +28,14 @@ def tokens_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
 
 
 def labels_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
-    """The label values under the code, most frequent first.
+    """Return the label values under the code, most frequent first.
 
     Returns:
         `field, value, count` (activations at positions with that label), `precision` (count / activations of the
         code), `recall` (count / total), `total` (positions with that label).
     """
     site = reader.site_of(ref)
-    found = reader.table(
+    table = reader.table(
         f"WITH here AS MATERIALIZED ({_POSITIONS}), hit AS (SELECT field_id, value, count(*) AS count FROM labels "
         "JOIN here USING (pos) GROUP BY ALL) "
         "SELECT field, value, hit.count, hit.count / (SELECT count(*) FROM here) AS precision FROM hit "
@@ -43,59 +43,59 @@ def labels_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
         [site.site_id, ref.code, n],
     )
     totals = _label_totals(reader)
-    found["total"] = [totals[pair] for pair in zip(found["field"], found["value"], strict=True)]
-    found["total"] = found["total"].astype(np.int64)
-    found["recall"] = found["count"] / found["total"]
-    return found[["field", "value", "count", "precision", "recall", "total"]]
+    table["total"] = [totals[pair] for pair in zip(table["field"], table["value"], strict=True)]
+    table["total"] = table["total"].astype(np.int64)
+    table["recall"] = table["count"] / table["total"]
+    return table[["field", "value", "count", "precision", "recall", "total"]]
 
 
 def _label_totals(reader: Reader) -> dict[tuple[str, str], int]:
-    """(field, value) -> positions that have it."""
+    """Return (field, value) -> positions that have it."""
 
     def count() -> tuple[dict[tuple[str, str], int], int]:
-        found = reader.table(
+        table = reader.table(
             "SELECT field, value, count(*) AS n FROM labels JOIN fields USING (field_id) GROUP BY field, value"
         )
-        keys = zip(found["field"], found["value"], strict=True)
-        return dict(zip(keys, found["n"].tolist(), strict=True)), 200 * len(found)
+        keys = zip(table["field"], table["value"], strict=True)
+        return dict(zip(keys, table["n"].tolist(), strict=True)), 200 * len(table)
 
     return reader.cache.get((reader.path, "label totals"), count)
 
 
 def neighbours(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
-    """Live codes of the same codebook with the nearest vectors, by its own similarity.
+    """Return live codes of the same codebook with the nearest vectors, by its own similarity.
 
     Returns:
         `ref, cosine, distance` (Euclidean), `count`.
     """
     site = reader.site_of(ref)
-    found = reader.table(
+    table = reader.table(
         "SELECT neighbour AS ref, cosine, list_distance(c.vector, "
         "(SELECT vector FROM codes WHERE site_id = ? AND code = ?))::DOUBLE AS distance, c.count FROM neighbours "
         "JOIN codes c ON c.site_id = neighbours.site_id AND c.code = neighbour "
         "WHERE neighbours.site_id = ? AND neighbours.code = ? ORDER BY neighbours.rank LIMIT ?",
         [site.site_id, ref.code, site.site_id, ref.code, n],
     )
-    found["ref"] = _refs(CodeRef(reader.model, ref.site, int(code)) for code in found["ref"])
-    return found
+    table["ref"] = _refs(CodeRef(reader.model, ref.site, int(code)) for code in table["ref"])
+    return table
 
 
 def together(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
-    """Codes of any codebook that fire at the same positions, by PMI (bits): `ref, together, pmi, count`."""
+    """Return codes of any codebook that fire at the same positions, by PMI (bits): `ref, together, pmi, count`."""
     site = reader.site_of(ref)
-    found = reader.table(
+    table = reader.table(
         "SELECT o.other_site_id, o.other_code, o.together, o.pmi, c.count FROM cooccurrence o JOIN codes c "
         "ON c.site_id = o.other_site_id AND c.code = o.other_code WHERE o.site_id = ? AND o.code = ? "
         "ORDER BY o.pmi DESC, o.together DESC, o.other_site_id, o.other_code LIMIT ?",
         [site.site_id, ref.code, n],
     )
-    pairs = zip(found.pop("other_site_id"), found.pop("other_code"), strict=True)
-    found.insert(0, "ref", _refs(CodeRef(reader.model, reader.site_names[s], int(c)) for s, c in pairs))
-    return found
+    pairs = zip(table.pop("other_site_id"), table.pop("other_code"), strict=True)
+    table.insert(0, "ref", _refs(CodeRef(reader.model, reader.site_names[s], int(c)) for s, c in pairs))
+    return table
 
 
 def beside(reader: Reader, ref: CodeRef, step: int, n: int = 20, min_together: int = 5) -> pd.DataFrame:
-    """Codes of any codebook that fire `step` positions later (negative: earlier) in the same item, by PMI.
+    """Return codes of any codebook that fire `step` positions later (negative: earlier) in the same item, by PMI.
 
     Returns:
         `ref, together` (how often, at least `min_together`), `pmi` (bits: how much more often than anywhere), `count`.
@@ -123,7 +123,7 @@ def beside(reader: Reader, ref: CodeRef, step: int, n: int = 20, min_together: i
 
 
 def alike(reader: Reader, ref: CodeRef, n: int = 10) -> pd.DataFrame:
-    """Codes of *other* codebooks that fire at the most similar positions: `ref, jaccard, together, count`."""
+    """Return codes of *other* codebooks that fire at the most similar positions: `ref, jaccard, together, count`."""
     site = reader.site_of(ref)
     positions = np.unique(reader.arrays(_POSITIONS, [site.site_id, ref.code])["pos"])
     layout = corpus.columns(reader)
@@ -146,7 +146,7 @@ def alike(reader: Reader, ref: CodeRef, n: int = 10) -> pd.DataFrame:
 
 
 def label_fields(reader: Reader) -> pd.DataFrame:
-    """The fields of per-position truth: `field, values` (how many different), `positions` (that have one)."""
+    """Return the fields of per-position truth: `field, values` (how many different), `positions` (that have one)."""
     return reader.table(
         "SELECT field, count(DISTINCT value) AS values, count(pos) AS positions FROM fields "
         "LEFT JOIN labels USING (field_id) GROUP BY field_id, field ORDER BY field_id"
@@ -154,7 +154,7 @@ def label_fields(reader: Reader) -> pd.DataFrame:
 
 
 def label_values(reader: Reader, field: str, n: int = 200) -> pd.DataFrame:
-    """The most frequent values of a field: `value, positions`."""
+    """Return the most frequent values of a field: `value, positions`."""
     return reader.table(
         "SELECT value, count(*) AS positions FROM labels WHERE field_id = ? GROUP BY value "
         "ORDER BY positions DESC, value LIMIT ?",
@@ -163,10 +163,10 @@ def label_values(reader: Reader, field: str, n: int = 200) -> pd.DataFrame:
 
 
 def label_matrix(reader: Reader, site: str, field: str, half: int | None = None) -> pd.DataFrame:
-    """How often each code fires at positions with each label value: `value, code, count`; no rows for zeros."""
-    one, field_id = reader.site(site), reader.field(field)
+    """Return how often each code fires at positions with each label value: `value, code, count`; no rows for zeros."""
+    codebook, field_id = reader.site(site), reader.field(field)
     layout = corpus.columns(reader)
-    first, size = layout.first[one.site_id], one.info.num_codes
+    first, size = layout.first[codebook.site_id], codebook.info.num_codes
     values = reader.table("SELECT DISTINCT value FROM labels WHERE field_id = ? ORDER BY value", [field_id])["value"]
     numbered = (
         "SELECT number, pos FROM labels JOIN (SELECT value, row_number() OVER (ORDER BY value) - 1 AS number FROM "
@@ -178,24 +178,24 @@ def label_matrix(reader: Reader, site: str, field: str, half: int | None = None)
         order = np.argsort(batch["pos"], kind="stable")
         positions, number = batch["pos"][order], batch["number"][order]
         if half is not None:
-            kept = corpus.halves(reader, positions) == half
-            positions, number = positions[kept], number[kept]
+            inside = corpus.halves(reader, positions) == half
+            positions, number = positions[inside], number[inside]
         for block, part in corpus.code_blocks(reader, positions):
-            codes = block.codes[positions[part] - block.start, first : first + one.info.slots].astype(np.int64)
+            codes = block.codes[positions[part] - block.start, first : first + codebook.info.slots].astype(np.int64)
             pair = number[part][:, None] * size + codes  # value and code as one number
-            found = np.unique(pair[codes != layout.empty], return_counts=True)
-            pairs.append(found[0])
-            counts.append(found[1])
+            cells = np.unique(pair[codes != layout.empty], return_counts=True)
+            pairs.append(cells[0])
+            counts.append(cells[1])
     pair, which = np.unique(np.concatenate(pairs), return_inverse=True)
     total = np.bincount(which, np.concatenate(counts), len(pair)).astype(np.int64)
     return pd.DataFrame({"value": values.to_numpy()[pair // size], "code": pair % size, "count": total})
 
 
 def code_totals(reader: Reader, site: str, half: int | None = None) -> pd.DataFrame:
-    """Activations of each live code: `code, count`; with `half` only in items of that half."""
-    one = reader.site(site)
-    begin = corpus.columns(reader).code_offset[one.site_id]
-    count = corpus.totals(reader, half)[begin : begin + one.info.num_codes]
+    """Return the activations of each live code: `code, count`; with `half` only in items of that half."""
+    codebook = reader.site(site)
+    begin = corpus.columns(reader).code_offset[codebook.site_id]
+    count = corpus.totals(reader, half)[begin : begin + codebook.info.num_codes]
     live = np.flatnonzero(count)
     return pd.DataFrame({"code": live, "count": count[live]})
 

@@ -36,7 +36,7 @@ def query(
     context: int = 20,
     seed: int = 0,
 ) -> QueryResult:
-    """Where do codes fire together, without each other, or after each other? Exact counts and examples.
+    """Find where codes fire together, without each other, or after each other; exact counts, and examples.
 
     Clauses are taken from left to right: the first names the code that fires at the position, each further one
     keeps the positions for which its operator holds. `field, value` and `pattern` keep the positions with that
@@ -78,7 +78,7 @@ def _described(clause: Clause) -> str:
 
 
 def _fires(reader: Reader, clause: Clause) -> np.ndarray:
-    """Positions at which a clause's code fires: int64, ascending, each once."""
+    """Return positions at which a clause's code fires: int64, ascending, each once."""
     site = reader.site_of(CodeRef(reader.model, clause.site, clause.code))
     pos = reader.arrays("SELECT pos FROM postings WHERE site_id = ? AND code = ?", [site.site_id, clause.code])["pos"]
     return np.unique(pos)
@@ -86,7 +86,7 @@ def _fires(reader: Reader, clause: Clause) -> np.ndarray:
 
 def _apply(reader: Reader, left: np.ndarray, clause: Clause) -> np.ndarray:
     if clause.operator not in _OPERATORS:
-        raise BadInput(f"{str(clause.operator)[:40]!r} is no operator. Give one of {', '.join(_OPERATORS)}.")
+        raise BadInput(f"{str(clause.operator)[:40]!r} is not an operator. Give one of {', '.join(_OPERATORS)}.")
     other = _fires(reader, clause)
     if clause.operator == "and":
         return np.intersect1d(left, other, assume_unique=True)

@@ -33,7 +33,7 @@ NEURON_COLUMNS = ("neuron", "neuron_precision", "neuron_recall", "neuron_n")
 def concepts(
     reader: Reader, field: str | None = None, min_support: int = MIN_SUPPORT, neurons: bool = False
 ) -> pd.DataFrame:
-    """The code that stands best for each label value, chosen on half 0 by F1; every figure is of half 1.
+    """Find the code that stands best for each label value, chosen on half 0 by F1; every figure is of half 1.
 
     Args:
         reader: the model's build.
@@ -65,7 +65,7 @@ def _fields(reader: Reader) -> list[str]:
 
 
 def _table(reader: Reader, fields: Sequence[str], min_support: int, neurons: bool) -> pd.DataFrame:
-    """The values of some fields with their best codes; see `concepts`."""
+    """Return the values of some fields with their best codes; see `concepts`."""
     rows, rivals = [], []
     for name in fields:
         for concept, positions in _of_field(reader, name, min_support):
@@ -79,7 +79,9 @@ def _table(reader: Reader, fields: Sequence[str], min_support: int, neurons: boo
     for side, n in (("precision", "count"), ("recall", "matches")):
         table[f"{side}_low"], table[f"{side}_high"] = wilson(table["hits"].to_numpy(), table[n].to_numpy())
     numbers = controls(reader, list(table["ref"]))
-    hits = [of_site[np.maximum(own - begin, 0)] for own, begin, of_site in zip(numbers, begins, counted, strict=True)]
+    hits = [
+        of_site[np.maximum(drawn - begin, 0)] for drawn, begin, of_site in zip(numbers, begins, counted, strict=True)
+    ]
     add_controls(table, reader, numbers, np.array(hits).reshape(numbers.shape), corpus.totals(reader, 1)[numbers])
     if rivals:
         table[list(NEURON_COLUMNS)] = pd.concat(rivals, ignore_index=True)[list(NEURON_COLUMNS)]
@@ -87,7 +89,7 @@ def _table(reader: Reader, fields: Sequence[str], min_support: int, neurons: boo
 
 
 def _of_field(reader: Reader, field: str, min_support: int) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """The values of a field with their best codes, and the positions of each; see `COLUMNS`.
+    """Yield the values of a field with their best codes, and the positions of each; see `COLUMNS`.
 
     With each also `begin`, the number of code 0 of the best code's codebook, and `others`, how often each code of that
     codebook fires at the positions of half 1.

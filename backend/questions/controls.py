@@ -1,6 +1,6 @@
 """The control of a claim about a code: other codes of its codebook, measured on the same claim.
 
-A code is no control of its twin: two codes that fire together say much the same. So, for a code,
+A code is not a control of its twin: two codes that fire together say much the same. So, for a code,
 
 1. live codes of the same codebook, those that fire most nearly as often first;
 2. without those that fire at more of the code's own positions than chance has them, by a tenth of the way to all of them;
@@ -41,10 +41,10 @@ def controls(reader: Reader, refs: Sequence[CodeRef], seed: int = 0) -> np.ndarr
         Numbers of codes, all codes of all codebooks being counted through: int64 `[refs, CONTROLS]`; -1 behind the last
         where a codebook has fewer.
     """
-    asked: dict[str, list[int]] = {}
+    by_site: dict[str, list[int]] = {}
     for ref in refs:
-        asked.setdefault(ref.site, []).append(ref.code)
-    for name, codes in asked.items():
+        by_site.setdefault(ref.site, []).append(ref.code)
+    for name, codes in by_site.items():
         site, known = reader.sites[name], _known(reader, name, seed)
         new = np.array(sorted(set(codes) - known.keys()), np.int64)
         step = max(1, CELLS // site.info.num_codes)
@@ -56,7 +56,7 @@ def controls(reader: Reader, refs: Sequence[CodeRef], seed: int = 0) -> np.ndarr
 
 
 def _known(reader: Reader, site: str, seed: int) -> dict[int, np.ndarray]:
-    """The controls of a codebook's codes that were drawn before; whoever draws more puts them in."""
+    """Return the controls of a codebook's codes that were drawn before; whoever draws more puts them in."""
     bytes_at_most = reader.sites[site].info.num_codes * (8 * CONTROLS + 100)
     return reader.cache.get((reader.path, "controls", site, seed), lambda: ({}, bytes_at_most))
 
@@ -81,7 +81,7 @@ def add_controls(table: pd.DataFrame, reader: Reader, numbers: np.ndarray, hits:
     measured = (numbers >= 0) & (fires > 0)
     some = measured.any(1)
     precision = np.where(measured, hits / np.maximum(fires, 1), 0.0)
-    table["control"] = [" ".join(map(str, corpus.refs(reader, own[own >= 0]))) for own in numbers]
+    table["control"] = [" ".join(map(str, corpus.refs(reader, drawn[drawn >= 0]))) for drawn in numbers]
     table["controls"] = measured.sum(1)
     table["control_precision"] = np.where(some, precision.sum(1) / np.maximum(measured.sum(1), 1), np.nan)
     table["control_low"] = np.where(some, np.where(measured, precision, np.inf).min(1, initial=np.inf), np.nan)
@@ -89,7 +89,7 @@ def add_controls(table: pd.DataFrame, reader: Reader, numbers: np.ndarray, hits:
 
 
 def _drawn(reader: Reader, site: Site, codes: np.ndarray, seed: int) -> np.ndarray:
-    """The controls of some codes of one codebook."""
+    """Return the controls of some codes of one codebook."""
     begin, size = corpus.columns(reader).code_offset[site.site_id], site.info.num_codes
     count = corpus.totals(reader, None)[begin : begin + size]
     live, rank = reader.cache.get((reader.path, "by count", site.site_id), partial(_by_count, count))
@@ -114,7 +114,7 @@ def _drawn(reader: Reader, site: Site, codes: np.ndarray, seed: int) -> np.ndarr
 
 
 def _together(reader: Reader, site: Site, codes: np.ndarray, count: np.ndarray) -> np.ndarray | None:
-    """Share of each code's positions at which each code of the codebook fires too, on `SAMPLED` positions or so of each.
+    """Return the share of each code's positions at which each code of the codebook fires too, on some `SAMPLED` of each.
 
     None where a codebook chooses one code a position: no two can fire together.
     """
@@ -125,14 +125,17 @@ def _together(reader: Reader, site: Site, codes: np.ndarray, count: np.ndarray) 
     values = max(size, 0xFFFF) + 1  # of a code in a block, those of empty slots included; the last one is theirs
     row_of, part = np.full(values, -1), np.zeros(values, np.float32)
     row_of[codes], part[codes] = np.arange(len(codes)), SAMPLED / np.maximum(count[codes], 1)
+    wanted = part > 0
     most, at_once = float(part.max(initial=0.0)), CELLS // slots + 1
     counts, looked = np.zeros((len(codes), size), np.int64), np.zeros(len(codes), np.int64)
     for block, _ in corpus.code_blocks(reader, np.arange(reader.positions)):
         # Whether a position is looked at for a code depends on nothing but this number, so the answer is always the same.
         luck = np.random.default_rng(block.start).random(len(block.codes), np.float32)
         chosen, luck = block.codes[luck < most, first : first + slots], luck[luck < most]
-        place, slot = np.nonzero(luck[:, None] < part[chosen])
-        row = row_of[chosen[place, slot]]
+        fires = np.flatnonzero(wanted[chosen])
+        code, place = chosen.ravel()[fires], fires // slots
+        lucky = luck[place] < part[code]
+        place, row = place[lucky], row_of[code[lucky]]
         looked += np.bincount(row, minlength=len(codes))
         for begin in range(0, len(row), at_once):
             others = chosen[place[begin : begin + at_once]]
@@ -142,7 +145,7 @@ def _together(reader: Reader, site: Site, codes: np.ndarray, count: np.ndarray) 
 
 
 def _by_count(count: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
-    """The live codes of a codebook by ascending count, and each one's place among them; and the bytes that takes."""
+    """Return the live codes of a codebook by ascending count, and each one's place among them; and the bytes that takes."""
     order = np.argsort(count, kind="stable")
     live = order[count[order] > 0]
     rank = np.full(len(count), -1)

@@ -37,18 +37,18 @@ def decoded(reader: Reader, ref: CodeRef, decode: Decode, n: int = 12, seed: int
     """
     sites = list(reader.sites)
     places = patches(reader, ref, "random", n=n, seed=seed, around=0)
-    own = {site: [token_map(reader, p.item, site)[..., 0] for p in places] for site in sites}
-    shape = own[ref.site][0].shape if places else (8, 8)
-    same = [i for i, tokens in enumerate(own[ref.site]) if tokens.shape == shape]
-    maps = {site: np.stack([own[site][i] for i in same]) for site in sites} if same else {}
+    here = {site: [token_map(reader, p.item, site)[..., 0] for p in places] for site in sites}
+    shape = here[ref.site][0].shape if places else (8, 8)
+    same = [i for i, tokens in enumerate(here[ref.site]) if tokens.shape == shape]
+    maps = {site: np.stack([here[site][i] for i in same]) for site in sites} if same else {}
     at = [(places[i].row, places[i].column) for i in same]
 
     rng = np.random.default_rng((seed, ref.code))
     others = [int(item) for item in reader.items.item[rng.integers(len(reader.items.item), size=n)]]
     foreign = {site: [token_map(reader, item, site)[..., 0] for item in others] for site in sites}
-    kept = [i for i, tokens in enumerate(foreign[ref.site]) if tokens.shape == shape]
-    changed = {site: np.stack([foreign[site][i] for i in kept]) for site in sites} if kept else {}
-    into = [(int(rng.integers(shape[0])), int(rng.integers(shape[1]))) for _ in kept]
+    fitting = [i for i, tokens in enumerate(foreign[ref.site]) if tokens.shape == shape]
+    changed = {site: np.stack([foreign[site][i] for i in fitting]) for site in sites} if fitting else {}
+    into = [(int(rng.integers(shape[0])), int(rng.integers(shape[1]))) for _ in fitting]
     for row, (y, x) in enumerate(into):
         changed[ref.site][row, y, x] = ref.code
 

@@ -185,7 +185,7 @@ def _choose(
 
 
 def _choose_one(reader: Reader, known: Sequence[Feature], fires: np.ndarray) -> _Choice:
-    """The same for one code that fires at some positions."""
+    """Return the same for one code that fires at some positions."""
     chosen_on = fires[corpus.halves(reader, fires) == 0]
     return _choose(reader, known, lambda values: iter([(0, values.count(chosen_on)[None])]), np.array([len(chosen_on)]))
 
@@ -193,15 +193,15 @@ def _choose_one(reader: Reader, known: Sequence[Feature], fires: np.ndarray) -> 
 def _test(
     known: Sequence[Feature], choice: _Choice, codes: np.ndarray, where: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Activations of each code at which its description is true, and positions at which it is true, on one half."""
+    """Count the activations of each code at which its description is true, and positions at which it is true, on one half."""
     size = len(choice.feature)
     hits, matches = np.zeros(size, np.int64), np.zeros(size, np.int64)
     slots = np.ascontiguousarray(codes[where].T)
     for number in np.unique(choice.feature[choice.feature >= 0]).tolist():
-        feature, own = known[number], np.flatnonzero(choice.feature == number)
-        matches[own] = feature.totals[1, choice.value[own]]
+        feature, its_codes = known[number], np.flatnonzero(choice.feature == number)
+        matches[its_codes] = feature.totals[1, choice.value[its_codes]]
         value = np.full(size + 1, -2)  # what has to hold for each code of this feature; the last for empty slots
-        value[own] = choice.value[own]
+        value[its_codes] = choice.value[its_codes]
         for slot in slots:
             true = feature.is_true(value[slot], where)
             hits += np.bincount(slot[true & (value[slot] >= 0)], minlength=size + 1)[:size]
@@ -226,5 +226,5 @@ def _count_held_out(reader: Reader) -> int:
 
 
 def _share_true(feature: Feature, value: int, positions: np.ndarray) -> float:
-    """Share of some positions at which a feature has a value; NaN without any."""
+    """Return the share of some positions at which a feature has a value; NaN without any."""
     return float(feature.is_true(value, positions).mean()) if len(positions) else float("nan")

@@ -71,10 +71,10 @@ class Feature:
 
 def features(reader: Reader) -> Sequence[Feature]:
     """Return all of them; items without text have labels alone."""
-    found = [Feature("label", field, numbered.labels(reader, field)) for field in reader.fields]
+    known = [Feature("label", field, numbered.labels(reader, field)) for field in reader.fields]
     tokens = numbered.tokens(reader)
     if not tokens.names:
-        return found
+        return known
 
     def derived() -> tuple[tuple[Feature, ...], int]:
         before = np.append(-1, tokens.number[:-1])
@@ -82,14 +82,14 @@ def features(reader: Reader) -> Sequence[Feature]:
         shapes = np.array([_shape(name) for name in tokens.names] + [-1])  # the last for positions without a token
         endings = np.array([_ending(name) for name in tokens.names] + [-1])
         shape_names = tuple(name for name, _ in SHAPES)
-        made = (
+        derivatives = (
             Feature("before", "", numbered.numbered(reader, tokens.names, before)),
             Feature("shape", "", numbered.numbered(reader, shape_names, shapes[tokens.number])),
             Feature("ending", "", numbered.numbered(reader, ENDINGS, endings[tokens.number])),
         )
-        return made, sum(one.values.nbytes for one in made)
+        return derivatives, sum(feature.values.nbytes for feature in derivatives)
 
-    return [*found, Feature("token", "", tokens), *reader.cache.get((reader.path, "features"), derived)]
+    return [*known, Feature("token", "", tokens), *reader.cache.get((reader.path, "features"), derived)]
 
 
 def _shape(token: str) -> int:

@@ -93,16 +93,16 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
     built = built[(built["built"] != "") & (built["codebooks"] > 0)]
     if not waits:
         _look_ahead(archive, [str(name) for name in built["model"]])
-    found: list[_Found] = []
+    matches: list[_Found] = []
     for name, title in zip(built["model"], built["title"], strict=True):
         known = _known(archive, str(name), waits)
-        own = [_Name("model", f"{name} · {title}", "", 0.5)]
+        names = [_Name("model", f"{name} · {title}", "", 0.5)]
         if known is not None:
-            own += [*known.names, *_codes(known, str(name), text)]
-        scored = [(_score(entry, wanted, str(name) == model), str(name), entry) for entry in own]
-        found += _once([row for row in scored if row[0] > 0])
+            names += [*known.names, *_codes(known, str(name), text)]
+        scored = [(_score(entry, wanted, str(name) == model), str(name), entry) for entry in names]
+        matches += _once([row for row in scored if row[0] > 0])
     said = [(_score(entry, wanted, name == model), name, entry) for name, entry in _said(archive)]
-    best = sorted([*found, *(row for row in said if row[0] > 0)], key=lambda row: -row[0])  # equal ones as they come
+    best = sorted([*matches, *(row for row in said if row[0] > 0)], key=lambda row: -row[0])  # equal ones as they come
     patterns = _pattern(text, model or (str(built["model"].iloc[0]) if len(built) else "")) if wanted else []
     best = [*best[: n - len(patterns)], *patterns] if wanted else []
     rows = [
@@ -111,16 +111,16 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _once(found: list[_Found]) -> list[_Found]:
-    """Of the names of one model that say the same keep the one that matches best."""
-    kept: dict[str, _Found] = {}
-    for row in sorted(found, key=lambda row: -row[0]):
-        kept.setdefault(row[2].title, row)
-    return list(kept.values())
+def _once(matches: list[_Found]) -> list[_Found]:
+    """Keep, of the names of one model that say the same, the one that matches best."""
+    best: dict[str, _Found] = {}
+    for row in sorted(matches, key=lambda row: -row[0]):
+        best.setdefault(row[2].title, row)
+    return list(best.values())
 
 
 def _score(entry: _Name, wanted: str, here: bool) -> float:
-    """How well a name matches, times the weight of its kind: 0 to 1, and 0 where a word of the text is not in it."""
+    """Return how well a name matches, times the weight of its kind: 0 to 1, and 0 where a word of the text is not in it."""
     title, words = entry.title.casefold(), wanted.split()
     if entry.kind == "code":  # it is what the text says
         match = 1.0
@@ -137,7 +137,7 @@ def _score(entry: _Name, wanted: str, here: bool) -> float:
 
 
 def _known(archive: Archive, model: str, waits: bool) -> _Names | None:
-    """What has a name in a model's newest build; None where that was not collected yet and nobody waits."""
+    """Return what has a name in a model's newest build; None where that was not collected yet and nobody waits."""
     newest = archive.library.newest(model)
     if newest is None:
         return None
@@ -164,7 +164,7 @@ def _known(archive: Archive, model: str, waits: bool) -> _Names | None:
 
 
 def _clearer(name: _Name, other: _Name | None) -> _Name:
-    """A label value, with the code that it describes well in place of one that does not stand for it well."""
+    """Return a label value, with the code that it describes well in place of one that does not stand for it well."""
     if other is None or name.kind != "concept" or name.detail.startswith(BEST):
         return name
     return replace(other, kind="concept", detail=f"{BEST} {other.detail}", field=name.field, value=name.value)
@@ -211,13 +211,12 @@ def _collect(reader: Reader) -> _Names:
         names.append(
             _Name("tag", f"{field} = {value}", f"{items:,} items", 0.0, field=PREFIX + field, value=str(value))
         )
-    site = first_look(reader).site
-    descriptions(reader, site)  # which remembers them
-    return _Names(names, {name: one.info.num_codes for name, one in reader.sites.items()})
+    descriptions(reader, first_look(reader).site)  # which remembers them
+    return _Names(names, {name: site.info.num_codes for name, site in reader.sites.items()})
 
 
 def _codes(known: _Names, model: str, text: str) -> Iterator[_Name]:
-    """The code that a text names: `site:code`, `site/code` or `model/site/code`."""
+    """Yield the code that a text names: `site:code`, `site/code` or `model/site/code`."""
     for name in (text.strip(), text.strip().removeprefix(f"{model}/")):
         match = re.fullmatch(r"([\w./-]+)[:/](\d{1,9})", name, re.ASCII)
         if match is not None and int(match[2]) < known.sites.get(match[1], 0):
@@ -226,7 +225,7 @@ def _codes(known: _Names, model: str, text: str) -> Iterator[_Name]:
 
 
 def _said(archive: Archive) -> Iterator[tuple[str, _Name]]:
-    """What people have called codes, the newest label of each."""
+    """Yield what people have called codes, the newest label of each."""
     try:
         labels = archive.people.labels()
     except StoreError:
@@ -241,7 +240,7 @@ def _said(archive: Archive) -> Iterator[tuple[str, _Name]]:
 
 
 def _pattern(text: str, model: str) -> list[_Found]:
-    """The text as a pattern for one model; escaped where it is none as it is; none where it cannot be one."""
+    """Return the text as a pattern for one model; escaped where it is none as it is; none where it cannot be one."""
     for pattern in (text, re.escape(text)):
         try:
             compile_pattern(pattern)

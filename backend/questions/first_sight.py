@@ -72,7 +72,7 @@ def code_names(reader: Reader, site: str) -> pd.DataFrame:
 
 
 def _top_tokens(reader: Reader, name: str) -> pd.DataFrame:
-    """The most frequent token under each live code, of equal ones the first in the alphabet: `code, name, kind`."""
+    """Return the most frequent token under each live code, of equal ones the first in the alphabet: `code, name, kind`."""
     site, tokens = reader.site(name), numbered.tokens(reader)
     if not tokens.names:  # of images
         return pd.DataFrame({"code": np.empty(0, np.int64), "name": [], "kind": []})

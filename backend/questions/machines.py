@@ -17,27 +17,27 @@ FIELD = "state read"
 
 
 def machine(reader: Reader) -> Machine:
-    """The machine of a build.
+    """Return the machine of a build.
 
     Raises:
         Unsupported: the build is not of a finite-state machine.
     """
     if "states" not in reader.facts["capabilities"]:
-        raise Unsupported(f"{reader.model} is no model of a finite-state machine: it has no states to show.")
+        raise Unsupported(f"{reader.model} is not a model of a finite-state machine: it has no states to show.")
     return Machine.from_settings(reader.facts["spec"]["dataset"])
 
 
 def states(reader: Reader, site: str) -> StateView:
-    """How the codes of one codebook stand for the states of the model's machine.
+    """Say how the codes of one codebook stand for the states of the model's machine.
 
     Raises:
         Unsupported: the model is not one of a finite-state machine.
     """
     walks = machine(reader)
-    one = reader.site(site)
-    slots, num_codes = one.info.slots, one.info.num_codes
+    codebook = reader.site(site)
+    slots, num_codes = codebook.info.slots, codebook.info.num_codes
     names = [walks.name(state) for state in range(walks.states)]
-    grid = reader.arrays("SELECT pos, slot, code FROM grid WHERE site_id = ?", [one.site_id])
+    grid = reader.arrays("SELECT pos, slot, code FROM grid WHERE site_id = ?", [codebook.site_id])
     codes = np.full((reader.positions, slots), -1, dtype=np.int64)
     codes[grid["pos"], grid["slot"]] = grid["code"]
     labels = reader.table("SELECT pos, value FROM labels WHERE field_id = ? ORDER BY pos", [reader.field(FIELD)])
@@ -49,21 +49,21 @@ def states(reader: Reader, site: str) -> StateView:
     item = np.repeat(np.arange(len(items["half"])), items["positions"])
     count_rows(len(grid["pos"]) + len(labels))
 
-    found = state_codes(codes, truth, half, num_codes, walks.states)
+    assigned = state_codes(codes, truth, half, num_codes, walks.states)
     pure, counted = purity(codes, truth, num_codes)
     matrix = _matrix(codes, truth, names)
-    table = _codes(reader.model, site, codes, truth, half, found.owner, matrix, names)
-    owners = np.where(codes >= 0, found.owner[codes], -1)[:, 0]
+    table = _codes(reader.model, site, codes, truth, half, assigned.owner, matrix, names)
+    owners = np.where(codes >= 0, assigned.owner[codes], -1)[:, 0]
     single = [table.loc[(table["owner"] == name), "ref"].head(1).tolist() for name in names]
     by_state = pd.DataFrame(
         {
             "state": names,
-            "readings": found.count,
-            "codes": np.bincount(found.owner[found.owner >= 0], minlength=walks.states),
-            "precision": found.precision,
-            "recall": found.recall,
-            "single_precision": found.single_precision,
-            "single_recall": found.single_recall,
+            "readings": assigned.count,
+            "codes": np.bincount(assigned.owner[assigned.owner >= 0], minlength=walks.states),
+            "precision": assigned.precision,
+            "recall": assigned.recall,
+            "single_precision": assigned.single_precision,
+            "single_recall": assigned.single_recall,
             "main": [ref[0] if ref else "" for ref in single],
         }
     )

@@ -65,17 +65,17 @@ def best_neurons(reader: Reader, codes: pd.DataFrame, positions: np.ndarray, bas
 
 
 def coverage(reader: Reader) -> int:
-    """How many positions, from the first on, the neurons cover."""
+    """Return how many positions, from the first on, the neurons cover."""
 
     def load() -> tuple[int, int]:
-        found = reader.arrays("SELECT octet_length(ranks) // 2 AS n FROM neurons LIMIT 1")["n"]
-        return (int(found[0]) if len(found) else 0), 8
+        lengths = reader.arrays("SELECT octet_length(ranks) // 2 AS n FROM neurons LIMIT 1")["n"]
+        return (int(lengths[0]) if len(lengths) else 0), 8
 
     return reader.cache.get((reader.path, "neuron coverage"), load)
 
 
 def _chunks(reader: Reader) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Some neurons at a time: their site, the number of the first one, and uint16 ranks `[neuron, position]`."""
+    """Yield some neurons at a time: their site, the number of the first one, and uint16 ranks `[neuron, position]`."""
     shape = reader.arrays("SELECT site, count(*) AS n FROM neurons GROUP BY site ORDER BY site")
     for site, width in zip(shape["site"], shape["n"], strict=True):
         for first in range(0, int(width), CHUNK):

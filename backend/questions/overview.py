@@ -23,7 +23,7 @@ _MODELS = [
 
 
 def models(archive: Archive) -> pd.DataFrame:
-    """Every model of the catalog, and every build of a model that has left it.
+    """Return every model of the catalog, and every build of a model that has left it.
 
     Returns:
         `model, family, kind, title, about, dataset` (name), `capabilities` (list), `base, checkpoint` (bool: weights are
@@ -46,12 +46,12 @@ def models(archive: Archive) -> pd.DataFrame:
         table[name] = table[name].fillna(0).astype(np.int64)
     table["finished"] = table["finished"].fillna("")
     table["dead_fraction"] = table["dead_fraction"].astype(np.float64)
-    table["capabilities"] = [one if isinstance(one, list) else [] for one in table["capabilities"]]
+    table["capabilities"] = [value if isinstance(value, list) else [] for value in table["capabilities"]]
     return table
 
 
 def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library: Library) -> dict[str, Any]:
-    """What the catalog says; for a model that has left it, what its build says."""
+    """Return what the catalog says; for a model that has left it, what its build says."""
     if spec is None:
         facts = built.get("facts", {})
         dataset = facts.get("dataset")
@@ -86,7 +86,7 @@ def _described(name: str, spec: ModelSpec | None, built: dict[str, Any], library
 
 
 def _summary(library: Library, model: str) -> dict[str, Any]:
-    """What a model's newest build says of itself; opened for that once only, so that a list of many closes none in use."""
+    """Return what a model's newest build says of itself; opened for that once only, so that a list of many closes none in use."""
     newest = library.newest(model)
     known = library.cache.remembered((newest[1], "summary")) if newest else None
     if known is not None:
@@ -115,22 +115,22 @@ def _summary(library: Library, model: str) -> dict[str, Any]:
 
 
 def facts(reader: Reader) -> dict[str, Any]:
-    """What the build says of itself: `schema_version, model, family, seed, items, positions, seconds, ...`."""
+    """Return what the build says of itself: `schema_version, model, family, seed, items, positions, seconds, ...`."""
     return dict(reader.facts)
 
 
 def metrics(reader: Reader) -> pd.DataFrame:
-    """Measured when the model was trained: `name, value, low, high, n, seeds, definition`."""
+    """Return what was measured when the model was trained: `name, value, low, high, n, seeds, definition`."""
     return reader.table("SELECT name, value, low, high, n, seeds, definition FROM metrics ORDER BY rowid")
 
 
 def published(archive: Archive, model: str) -> dict[str, Any]:
-    """The figures of the paper's own model of this kind, from the catalog; never mixed with ours."""
+    """Return the figures of the paper's own model of this kind, from the catalog; never mixed with ours."""
     return dict(catalog.find(model, archive.data_dir).published)
 
 
 def measured_edits(archive: Archive, model: str) -> dict[str, tuple[str, ...]]:
-    """`FIELD=VALUE` -> the edits that a search found and `evaluate` measured, from the model's card; empty without any."""
+    """Return `FIELD=VALUE` -> the edits that a search found and `evaluate` measured, from the model's card; empty without any."""
     try:
         folder = catalog.checkpoint_folder(catalog.find(model, archive.data_dir), archive.data_dir)
         return dict(read_card(folder).edits)
@@ -139,14 +139,14 @@ def measured_edits(archive: Archive, model: str) -> dict[str, tuple[str, ...]]:
 
 
 def comparisons(archive: Archive) -> dict[str, dict[str, Any]]:
-    """Whole comparisons with their training, as `reproduce` recorded them: table -> record; the data directory's win.
+    """Return whole comparisons with their training, as `reproduce` recorded them: table -> record; the data directory's win.
 
     A record that cannot be read is left out.
     """
-    found = {}
+    records = {}
     for folder in (catalog.DEFAULT_DATA_DIR, archive.data_dir):
         for path in record_files(folder):
             if path.name != BENCHMARK_RECORD:
                 with suppress(CheckpointError):  # `doctor` names it
-                    found[path.stem] = read_record(path)
-    return found
+                    records[path.stem] = read_record(path)
+    return records

@@ -36,8 +36,8 @@ class Matches:
 
 
 def matching_positions(reader: Reader, pattern: Pattern) -> Matches:
-    """All positions at which the pattern matches, over the whole build."""
-    found, unplaced = [np.empty(0, np.int64)], 0
+    """Return all positions at which the pattern matches, over the whole build."""
+    positions, unplaced = [np.empty(0, np.int64)], 0
     for block in text_blocks(reader):
         first = _first_bytes(block, pattern)
         at = first[first >= 0]
@@ -46,15 +46,15 @@ def matching_positions(reader: Reader, pattern: Pattern) -> Matches:
         inside[inside] = block.start[token[inside]] <= at[inside]
         unplaced += len(first) - int(inside.sum())
         token = token[inside]  # ascending, as matches are found from left to right
-        found.append(token[np.append(True, token[1:] > token[:-1])[: len(token)]] + block.first_pos)
-    return Matches(np.concatenate(found), unplaced)
+        positions.append(token[np.append(True, token[1:] > token[:-1])[: len(token)]] + block.first_pos)
+    return Matches(np.concatenate(positions), unplaced)
 
 
 def _first_bytes(block: TextBlock, pattern: Pattern) -> np.ndarray:
-    """For each match the byte of `block.data` where its group begins; -1 for a group that is empty or absent."""
+    """Return the byte of `block.data` where each match's group begins; -1 for a group that is empty or absent."""
     spans = _marked(block, pattern)
     if spans is None:
-        return _first_bytes_one_by_one(block, pattern)
+        return _first_placesone_by_one(block, pattern)
     start, stop = spans
     if pattern.group == 0 and (start == stop).any():
         raise BadPattern(EMPTY)
@@ -62,7 +62,7 @@ def _first_bytes(block: TextBlock, pattern: Pattern) -> np.ndarray:
 
 
 def _marked(block: TextBlock, pattern: Pattern) -> tuple[np.ndarray, np.ndarray] | None:
-    """First and last byte of every match's group in `block.data`, by letting Arrow's RE2 put marks around it.
+    """Return first and last byte of every match's group in `block.data`, by letting Arrow's RE2 put marks around it.
 
     The k-th mark has moved k bytes to the right. None where the pattern cannot be marked, no marks are free, or Arrow's
     RE2 knows less syntax: then matches are taken one by one, which is some three times slower.
@@ -81,9 +81,9 @@ def _marked(block: TextBlock, pattern: Pattern) -> tuple[np.ndarray, np.ndarray]
     return at[0::2], at[1::2]
 
 
-def _first_bytes_one_by_one(block: TextBlock, pattern: Pattern) -> np.ndarray:
-    """The same as `_first_bytes`, match by match."""
-    found: list[int] = []
+def _first_placesone_by_one(block: TextBlock, pattern: Pattern) -> np.ndarray:
+    """Return the same as `_first_bytes`, match by match."""
+    places: list[int] = []
     match, group = pattern.compiled._regexp.Match, pattern.group
     bounds = block.base.tolist()
     for base, stop_at in zip(bounds[:-1], bounds[1:], strict=True):
@@ -96,6 +96,6 @@ def _first_bytes_one_by_one(block: TextBlock, pattern: Pattern) -> np.ndarray:
             if start == stop:
                 raise BadPattern(EMPTY)
             first, last = spans[group]
-            found.append(base + first if first < last else -1)
+            places.append(base + first if first < last else -1)
             at = stop
-    return np.array(found, np.int64)
+    return np.array(places, np.int64)

@@ -20,38 +20,41 @@ MAX_AROUND = 16
 
 
 def picture(reader: Reader, item: int) -> np.ndarray:
-    """What the model was shown, uint8 `[height, width, 3]`; `BadInput` where the build has no such item."""
+    """Return what the model was shown, uint8 `[height, width, 3]`; `BadInput` where the build has no such item."""
     windows.extent(reader, item)
     return pictures(reader, [item])[item]
 
 
 def pictures(reader: Reader, items: Sequence[int]) -> dict[int, np.ndarray]:
-    """Item -> its picture, uint8 `[height, width, 3]`; raises `Unsupported` where the items are no pictures."""
-    _check(reader)
-    found = reader.arrays(
+    """Return item -> its picture, uint8 `[height, width, 3]`; raises `Unsupported` where the build holds no pictures."""
+    _check_pictures(reader)
+    rows = reader.arrays(
         "SELECT item, png FROM pictures WHERE item IN (SELECT unnest(?::INTEGER[]))", [sorted({int(i) for i in items})]
     )
-    return {int(item): decode_png(bytes(png)) for item, png in zip(found["item"], found["png"], strict=True)}
+    return {int(item): decode_png(bytes(png)) for item, png in zip(rows["item"], rows["png"], strict=True)}
 
 
 def shapes(reader: Reader) -> np.ndarray:
-    """Rows and columns of every item's grid: int64 `[item, 2]`, in order of position."""
+    """Return rows and columns of every item's grid: int64 `[item, 2]`, in order of position.
+
+    Raises:
+        Unsupported: the items are not grids of rows and columns.
+    """
     return reader.cache.get((reader.path, "shapes"), partial(_shapes, reader))
 
 
 def token_map(reader: Reader, item: int, site: str) -> np.ndarray:
-    """What a codebook chose over a picture: int32 `[H, W, slots]`; -1 is an empty slot."""
-    _check(reader)
-    one = reader.site(site)
+    """Return what a codebook chose over a picture: int32 `[H, W, slots]`; -1 is an empty slot."""
+    codebook, grids = reader.site(site), shapes(reader)
     first, positions = windows.extent(reader, item)
-    found = reader.arrays(
+    chosen = reader.arrays(
         "SELECT pos, slot, code FROM grid WHERE pos >= ? AND pos < ? AND site_id = ?",
-        [first, first + positions, one.site_id],
+        [first, first + positions, codebook.site_id],
     )
-    codes = np.full((positions, one.info.slots), -1, np.int32)
-    codes[found["pos"] - first, found["slot"]] = found["code"]
-    rows, columns = shapes(reader)[reader.items.index_of(np.array([first]))[0]]
-    return codes.reshape(rows, columns, one.info.slots)
+    codes = np.full((positions, codebook.info.slots), -1, np.int32)
+    codes[chosen["pos"] - first, chosen["slot"]] = chosen["code"]
+    rows, columns = grids[reader.items.index_of(np.array([first]))[0]]
+    return codes.reshape(rows, columns, codebook.info.slots)
 
 
 def patches(
@@ -63,7 +66,7 @@ def patches(
     around: int = 1,
     half: int | None = None,
 ) -> list[Patch]:
-    """Cells at which the code was chosen, as they look in their pictures.
+    """Return cells at which the code was chosen, as they look in their pictures.
 
     Args:
         reader: the model's build.
@@ -75,39 +78,39 @@ def patches(
         around: cells around each that `Patch.crop` shows, 0 to 16.
         half: only items of this half.
     """
-    _check(reader)
+    _check_pictures(reader)
     best = windows.chosen_places(reader, ref, how=how, n=n, seed=seed, half=half)
     return _cut(reader, best.assign(site=ref.site, code=ref.code), around)
 
 
 def patches_at(reader: Reader, site: str, positions: Sequence[int], around: int = 1) -> list[Patch]:
-    """The cells at some positions of the build, in that order, with the best code of a codebook there."""
-    _check(reader)
-    one = reader.site(site)
+    """Return the cells at some positions of the build, in that order, with the best code of a codebook there."""
+    _check_pictures(reader)
+    codebook = reader.site(site)
     wanted = [int(pos) for pos in positions]
-    found = reader.table(
+    places = reader.table(
         "SELECT pos, slot, code, score, margin FROM grid JOIN (SELECT unnest(?::BIGINT[]) AS pos) USING (pos) "
         "WHERE site_id = ? AND slot = 0",
-        [wanted, one.site_id],
+        [wanted, codebook.site_id],
     ).set_index("pos", drop=False)
-    return _cut(reader, found.loc[[pos for pos in wanted if pos in found.index]].assign(site=site), around)
+    return _cut(reader, places.loc[[pos for pos in wanted if pos in places.index]].assign(site=site), around)
 
 
 def typical_patches(reader: Reader, site: str, codes: Sequence[int], around: int = 1) -> dict[int, Patch]:
-    """Code -> the cell of the build that lies nearest to it; codes that never fire are left out."""
-    _check(reader)
-    one = reader.site(site)
-    found = reader.table(
+    """Return code -> the cell of the build that lies nearest to it; codes that never fire are left out."""
+    _check_pictures(reader)
+    codebook = reader.site(site)
+    places = reader.table(
         "SELECT code, arg_max(pos, score) AS pos, arg_max(slot, score) AS slot, max(score) AS score, "
         "arg_max(margin, score) AS margin FROM postings JOIN (SELECT DISTINCT unnest(?::INTEGER[]) AS code) "
         "USING (code) WHERE site_id = ? GROUP BY code",
-        [[int(code) for code in codes], one.site_id],
+        [[int(code) for code in codes], codebook.site_id],
     )
-    return {patch.ref.code: patch for patch in _cut(reader, found.assign(site=site), around)}
+    return {patch.ref.code: patch for patch in _cut(reader, places.assign(site=site), around)}
 
 
 def _cut(reader: Reader, places: pd.DataFrame, around: int) -> list[Patch]:
-    """The patches at `pos`, in the order given; columns `pos, site, code, slot, score, margin`."""
+    """Return the patches at `pos`, in the order given; columns `pos, site, code, slot, score, margin`."""
     if not 0 <= around <= MAX_AROUND:
         raise BadInput(f"{around} cells around a patch are out of range. Give 0 to {MAX_AROUND}.")
     if places.empty:
@@ -118,36 +121,35 @@ def _cut(reader: Reader, places: pd.DataFrame, around: int) -> list[Patch]:
     shown = pictures(reader, items.tolist())
     grids = shapes(reader)[row].tolist()
     labels = windows.labels_at(reader, np.unique(pos))
-    found = []
+    cut = []
     where = zip(places.to_dict("records"), items.tolist(), place.tolist(), grids, strict=True)
-    for one, item, at, (rows, columns) in where:
+    for activation, item, at, (rows, columns) in where:
         height, width = shown[item].shape[0] // rows, shown[item].shape[1] // columns
         y, x = divmod(at, columns)
         crop = crop_cell(shown[item], (y, x), (height, width), around)
         inner = crop[around * height : (around + 1) * height, around * width : (around + 1) * width, :3]
-        found.append(
+        cut.append(
             Patch(
-                ref=CodeRef(reader.model, str(one["site"]), int(one["code"])),
+                ref=CodeRef(reader.model, str(activation["site"]), int(activation["code"])),
                 item=item,
-                pos=int(one["pos"]),
+                pos=int(activation["pos"]),
                 place=at,
                 row=y,
                 column=x,
                 pixels=inner.copy(),
                 crop=crop,
                 around=around,
-                score=float(one["score"]),
-                margin=float(one["margin"]),
-                slot=int(one["slot"]),
-                labels=labels.get(int(one["pos"]), {}),
+                score=float(activation["score"]),
+                margin=float(activation["margin"]),
+                slot=int(activation["slot"]),
+                labels=labels.get(int(activation["pos"]), {}),
             )
         )
-    return found
+    return cut
 
 
 def code_places(reader: Reader, ref: CodeRef) -> np.ndarray:
-    """How often the code was chosen at each cell: int64 `[H, W]`; smaller grids are spread over the largest one."""
-    _check(reader)
+    """Count how often the code was chosen at each cell: int64 `[H, W]`; smaller grids are spread over the largest one."""
     site = reader.site_of(ref)
     grids = shapes(reader)
     height, width = grids.max(axis=0)
@@ -160,11 +162,20 @@ def code_places(reader: Reader, ref: CodeRef) -> np.ndarray:
 
 
 def _shapes(reader: Reader) -> tuple[np.ndarray, int]:
-    found = reader.arrays("SELECT shape[1] AS h, shape[2] AS w FROM items ORDER BY first_pos")
-    made = np.stack([found["h"], found["w"]], axis=1).astype(np.int64)
-    return made, made.nbytes
+    sides = reader.arrays("SELECT len(shape) AS n, shape[1] AS h, shape[2] AS w FROM items ORDER BY first_pos")
+    if not len(sides["n"]) or (sides["n"] != 2).any():
+        raise Unsupported(
+            f"The build of {reader.model!r} holds no pictures or other grids of rows and columns. Ask a model whose items are."
+        )
+    both = np.stack([sides["h"], sides["w"]], axis=1).astype(np.int64)
+    return both, both.nbytes
 
 
-def _check(reader: Reader) -> None:
-    if reader.facts.get("kind") != "image":
-        raise Unsupported(f"The items of {reader.model!r} are no pictures. Ask a model of images.")
+def _check_pictures(reader: Reader) -> None:
+    """Raise `Unsupported` where the build holds no pictures, whatever its items are called."""
+
+    def count() -> tuple[int, int]:
+        return int(reader.arrays("SELECT count(*) AS n FROM pictures")["n"][0]), 8
+
+    if not reader.cache.get((reader.path, "number of pictures"), count):
+        raise Unsupported(f"The build of {reader.model!r} holds no pictures. Ask a model of pictures.")

@@ -33,7 +33,7 @@ def examples(
     context: int = 20,
     half: int | None = None,
 ) -> list[Example]:
-    """Places where the code fires.
+    """Find places where the code fires.
 
     Args:
         reader: the model's build.
@@ -50,22 +50,22 @@ def examples(
     contexts = contexts_at(reader, best["pos"].to_numpy(), context, context, (reader.site_of(ref), ref.code))
     return [
         Example(
-            item=one.item,
-            pos=one.pos,
-            place=one.place,
-            before=one.before,
-            token=one.token,
-            after=one.after,
+            item=place.item,
+            pos=place.pos,
+            place=place.place,
+            before=place.before,
+            token=place.token,
+            after=place.after,
             score=float(row["score"]),
             margin=float(row["margin"]),
             slot=int(row["slot"]),
         )
-        for one, row in zip(contexts, best.to_dict("records"), strict=True)
+        for place, row in zip(contexts, best.to_dict("records"), strict=True)
     ]
 
 
 def chosen_places(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, half: int | None) -> pd.DataFrame:
-    """The chosen activations of a code, best first: `pos, slot, score, margin`.
+    """Return the chosen activations of a code, best first: `pos, slot, score, margin`.
 
     A running best n over batches, so that memory is bounded.
 
@@ -75,20 +75,20 @@ def chosen_places(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, 
     """
     site = reader.site_of(ref)
     if how not in _HOWS:
-        raise BadInput(f"{str(how)[:40]!r} is no way to choose examples. Give one of {', '.join(_HOWS)}.")
+        raise BadInput(f"{str(how)[:40]!r} is not a way to choose examples. Give one of {', '.join(_HOWS)}.")
     n = _within("n", n, 1, MAX_EXAMPLES)
     best = pd.DataFrame({"key": [], "pos": [], "slot": [], "score": [], "margin": []})
     sql = "SELECT pos, slot, score, margin FROM postings WHERE site_id = ? AND code = ?"
     for batch in reader.batches(sql, [site.site_id, ref.code]):
         if half is not None:
-            kept = reader.items.half[reader.items.index_of(batch["pos"])] == half
-            batch = {name: column[kept] for name, column in batch.items()}
+            inside = reader.items.half[reader.items.index_of(batch["pos"])] == half
+            batch = {name: column[inside] for name, column in batch.items()}
         key = {"top": lambda b: -b["score"], "boundary": lambda b: b["margin"], "random": lambda b: _shuffle(b, seed)}[
             how
         ](batch)
         if len(key) > 4 * n:  # all that could be among the first n, ties included
-            kept = key <= np.partition(key, n - 1)[n - 1]
-            key, batch = key[kept], {name: column[kept] for name, column in batch.items()}
+            inside = key <= np.partition(key, n - 1)[n - 1]
+            key, batch = key[inside], {name: column[inside] for name, column in batch.items()}
         best = (
             pd.concat([best, pd.DataFrame({"key": key, **batch})]) if len(best) else pd.DataFrame({"key": key, **batch})
         )
@@ -97,7 +97,7 @@ def chosen_places(reader: Reader, ref: CodeRef, *, how: How, n: int, seed: int, 
 
 
 def _shuffle(batch: dict[str, np.ndarray], seed: int) -> np.ndarray:
-    """A pseudo-random number for each activation that depends on nothing but it and the seed (splitmix64)."""
+    """Return a pseudo-random number for each activation that depends on nothing but it and the seed (splitmix64)."""
     mixed = batch["pos"].astype(np.uint64) * np.uint64(64) + batch["slot"].astype(np.uint64)
     mixed += np.uint64((seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % (1 << 64))
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
@@ -112,7 +112,7 @@ def contexts_at(
     after: int,
     code: tuple[Site, int] | None = None,
 ) -> list[Context]:
-    """The context of each position, in the order given; labels filled; with `code`, where it fires too."""
+    """Return the context of each position, in the order given; labels filled; with `code`, where it fires too."""
     if not len(positions):
         return []
     items = reader.items
@@ -137,7 +137,7 @@ def contexts_at(
 
 
 def _tokens(reader: Reader, wanted: np.ndarray, code: tuple[Site, int] | None = None) -> list[Token]:
-    """The tokens at some sorted positions, with their labels; with `code` also how strongly it fires there."""
+    """Return the tokens at some sorted positions, with their labels; with `code` also how strongly it fires there."""
     if not len(wanted):
         return []
     places = wanted - reader.items.first_pos[reader.items.index_of(wanted)]
@@ -152,7 +152,7 @@ def _tokens(reader: Reader, wanted: np.ndarray, code: tuple[Site, int] | None = 
 
 
 def _scores(reader: Reader, wanted: np.ndarray, site: Site, code: int) -> dict[int, float]:
-    """Position -> score, where a code fires at some sorted positions."""
+    """Return position -> score, where a code fires at some sorted positions."""
     scores: dict[int, float] = {}
     sql = "SELECT pos, score FROM postings WHERE site_id = ? AND code = ?"
     for batch in reader.batches(sql, [site.site_id, code]):
@@ -163,32 +163,32 @@ def _scores(reader: Reader, wanted: np.ndarray, site: Site, code: int) -> dict[i
 
 
 def labels_at(reader: Reader, wanted: np.ndarray) -> dict[int, dict[str, str]]:
-    """Position -> field -> value, at some sorted positions."""
+    """Return position -> field -> value, at some sorted positions."""
     names = {number: name for name, number in reader.fields.items()}
     if not names:
         return {}
     jump = np.flatnonzero(np.diff(wanted) > 1)  # the positions are a few runs
     low, high = wanted[np.append(0, jump + 1)], wanted[np.append(jump, len(wanted) - 1)] + 1
-    found = reader.arrays(
+    rows = reader.arrays(
         "SELECT pos, field_id, value FROM labels JOIN (SELECT unnest(range(low, high)) AS pos FROM "
         "(SELECT unnest(?::BIGINT[]) AS low, unnest(?::BIGINT[]) AS high)) USING (pos) ORDER BY field_id",
         [low.tolist(), high.tolist()],
     )
     labels: dict[int, dict[str, str]] = {}
-    for pos, field, value in zip(found["pos"].tolist(), found["field_id"].tolist(), found["value"], strict=True):
+    for pos, field, value in zip(rows["pos"].tolist(), rows["field_id"].tolist(), rows["value"], strict=True):
         labels.setdefault(pos, {})[names[field]] = value
     return labels
 
 
 def context(reader: Reader, pos: int, before: int = 20, after: int = 20) -> Context:
-    """A position with the tokens around it in its item; labels filled. Raises `BadInput` outside the build."""
+    """Return a position with the tokens around it in its item; labels filled. Raises `BadInput` outside the build."""
     before, after = _within("before", before, 0, MAX_CONTEXT), _within("after", after, 0, MAX_CONTEXT)
     _check_pos(reader, pos)
     return contexts_at(reader, np.array([pos], np.int64), before, after)[0]
 
 
 def item(reader: Reader, index: int) -> ItemView:
-    """One whole item. Raises `BadInput` where the build has none of that number."""
+    """Return one whole item. Raises `BadInput` where the build has none of that number."""
     first, positions = extent(reader, index)
     row = reader.table(
         "SELECT shape, half, text, tags FROM items WHERE first_pos = ? AND item = ?", [first, index]
@@ -205,20 +205,20 @@ def item(reader: Reader, index: int) -> ItemView:
 
 
 def codes_at(reader: Reader, pos: int, sites: Sequence[str] | None = None) -> pd.DataFrame:
-    """What every codebook chose at a position: `ref, site, slot, code, score, margin, runner_up` (-1: none)."""
+    """Return what every codebook chose at a position: `ref, site, slot, code, score, margin, runner_up` (-1: none)."""
     _check_pos(reader, pos)
-    found = _grid(reader, pos, pos + 1, sites)
-    refs = [CodeRef(reader.model, site, int(code)) for site, code in zip(found["site"], found["code"], strict=True)]
-    found.insert(0, "ref", pd.Series(refs, dtype=object))
-    return found.drop(columns="pos")
+    table = _grid(reader, pos, pos + 1, sites)
+    refs = [CodeRef(reader.model, site, int(code)) for site, code in zip(table["site"], table["code"], strict=True)]
+    table.insert(0, "ref", pd.Series(refs, dtype=object))
+    return table.drop(columns="pos")
 
 
 def codes_of_item(reader: Reader, index: int, sites: Sequence[str] | None = None) -> pd.DataFrame:
-    """What every codebook chose over one item: `place, site, slot, code, score, margin, runner_up`."""
+    """Return what every codebook chose over one item: `place, site, slot, code, score, margin, runner_up`."""
     first, positions = extent(reader, index)
-    found = _grid(reader, first, first + positions, sites)
-    found.insert(0, "place", found["pos"] - first)
-    return found.drop(columns="pos")
+    table = _grid(reader, first, first + positions, sites)
+    table.insert(0, "place", table["pos"] - first)
+    return table.drop(columns="pos")
 
 
 def _grid(reader: Reader, start: int, stop: int, sites: Sequence[str] | None) -> pd.DataFrame:
@@ -232,7 +232,7 @@ def _grid(reader: Reader, start: int, stop: int, sites: Sequence[str] | None) ->
 
 
 def extent(reader: Reader, index: int) -> tuple[int, int]:
-    """First position and number of positions of an item."""
+    """Return first position and number of positions of an item."""
     items = reader.items
     row = np.flatnonzero(items.item == index) if isinstance(index, int | np.integer) else np.empty(0, int)
     if not len(row):

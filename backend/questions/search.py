@@ -62,7 +62,7 @@ def search(
     seed: int = 0,
     held_out: bool = False,
 ) -> SearchResult:
-    r"""Which codes fire on a pattern? Exact over the whole build.
+    r"""Find the codes that fire on a pattern; exact over the whole build.
 
     Args:
         reader: the model's build.
@@ -87,7 +87,7 @@ def search(
     """
     started = time.perf_counter()
     if order not in _ORDERS:
-        raise BadInput(f"{str(order)[:40]!r} is no order. Give one of {', '.join(_ORDERS)}.")
+        raise BadInput(f"{str(order)[:40]!r} is not an order. Give each of {', '.join(_ORDERS)}.")
     chosen = reader.chosen(sites)
     matches = positions_of(reader, pattern, field, value, also)
     positions = matches.positions
@@ -118,8 +118,8 @@ def search(
 
     codes = _measures(best, measuring)
     codes.insert(0, "ref", [ref(number) for number in best])
-    codes.insert(1, "site", [one.site for one in codes["ref"]])
-    codes.insert(2, "code", [one.code for one in codes["ref"]])
+    codes.insert(1, "site", [each.site for each in codes["ref"]])
+    codes.insert(2, "code", [each.code for each in codes["ref"]])
     for side, (low, high) in {
         "precision": wilson(measuring.hits[best], measuring.count[best]),
         "recall": wilson(measuring.hits[best], np.full(len(best), measuring.matches)),
@@ -152,7 +152,7 @@ def search(
 def positions_of(
     reader: Reader, pattern: str, field: str | None, value: str | None, also: Sequence[tuple[str, str]] = ()
 ) -> Matches:
-    """The positions that match a pattern ('' where a label is given), and have a label and all those of `also`.
+    """Return the positions that match a pattern ('' where a label is given), and have a label and all those of `also`.
 
     Raises:
         BadPattern: the pattern cannot be used.
@@ -163,15 +163,15 @@ def positions_of(
     labels = [*([(field, value)] if field is not None and value is not None else []), *also]
     matches = matching_positions(reader, compile_pattern(pattern)) if pattern or not labels else None
     positions = None if matches is None else matches.positions
-    for one in labels:
-        labelled = labelled_positions(reader, *one)
+    for label in labels:
+        labelled = labelled_positions(reader, *label)
         positions = labelled if positions is None else np.intersect1d(positions, labelled, assume_unique=True)
     assert positions is not None
     return Matches(positions, 0 if matches is None else matches.unplaced)
 
 
 def labelled_positions(reader: Reader, field: str, value: str) -> np.ndarray:
-    """Positions whose label `field` is `value`, ascending: int64; for `item:FIELD` those of the items with that tag."""
+    """Return positions whose label `field` is `value`, ascending: int64; for `item:FIELD` those of the items with that tag."""
     if field.startswith(tags.PREFIX):
         return tags.tagged_positions(reader, field.removeprefix(tags.PREFIX), value)
     sql = "SELECT pos FROM labels WHERE field_id = ? AND value = ?"
@@ -192,7 +192,7 @@ def _measures(which: np.ndarray, tally: _Tally) -> pd.DataFrame:
 
 
 def _sorted(which: np.ndarray, tally: _Tally, order: str) -> np.ndarray:
-    """Codes by `order`, best first; ties by F1, then hits, then by codebook and code."""
+    """Return codes by `order`, best first; ties by F1, then hits, then by codebook and code."""
     table = _measures(which, tally)
     return which[np.lexsort((which, -table["hits"], -table["f1"], -table[order]))]
 

@@ -17,22 +17,22 @@ PREFIX = "item:"
 
 
 def tags(reader: Reader) -> Mapping[tuple[str, str], np.ndarray]:
-    """(field, value) -> rows of `reader.items` with that tag, ascending."""
+    """Return (field, value) -> rows of `reader.items` with that tag, ascending."""
 
     def load() -> tuple[dict[tuple[str, str], np.ndarray], int]:
-        found = reader.table("SELECT tags FROM items ORDER BY first_pos")["tags"]
+        texts = reader.table("SELECT tags FROM items ORDER BY first_pos")["tags"]
         rows: dict[tuple[str, str], list[int]] = {}
-        for row, text in enumerate(found):
+        for row, text in enumerate(texts):
             for field, value in json.loads(text or "{}").items():
                 if value != "":
                     rows.setdefault((field, str(value)), []).append(row)
-        return {key: np.array(rows[key], np.int64) for key in sorted(rows)}, 8 * len(found) * 10 + 200 * len(rows)
+        return {key: np.array(rows[key], np.int64) for key in sorted(rows)}, 8 * len(texts) * 10 + 200 * len(rows)
 
     return reader.cache.get((reader.path, "tags"), load)
 
 
 def tag_fields(reader: Reader) -> pd.DataFrame:
-    """What items are tagged with: `field, value, items`. In `search` a tag's field is written `item:FIELD`."""
+    """Return what items are tagged with: `field, value, items`. In `search` a tag's field is written `item:FIELD`."""
     rows = [(field, value, len(items)) for (field, value), items in tags(reader).items()]
     table = pd.DataFrame(rows, columns=["field", "value", "items"]).astype({"items": np.int64})
     return table.sort_values(["field", "items", "value"], ascending=[True, False, True], ignore_index=True)
@@ -64,7 +64,7 @@ def labels_or_tags(reader: Reader, field: str) -> Numbered:
 
 
 def all_labels(reader: Reader, n: int = 60) -> pd.DataFrame:
-    """What `search` can be asked for beside a pattern: the n most frequent values of every label field and tag.
+    """Return what `search` can be asked for beside a pattern: the n most frequent values of every label field and tag.
 
     Returns:
         `field` (`item:FIELD` for tags), `value, positions`.
@@ -89,7 +89,7 @@ def all_labels(reader: Reader, n: int = 60) -> pd.DataFrame:
 
 
 def tagged_positions(reader: Reader, field: str, value: str) -> np.ndarray:
-    """All positions of the items with a tag, ascending: int64.
+    """Return all positions of the items with a tag, ascending: int64.
 
     Raises:
         BadInput: no item has a tag of that field.
@@ -108,7 +108,7 @@ def _check(reader: Reader, field: str) -> None:
 
 
 def tags_of(reader: Reader, ref: CodeRef, n: int = 20) -> pd.DataFrame:
-    """The tags of the items in which the code fires, most frequent first.
+    """Return the tags of the items in which the code fires, most frequent first.
 
     Returns:
         `field, value, count` (activations in items with that tag), `precision` (count / activations of the code),

@@ -27,7 +27,7 @@ ITEMS_AT_ONCE = 256
 
 
 def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = None, n: int = 50) -> pd.DataFrame:
-    """The codes that cover a passage, positions `start` to `stop` of an item (None: to its end), most special first.
+    """Find the codes that cover a passage, positions `start` to `stop` of an item (None: to its end), most special first.
 
     A code that fires everywhere covers every passage by the largest share and says nothing of it; so the order is by
     `bits`: how often the code fires there, times log2 of its lift.
@@ -42,7 +42,7 @@ def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = 
     last = length if stop is None else stop
     if not 0 <= start < last <= length:
         raise BadInput(
-            f"Item {item} has {length} positions; {start} to {last} is no part of it. Give 0 <= start < stop."
+            f"Item {item} has {length} positions; {start} to {last} is not a part of it. Give 0 <= start < stop."
         )
     positions = np.arange(first + start, first + last)
     fires, _ = corpus.count_codes(reader, positions)
@@ -50,9 +50,9 @@ def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = 
     everywhere = corpus.totals(reader, None)
     share, corpus_share = fires / len(positions), everywhere / reader.positions
     lift = share / np.maximum(corpus_share, 1e-12)
-    found = np.flatnonzero(fires)
+    firing = np.flatnonzero(fires)
     bits = fires * np.log2(np.maximum(lift, 1e-12))
-    best = found[np.lexsort((found, -fires[found], -bits[found]))][: max(0, n)]
+    best = firing[np.lexsort((firing, -fires[firing], -bits[firing]))][: max(0, n)]
     tag, precision, base = _tags_of(reader, row, best)
     refs = corpus.refs(reader, best)
     return pd.DataFrame(
@@ -73,7 +73,7 @@ def passage_codes(reader: Reader, item: int, start: int = 0, stop: int | None = 
 
 
 def covered_passages(reader: Reader, ref: CodeRef, min_share: float = 0.0, n: int = 10, cap: int = 400) -> Coverage:
-    """The items of whose positions a code fires at the largest share, `min_share` at least; `cap` tokens of each."""
+    """Find the items of whose positions a code fires at the largest share, `min_share` at least; `cap` tokens of each."""
     if not 0 <= min_share <= 1 or not 1 <= n <= MAX_PASSAGES:
         raise BadInput(f"Give min_share from 0 to 1 and n from 1 to {MAX_PASSAGES}, not {min_share} and {n}.")
     site = reader.site_of(ref)
@@ -100,9 +100,9 @@ def covered_passages(reader: Reader, ref: CodeRef, min_share: float = 0.0, n: in
 
 
 def next_topic(reader: Reader, after_item: int = -1, threshold: float = 0.5) -> TopicItem | None:
-    """The next item that some topic code covers by more than `threshold`, from the start again behind the last."""
+    """Find the next item that some topic code covers by more than `threshold`, from the start again behind the last."""
     if not 0 <= threshold < 1:
-        raise BadInput(f"The threshold {threshold} is no share. Give a number from 0 to less than 1.")
+        raise BadInput(f"The threshold {threshold} is not a share. Give a number from 0 to less than 1.")
     items = reader.items.item
     start = int(np.searchsorted(items, after_item, side="right"))
     for begin, end in ((start, len(items)), (0, start)):
@@ -124,16 +124,16 @@ def next_topic(reader: Reader, after_item: int = -1, threshold: float = 0.5) -> 
 
 
 def _densest(reader: Reader, block: int, threshold: float) -> tuple[tuple[np.ndarray, np.ndarray], int]:
-    """Of some items the topic code that covers most of each: its share (0: none does) and its number; and the bytes."""
+    """Return the topic code that covers most of each of some items: its share (0: none does), its number, and the bytes."""
     lengths = _lengths(reader)[block * ITEMS_AT_ONCE : (block + 1) * ITEMS_AT_ONCE]
     share, code = np.zeros(len(lengths)), np.full(len(lengths), -1)
-    usual = np.maximum(corpus.totals(reader, None) / reader.positions, 1e-12)
+    everywhere = np.maximum(corpus.totals(reader, None) / reader.positions, 1e-12)
     for length in np.unique(lengths[lengths > 0]):  # items of one length at a time: they are one array
         rows = np.flatnonzero(lengths == length)
         row, number, fires = _covering(reader, rows + block * ITEMS_AT_ONCE, int(length), threshold)
         part = fires / length
-        kept = part >= MIN_LIFT * usual[number]
-        row, number, part = row[kept], number[kept], part[kept]
+        dense = part >= MIN_LIFT * everywhere[number]
+        row, number, part = row[dense], number[dense], part[dense]
         order = np.lexsort((-number, part))  # the best of each item is written last, of equal ones the first code
         share[rows[row[order]]], code[rows[row[order]]] = part[order], number[order]
     count_rows(int(lengths.sum()) * len(corpus.columns(reader).offset))
@@ -143,7 +143,7 @@ def _densest(reader: Reader, block: int, threshold: float) -> tuple[tuple[np.nda
 def _covering(
     reader: Reader, rows: np.ndarray, length: int, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which codes fire at more than a share of the positions of items of one length.
+    """Return which codes fire at more than a share of the positions of items of one length.
 
     A code that fires `need` times fills `need` neighbours of its codebook's sorted codes, so it equals the one
     `need - 1` places on; it does so once for every further time.
@@ -161,15 +161,15 @@ def _covering(
         first = layout.first[site.site_id]
         chosen = np.sort(codes[:, :, first : first + site.info.slots].reshape(len(rows), -1), axis=1)
         row, at = np.nonzero(chosen[:, need - 1 :] == chosen[:, : chosen.shape[1] - need + 1])
-        found = chosen[row, at].astype(np.int64)
-        real = found != layout.empty
-        pairs.append(row[real] * layout.total + layout.offset[first] + found[real])
+        chosen_codes = chosen[row, at].astype(np.int64)
+        real = chosen_codes != layout.empty
+        pairs.append(row[real] * layout.total + layout.offset[first] + chosen_codes[real])
     pair, times = np.unique(np.concatenate(pairs), return_counts=True)
     return pair // layout.total, pair % layout.total, times + need - 1
 
 
 def _tags_of(reader: Reader, row: int, codes: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """For each code the tag of an item that it says most about.
+    """Return for each code the tag of an item that it says most about.
 
     Returns:
         The tags; the share of each code's activations that lie in items with its tag; the share of all positions that do.
@@ -182,32 +182,32 @@ def _tags_of(reader: Reader, row: int, codes: np.ndarray) -> tuple[list[str], np
         if not 1 < same.sum() < len(tags):
             continue  # a name of its own, or what is true of everything, is nothing to be precise about
         inside = reader.cache.get((reader.path, "tagged", field, value), partial(_tagged, reader, same))[codes]
-        share, usual = inside / np.maximum(everywhere, 1), _lengths(reader)[same].sum() / reader.positions
-        better = ~(share / usual <= precision / base)  # NaN, where there is no tag yet, is beaten by all
-        name[better], precision[better], base[better] = f"{field} = {value}", share[better], usual
+        share, chance = inside / np.maximum(everywhere, 1), _lengths(reader)[same].sum() / reader.positions
+        better = ~(share / chance <= precision / base)  # NaN, where there is no tag yet, is beaten by all
+        name[better], precision[better], base[better] = f"{field} = {value}", share[better], chance
     return name.tolist(), precision, base
 
 
 def _tagged(reader: Reader, same: np.ndarray) -> tuple[np.ndarray, int]:
-    """How often each code fires in some items."""
+    """Return how often each code fires in some items."""
     starts, lengths = reader.items.first_pos[same], _lengths(reader)[same]
     positions = np.repeat(starts - np.append(0, np.cumsum(lengths)[:-1]), lengths) + np.arange(lengths.sum())
-    found, _ = corpus.count_codes(reader, positions)
-    return found, found.nbytes
+    counts, _ = corpus.count_codes(reader, positions)
+    return counts, counts.nbytes
 
 
 def _tags(reader: Reader) -> list[dict[str, str]]:
-    """Truth about each item, in the order of `reader.items`."""
+    """Return the truth about each item, in the order of `reader.items`."""
 
     def load() -> tuple[list[dict[str, str]], int]:
-        found = reader.arrays("SELECT tags FROM items ORDER BY first_pos")["tags"]
-        return [json.loads(one or "{}") for one in found], 4 * sum(map(len, found)) + 300 * len(found)
+        texts = reader.arrays("SELECT tags FROM items ORDER BY first_pos")["tags"]
+        return [json.loads(text or "{}") for text in texts], 4 * sum(map(len, texts)) + 300 * len(texts)
 
     return reader.cache.get((reader.path, "tags by item"), load)  # `tags.tags` keeps them the other way round
 
 
 def _lengths(reader: Reader) -> np.ndarray:
-    """Positions of each item."""
+    """Return positions of each item."""
     return np.diff(np.append(reader.items.first_pos, reader.positions))
 
 

@@ -22,7 +22,7 @@ RARE = 4  # a live code with at most so many activations is rare
 
 
 def codebooks(reader: Reader) -> pd.DataFrame:
-    """All codebooks in the order of the forward pass.
+    """Return all codebooks in the order of the forward pass.
 
     Returns:
         `site, place, layer, head` (nullable), `num_codes, dim, slots, similarity, projection` ('umap' or 'pca':
@@ -46,8 +46,8 @@ def _codebooks(reader: Reader) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, site in reader.sites.items():
         unused = {"alive": 0, "dead": site.info.num_codes, "activations": 0, "entropy_bits": 0.0, "rare": 0}
-        one = dict(used.loc[name]) if name in used.index else unused
-        rows.append({**dataclasses.asdict(site.info), "projection": site.projection, **one})
+        row = dict(used.loc[name]) if name in used.index else unused
+        rows.append({**dataclasses.asdict(site.info), "projection": site.projection, **row})
     table = pd.DataFrame(rows, columns=_CODEBOOKS)
     table["dead_fraction"] = table["dead"] / table["num_codes"]
     table["entropy_bits"] = table["entropy_bits"].clip(lower=0)
@@ -59,7 +59,7 @@ def _codebooks(reader: Reader) -> pd.DataFrame:
 
 
 def codes(reader: Reader, site: str) -> pd.DataFrame:
-    """All codes of a codebook by id, dead ones included.
+    """Return all codes of a codebook by id, dead ones included.
 
     Returns:
         `code, count, items, share, entropy` (see `CodeStats`), `x, y` (by `codebooks().projection`, NaN for dead
@@ -73,7 +73,7 @@ def codes(reader: Reader, site: str) -> pd.DataFrame:
 
 
 def code(archive: Archive, ref: CodeRef) -> CodeStats:
-    """The figures of one code, with its newest human label."""
+    """Return the figures of one code, with its newest human label."""
     reader = archive.reader(ref.model)
     site = reader.site_of(ref)
     row = reader.table(
@@ -112,27 +112,29 @@ def previous_and_next(reader: Reader, ref: CodeRef) -> tuple[CodeRef | None, Cod
 
 
 def utilization(reader: Reader, site: str, points: int = 120) -> pd.DataFrame:
-    """How many codes were chosen at least once among the first choices of the build, at growing numbers of choices.
+    """Count how many codes were chosen at least once among the first choices of the build, at growing numbers of choices.
 
     Returns:
         `chosen` (positions x slots, T), `codes` (different ones among them), `share` (of all K codes), `ceiling`
         (1 - exp(-T / K): the share to expect of a codebook whose codes are all equally likely).
     """
-    one = reader.site(site)
-    first = reader.arrays("SELECT min(pos) AS pos FROM postings WHERE site_id = ? GROUP BY code", [one.site_id])["pos"]
+    codebook = reader.site(site)
+    first = reader.arrays("SELECT min(pos) AS pos FROM postings WHERE site_id = ? GROUP BY code", [codebook.site_id])[
+        "pos"
+    ]
     seen = np.unique(np.geomspace(1, max(1, reader.positions), points).astype(np.int64))
-    chosen = seen * one.info.slots
+    chosen = seen * codebook.info.slots
     used = np.searchsorted(np.sort(first), seen, side="left")
-    ceiling = utilization_ceiling(chosen, one.info.num_codes)
-    return pd.DataFrame({"chosen": chosen, "codes": used, "share": used / one.info.num_codes, "ceiling": ceiling})
+    ceiling = utilization_ceiling(chosen, codebook.info.num_codes)
+    return pd.DataFrame({"chosen": chosen, "codes": used, "share": used / codebook.info.num_codes, "ceiling": ceiling})
 
 
 def outputs(reader: Reader, site: str) -> pd.DataFrame:
-    """A sample of the vectors that the codebook was asked for, placed among the codes: `pos, pca_x, pca_y`."""
-    one = reader.site(site)
-    return reader.table("SELECT pos, pca_x, pca_y FROM outputs WHERE site_id = ? ORDER BY pos", [one.site_id])
+    """Return a sample of the vectors that the codebook was asked for, placed among the codes: `pos, pca_x, pca_y`."""
+    codebook = reader.site(site)
+    return reader.table("SELECT pos, pca_x, pca_y FROM outputs WHERE site_id = ? ORDER BY pos", [codebook.site_id])
 
 
 def training_curve(reader: Reader) -> pd.DataFrame:
-    """What the model's card says of its training: `step` and the measures of that moment; empty where nothing."""
+    """Return what the model's card says of its training: `step` and the measures of that moment; empty where nothing."""
     return pd.DataFrame(reader.facts.get("training_curve", []))

@@ -77,7 +77,7 @@ class TextBlock:
 
 
 def columns(reader: Reader) -> Columns:
-    """The columns of a build's code blocks."""
+    """Return the columns of a build's code blocks."""
     return reader.cache.get((reader.path, "columns"), partial(_columns, list(reader.sites.values())))
 
 
@@ -98,7 +98,7 @@ def _columns(sites: Sequence[Site]) -> tuple[Columns, int]:
 
 
 def code_blocks(reader: Reader, wanted: np.ndarray) -> Iterator[tuple[CodeBlock, slice]]:
-    """The blocks that hold any of the sorted positions `wanted`, each with the slice of `wanted` that lies in it."""
+    """Yield the blocks that hold any of the sorted positions `wanted`, each with the slice of `wanted` that lies in it."""
     layout = columns(reader)
     for start in range(0, reader.positions, layout.block):
         stop = min(start + layout.block, reader.positions)
@@ -133,31 +133,31 @@ def _load_codes(reader: Reader, start: int, stop: int) -> tuple[CodeBlock, int]:
 
 
 def count_codes(reader: Reader, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many of some sorted positions each code fires at: int64 `[total]`, of both halves and of half 1."""
+    """Return how many of some sorted positions each code fires at: int64 `[total]`, of both halves and of half 1."""
     layout = columns(reader)
     by_half = np.zeros((2, layout.total), np.int64)
     for block, part in code_blocks(reader, positions):
         codes = block.codes[positions[part] - block.start]
         held_out = halves(reader, positions[part]) == 1
-        for half, kept in enumerate((~held_out, held_out)):
-            by_half[half] += _bincount(layout, block, codes[kept])
+        for half, inside in enumerate((~held_out, held_out)):
+            by_half[half] += _bincount(layout, block, codes[inside])
     return by_half.sum(axis=0), by_half[1]
 
 
 def codes_of_site(reader: Reader, site: Site) -> np.ndarray:
-    """What one codebook chose at every position: `[position, slot]`, two or four bytes each; `num_codes` is an empty slot."""
+    """Return what one codebook chose at every position: `[position, slot]`; `num_codes` stands for an empty slot."""
     layout = columns(reader)
     first = layout.first[site.site_id]
-    found = np.empty((reader.positions, site.info.slots), layout.dtype)
+    chosen = np.empty((reader.positions, site.info.slots), layout.dtype)
     for block, part in code_blocks(reader, np.arange(reader.positions)):
-        found[part] = block.codes[:, first : first + site.info.slots]
+        chosen[part] = block.codes[:, first : first + site.info.slots]
         if block.has_empty:
-            found[part][found[part] == layout.empty] = site.info.num_codes
-    return found
+            chosen[part][chosen[part] == layout.empty] = site.info.num_codes
+    return chosen
 
 
 def refs(reader: Reader, numbers: np.ndarray) -> list[CodeRef]:
-    """The codes of some numbers, all codes of all codebooks being counted through."""
+    """Return the codes of some numbers, all codes of all codebooks being counted through."""
     sites, layout = list(reader.sites.values()), columns(reader)
     begins = np.array([layout.code_offset[site.site_id] for site in sites], np.int64)
     of_site = np.searchsorted(begins, numbers, side="right") - 1
@@ -175,7 +175,7 @@ def _bincount(layout: Columns, block: CodeBlock, codes: np.ndarray) -> np.ndarra
 
 
 def totals(reader: Reader, half: int | None) -> np.ndarray:
-    """How many positions of a half (None: of all) each code fires at: int64 `[total]`."""
+    """Return how many positions of a half (None: of all) each code fires at: int64 `[total]`."""
 
     def all_totals() -> tuple[tuple[np.ndarray, np.ndarray], int]:
         both, held_out = count_codes(reader, np.arange(reader.positions))
@@ -186,12 +186,12 @@ def totals(reader: Reader, half: int | None) -> np.ndarray:
 
 
 def halves(reader: Reader, positions: np.ndarray) -> np.ndarray:
-    """The half of each position: int8."""
+    """Return the half of each position: int8."""
     return reader.items.half[reader.items.index_of(positions)]
 
 
 def text_blocks(reader: Reader, wanted: np.ndarray | None = None) -> Iterator[TextBlock]:
-    """The texts of all items, in order; with `wanted` (sorted positions) only the blocks that hold any of them."""
+    """Yield the texts of all items, in order; with `wanted` (sorted positions) only the blocks that hold any of them."""
     items = reader.items
     # A block begins with the first item at or behind every multiple of BLOCK_POSITIONS.
     first = np.unique(np.searchsorted(items.first_pos, np.arange(0, reader.positions, BLOCK_POSITIONS)))
@@ -202,8 +202,8 @@ def text_blocks(reader: Reader, wanted: np.ndarray | None = None) -> Iterator[Te
 
 
 def texts_at(reader: Reader, wanted: np.ndarray) -> list[tuple[str, str]]:
-    """The exact text between the token before and each token, and of the token, at some sorted positions."""
-    found: list[tuple[str, str]] = []
+    """Return the exact text between the token before and each token, and of the token, at some sorted positions."""
+    texts: list[tuple[str, str]] = []
     for block in text_blocks(reader, wanted):
         low, high = np.searchsorted(wanted, (block.first_pos, block.first_pos + len(block.start)))
         at = wanted[low:high] - block.first_pos
@@ -211,12 +211,12 @@ def texts_at(reader: Reader, wanted: np.ndarray) -> list[tuple[str, str]]:
         item = np.searchsorted(block.first, at, side="right") - 1
         behind = np.where(at == block.first[item], block.base[item], block.end[at - 1])
         data = block.data
-        found += [
+        texts += [
             (data[c:a].decode() if c < a else "", data[a:b].decode())
             for a, b, c in zip(start.tolist(), end.tolist(), behind.tolist(), strict=True)
         ]
-    count_rows(len(found))
-    return found
+    count_rows(len(texts))
+    return texts
 
 
 def _load_text(reader: Reader, start: int, stop: int) -> tuple[TextBlock, int]:

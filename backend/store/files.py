@@ -14,7 +14,7 @@ _STAMP = "%Y%m%dT%H%M%S"
 
 
 def sha256(data: bytes | memoryview) -> str:
-    """Hex digest of some bytes."""
+    """Return the hex digest of some bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -28,14 +28,14 @@ def move_atomically(source: Path, target: Path) -> None:
 
 
 def builds_of(model: str, builds: Path) -> list[tuple[str, Path]]:
-    """All published builds of a model as (build id, file), oldest first."""
+    """Return all published builds of a model as (build id, file), oldest first."""
     pattern = re.compile(re.escape(model) + r"\.(\d{8}T\d{6}-[0-9a-f]{8})\.duckdb")
-    found = [(match[1], path) for path in builds.glob("*.duckdb") if (match := pattern.fullmatch(path.name))]
-    return sorted(found)
+    published = [(match[1], path) for path in builds.glob("*.duckdb") if (match := pattern.fullmatch(path.name))]
+    return sorted(published)
 
 
 def new_build_id(key: str, newer_than: str = "") -> str:
-    """A build id `YYYYMMDDTHHMMSS-<8 hex of the key>` (UTC) behind `newer_than` even if the clock ran back."""
+    """Return a build id `YYYYMMDDTHHMMSS-<8 hex of the key>` (UTC) behind `newer_than` even if the clock ran back."""
     moment = datetime.now(UTC).replace(microsecond=0)
     if newer_than:
         moment = max(moment, datetime.strptime(newer_than[:15], _STAMP).replace(tzinfo=UTC) + timedelta(seconds=1))

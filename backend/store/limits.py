@@ -8,7 +8,7 @@ LIMITS = {"label": 200, "note": 20_000, "author": 80, "list": 100, "pattern": 30
 
 
 def checked(what: str, text: str, *, required: bool = False, strip: bool = True) -> str:
-    """The text, if it keeps to `LIMITS[what]`; raises `BadInput` otherwise."""
+    """Return the text, if it keeps to `LIMITS[what]`; raises `BadInput` otherwise."""
     if not isinstance(text, str):
         raise BadInput(f"The {what} must be a text, not {type(text).__name__}.")
     text = text.strip() if strip else text

@@ -36,7 +36,9 @@ class Document:
 def read_document(document: Mapping[str, Any]) -> Document:
     """Check an export. Raises `BadInput`, naming the entry that is wrong."""
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
-        raise BadInput(f'This is no export of labels, lists and notes. Give a JSON document with "format": "{FORMAT}".')
+        raise BadInput(
+            f'This is not an export of labels, lists and notes. Give a JSON document with "format": "{FORMAT}".'
+        )
     parts = {}
     for part, fields in (("labels", _LABEL), ("notes", _NOTE), ("lists", _LIST)):
         entries = document.get(part, [])
@@ -64,10 +66,13 @@ def merge(db: sqlite3.Connection, document: Document, now: str) -> MergeReport:
             else:
                 conflicts.append(f"{table[:-1]} {entry['uid']} on {entry['ref']}: kept {here['text'][:60]!r}")
     listed = 0
-    for one in document.lists:
-        db.execute("INSERT OR IGNORE INTO lists VALUES (?, ?, ?)", [one["name"], one["author"], one["created"]])
-        for ref in one["refs"]:
-            if append_to_list(db, one["name"], ref, one["author"], now):
+    for codes in document.lists:
+        db.execute(
+            "INSERT OR IGNORE INTO lists VALUES (?, ?, ?)",
+            [codes["name"], codes["author"], codes["created"]],
+        )
+        for ref in codes["refs"]:
+            if append_to_list(db, codes["name"], ref, codes["author"], now):
                 listed += 1
             else:
                 known += 1

@@ -36,22 +36,22 @@ class Numbered:
         return self.number.nbytes + self.totals.nbytes + sum(60 + len(name) for name in self.names)
 
     def count(self, positions: np.ndarray) -> np.ndarray:
-        """How many of some positions have each value: int64 `[names]`."""
+        """Return how many of some positions have each value: int64 `[names]`."""
         return histogram(self.number[positions], len(self.names))
 
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
-        """All positions that have a value, by value and then ascending, and where each value's begin: `[names + 1]`."""
+        """Return all positions that have a value, by value and then ascending, and where each value's begin: `[names + 1]`."""
         order = np.argsort(self.number, kind="stable")
         return order, np.searchsorted(self.number[order], np.arange(len(self.names) + 1))
 
 
 def histogram(numbers: np.ndarray, size: int) -> np.ndarray:
-    """How often each of 0 to `size - 1` occurs, negative numbers left out: int64 `[size]`."""
+    """Return how often each of 0 to `size - 1` occurs, negative numbers left out: int64 `[size]`."""
     return np.bincount(numbers[numbers >= 0], minlength=size)
 
 
 def crossed(codes: np.ndarray, num_codes: int, values: Numbered, where: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """How often each code of a codebook fires where each value holds, some codes at a time, so that memory stays bounded.
+    """Yield how often each code of a codebook fires where each value holds, some codes at a time, so that memory stays bounded.
 
     Args:
         codes: what the codebook chose at every position, as `corpus.codes_of_site` says it.
@@ -90,7 +90,7 @@ def numbered(reader: Reader, names: tuple[str, ...], number: np.ndarray) -> Numb
 
 
 def labels(reader: Reader, field: str) -> Numbered:
-    """A label field of every position; raises `BadInput` where there is none of that name."""
+    """Return a label field of every position; raises `BadInput` where there is none of that name."""
     field_id = reader.field(field)
 
     def load() -> tuple[Numbered, int]:
@@ -102,14 +102,14 @@ def labels(reader: Reader, field: str) -> Numbered:
         )
         for batch in reader.batches(sql, [field_id, field_id]):
             number[batch["pos"]] = batch["number"]
-        found = numbered(reader, tuple(names), number)
-        return found, found.nbytes
+        values = numbered(reader, tuple(names), number)
+        return values, values.nbytes
 
     return reader.cache.get((reader.path, "numbered labels", field_id), load)
 
 
 def tokens(reader: Reader) -> Numbered:
-    """The exact text of the token at every position; tokens without text (image cells) have no number."""
+    """Return the exact text of the token at every position; tokens without text (image cells) have no number."""
 
     def load() -> tuple[Numbered, int]:
         names = reader.table("SELECT DISTINCT token FROM tokens WHERE token != '' ORDER BY token")["token"]
@@ -120,7 +120,7 @@ def tokens(reader: Reader) -> Numbered:
         )
         for batch in reader.batches(sql):
             number[batch["pos"]] = batch["number"]
-        found = numbered(reader, tuple(names), number)
-        return found, found.nbytes
+        values = numbered(reader, tuple(names), number)
+        return values, values.nbytes
 
     return reader.cache.get((reader.path, "numbered tokens"), load)

@@ -82,7 +82,7 @@ class People:
         return label
 
     def labels(self, ref: CodeRef | None = None, *, model: str | None = None, limit: int = 10_000) -> list[Label]:
-        """Labels of a code, of a model, or all; newest first."""
+        """Return labels of a code, of a model, or all; newest first."""
         where, values = _where(ref, model)
         rows = self._read(f"SELECT * FROM labels {where} ORDER BY created DESC, uid LIMIT ?", [*values, limit])
         return [
@@ -91,12 +91,12 @@ class People:
         ]
 
     def label(self, ref: CodeRef) -> str:
-        """The newest label of a code; empty where there is none."""
-        found = self.labels(ref, limit=1)
-        return found[0].text if found else ""
+        """Return the newest label of a code; empty where there is none."""
+        newest = self.labels(ref, limit=1)
+        return newest[0].text if newest else ""
 
     def newest_labels(self, model: str) -> dict[CodeRef, str]:
-        """The newest label of every labelled code of a model: what code chips show."""
+        """Return the newest label of every labelled code of a model: what code chips show."""
         return {label.ref: label.text for label in reversed(self.labels(model=model))}
 
     def remove_label(self, uid: str) -> bool:
@@ -121,7 +121,7 @@ class People:
         return note
 
     def notes(self, ref: CodeRef | None = None, *, model: str | None = None, limit: int = 10_000) -> list[Note]:
-        """Notes on a code, a model, or all; newest first."""
+        """Return notes on a code, a model, or all; newest first."""
         where, values = _where(ref, model)
         rows = self._read(f"SELECT * FROM notes {where} ORDER BY created DESC, uid LIMIT ?", [*values, limit])
         return [
@@ -136,15 +136,15 @@ class People:
     # ---- lists
 
     def lists(self, ref: CodeRef | None = None) -> list[CodeList]:
-        """All lists by name, each with its codes in order; with `ref` only those that hold it."""
+        """Return all lists by name, each with its codes in order; with `ref` only those that hold it."""
         refs: dict[str, list[CodeRef]] = {}
         heads, rows = self._read_together(
             "SELECT * FROM lists ORDER BY name", "SELECT * FROM list_codes ORDER BY name, place, created"
         )
         for row in rows:
             refs.setdefault(row["name"], []).append(_ref(row))
-        found = [CodeList(h["name"], h["author"], h["created"], tuple(refs.get(h["name"], ()))) for h in heads]
-        return [one for one in found if ref is None or ref in one.refs]
+        lists = [CodeList(h["name"], h["author"], h["created"], tuple(refs.get(h["name"], ()))) for h in heads]
+        return [entry for entry in lists if ref is None or ref in entry.refs]
 
     def add_to_list(self, name: str, ref: CodeRef, author: str = "") -> bool:
         """Put a code at the end of a list, which is made if it is new; False where the code was in it already."""
@@ -174,10 +174,10 @@ class People:
                 )
             refs.remove(ref)
             refs.insert(max(0, index), ref)
-            for place, one in enumerate(refs):
+            for place, entry in enumerate(refs):
                 db.execute(
                     "UPDATE list_codes SET place = ? WHERE name = ? AND model = ? AND site = ? AND code = ?",
-                    [place, name, one.model, one.site, one.code],
+                    [place, name, entry.model, entry.site, entry.code],
                 )
 
     def remove_list(self, name: str) -> bool:
@@ -189,12 +189,12 @@ class People:
     # ---- export and import
 
     def export(self) -> dict[str, Any]:
-        """Everything, as plain JSON values; `merge` reads it again."""
+        """Return everything, as plain JSON values; `merge` reads it again."""
         return {
             "format": merging.FORMAT,
             "labels": [label_row(label) for label in self.labels(limit=-1)],
             "notes": [note_row(note) for note in self.notes(limit=-1)],
-            "lists": [{**asdict(one), "refs": [str(ref) for ref in one.refs]} for one in self.lists()],
+            "lists": [{**asdict(entry), "refs": [str(ref) for ref in entry.refs]} for entry in self.lists()],
         }
 
     def merge(self, document: Mapping[str, Any]) -> MergeReport:
@@ -214,7 +214,7 @@ class People:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One immediate transaction: committed at the end of the block, rolled back on an error."""
+        """Open one immediate transaction: committed at the end of the block, rolled back on an error."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             db = _connect(f"{self.path.resolve().as_uri()}?mode=rwc")
@@ -243,7 +243,7 @@ class People:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection, or None where nobody has written anything yet."""
+        """Open a connection, or yield None where nobody has written anything yet."""
         if not self.path.exists():
             yield None
             return
@@ -274,12 +274,12 @@ class People:
 
 
 def label_row(label: Label) -> dict[str, Any]:
-    """A label as plain JSON values."""
+    """Return a label as plain JSON values."""
     return {**asdict(label), "ref": str(label.ref)}
 
 
 def note_row(note: Note) -> dict[str, Any]:
-    """A note as plain JSON values."""
+    """Return a note as plain JSON values."""
     return {**asdict(note), "ref": str(note.ref)}
 
 

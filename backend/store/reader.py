@@ -55,12 +55,12 @@ class ItemTable:
     half: np.ndarray  # int8
 
     def index_of(self, pos: np.ndarray) -> np.ndarray:
-        """Row of the item that holds each position."""
+        """Return the row of the item that holds each position."""
         return np.searchsorted(self.first_pos, pos, side="right") - 1
 
 
 def settings() -> dict[str, str | bool | int | float | list[str]]:
-    """DuckDB's settings for reading: nothing but the file, bounded memory, and none of it can be changed."""
+    """Return DuckDB's settings for reading: nothing but the file, bounded memory, and none of it can be changed."""
     return {
         "enable_external_access": "false",
         "autoinstall_known_extensions": "false",
@@ -114,7 +114,7 @@ class Reader:
     # ---- rows
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """This thread's own cursor."""
+        """Return this thread's own cursor."""
         cursor = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._new_cursor()
@@ -127,19 +127,19 @@ class Reader:
         return cursor
 
     def table(self, sql: str, values: Sequence[Any] = ()) -> pd.DataFrame:
-        """The rows of a query."""
-        found = self.cursor().execute(sql, list(values)).df()
-        count_rows(len(found))
-        return found
+        """Return the rows of a query."""
+        rows = self.cursor().execute(sql, list(values)).df()
+        count_rows(len(rows))
+        return rows
 
     def arrays(self, sql: str, values: Sequence[Any] = ()) -> dict[str, np.ndarray]:
-        """The columns of a query without NULLs."""
-        found = {k: np.asarray(v) for k, v in self.cursor().execute(sql, list(values)).fetchnumpy().items()}
-        count_rows(len(next(iter(found.values()))))
-        return found
+        """Return the columns of a query without NULLs."""
+        columns = {k: np.asarray(v) for k, v in self.cursor().execute(sql, list(values)).fetchnumpy().items()}
+        count_rows(len(next(iter(columns.values()))))
+        return columns
 
     def batches(self, sql: str, values: Sequence[Any] = (), rows: int = 1 << 20) -> Iterator[dict[str, np.ndarray]]:
-        """The columns of a query, some rows at a time, so that memory stays bounded."""
+        """Yield the columns of a query, some rows at a time, so that memory stays bounded."""
         cursor = self._new_cursor()  # its own: the thread may ask something else between two batches
         try:
             for batch in cursor.sql(sql, params=list(values)).to_arrow_reader(rows):
@@ -155,7 +155,7 @@ class Reader:
     @cached_property
     def sites(self) -> dict[str, Site]:
         """All codebooks by name, in the order of the forward pass."""
-        found = {}
+        sites = {}
         for row in self.table("SELECT * FROM codebooks ORDER BY site_id").to_dict("records"):
             info = CodebookInfo(
                 site=row["site"],
@@ -167,8 +167,8 @@ class Reader:
                 place=row["place"],
                 similarity=row["similarity"],
             )
-            found[row["site"]] = Site(int(row["site_id"]), info, row["projection"])
-        return found
+            sites[row["site"]] = Site(int(row["site_id"]), info, row["projection"])
+        return sites
 
     @cached_property
     def site_names(self) -> dict[int, str]:
@@ -178,8 +178,8 @@ class Reader:
     @cached_property
     def items(self) -> ItemTable:
         """Where each item begins."""
-        found = self.arrays("SELECT item, first_pos, half FROM items ORDER BY first_pos")
-        return ItemTable(found["item"], found["first_pos"], found["half"])
+        rows = self.arrays("SELECT item, first_pos, half FROM items ORDER BY first_pos")
+        return ItemTable(rows["item"], rows["first_pos"], rows["half"])
 
     @cached_property
     def positions(self) -> int:
@@ -189,13 +189,13 @@ class Reader:
     @cached_property
     def fields(self) -> dict[str, int]:
         """Label field -> its id."""
-        found = self.table("SELECT field, field_id FROM fields ORDER BY field_id")
-        return dict(zip(found["field"], found["field_id"].astype(int), strict=True))
+        rows = self.table("SELECT field, field_id FROM fields ORDER BY field_id")
+        return dict(zip(rows["field"], rows["field_id"].astype(int), strict=True))
 
     # ---- names -> numbers, with an explanation where there is none
 
     def site(self, name: str) -> Site:
-        """The codebook of that name; raises `UnknownCode`."""
+        """Return the codebook of that name; raises `UnknownCode`."""
         if name not in self.sites:
             raise UnknownCode(
                 f"The model {self.model!r} has no codebook {str(name)[:80]!r}. "
@@ -204,7 +204,7 @@ class Reader:
         return self.sites[name]
 
     def site_of(self, ref: CodeRef) -> Site:
-        """The codebook of a code; raises `UnknownCode` where the codebook or the code does not exist."""
+        """Return the codebook of a code; raises `UnknownCode` where the codebook or the code does not exist."""
         site = self.site(ref.site)
         if not 0 <= ref.code < site.info.num_codes:
             raise UnknownCode(
@@ -214,13 +214,13 @@ class Reader:
         return site
 
     def chosen(self, sites: Sequence[str] | None) -> list[Site]:
-        """The codebooks of those names, in the order of the forward pass; None means all."""
+        """Return the codebooks of those names, in the order of the forward pass; None means all."""
         if sites is None:
             return list(self.sites.values())
         return sorted({self.site(name) for name in sites}, key=lambda site: site.site_id)
 
     def field(self, name: str) -> int:
-        """Id of a label field; raises `BadInput`."""
+        """Return the id of a label field; raises `BadInput`."""
         if name not in self.fields:
             raise BadInput(
                 f"There is no label field {str(name)[:80]!r}. The build has: {', '.join(self.fields) or 'no labels'}."
@@ -242,7 +242,7 @@ class Library:
         self._bad: dict[Path, StoreError] = {}
 
     def builds(self) -> dict[str, list[tuple[str, Path]]]:
-        """Model -> its published builds `(build id, file)`, newest first."""
+        """Return model -> its published builds `(build id, file)`, newest first."""
         with self._lock:
             try:
                 changed = self.folder.stat().st_mtime_ns
@@ -250,31 +250,31 @@ class Library:
                 return {}
             if changed == self._listed:
                 return self._listing
-            found: dict[str, list[tuple[str, Path]]] = {}
+            listing: dict[str, list[tuple[str, Path]]] = {}
             for path in sorted(self.folder.glob("*.duckdb"), reverse=True):
                 match = BUILD_FILE.fullmatch(path.name)
                 if match:
-                    found.setdefault(match["model"], []).append((match["build"], path))
-            for of_model in found.values():
+                    listing.setdefault(match["model"], []).append((match["build"], path))
+            for of_model in listing.values():
                 of_model.sort(reverse=True)
-            self._listing = found
+            self._listing = listing
             self._bad = {path: error for path, error in self._bad.items() if path.exists()}
             # A file system's clock ticks: a build published within the same tick would go unseen.
             self._listed = changed if abs(time.time_ns() - changed) > 1_000_000_000 else None
-            return found
+            return listing
 
     def newest(self, model: str) -> tuple[str, Path] | None:
-        """Id and file of a model's newest build not known to be unreadable, without opening it; None where there is none."""
+        """Return id and file of a model's newest build not known to be unreadable, without opening it; None without any."""
         with self._lock:
             return next((build for build in self.builds().get(model, []) if build[1] not in self._bad), None)
 
     def problem(self, model: str) -> str:
-        """Why builds newer than the one in use could not be opened; empty where nothing is wrong."""
+        """Return why builds newer than the one in use could not be opened; empty where nothing is wrong."""
         with self._lock:
             return " ".join(str(self._bad[path]) for _, path in self.builds().get(model, []) if path in self._bad)
 
     def reader(self, model: str) -> Reader:
-        """The newest build of a model that can be read.
+        """Return the newest build of a model that can be read.
 
         Raises:
             NoBuild: there is none.
@@ -288,10 +288,10 @@ class Library:
                     f"Build it: python -m backend build {str(model)[:100]}"
                 )
             for build, path in builds:
-                kept = self._open.get(model)
-                if kept is not None and kept.path == path:
+                open_reader = self._open.get(model)
+                if open_reader is not None and open_reader.path == path:
                     self._open.move_to_end(model)
-                    return kept
+                    return open_reader
                 if path in self._bad:
                     continue
                 try:

@@ -241,7 +241,7 @@ def test_the_command_gives_edits_and_the_line_that_steers_with_them(
         (("find-topic-codes", "gpt2-base", "colour", "red", "--success", "1"), "no codebooks"),
         (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--topic", "dragon"), "FIELD=VALUE"),
         (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--topic", "a=b"), "cannot be judged"),
-        (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--dose", "0,9"), "no shares of a strength"),
+        (("steer", "gpt2", "--prompt", "01", "--edit", "L0.mlp:1", "--dose", "0,9"), "are not shares of a strength"),
     ],
 )
 def test_what_cannot_be_found_or_judged_is_refused_in_a_sentence(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+
+import duckdb
 import numpy as np
 import pytest
 
@@ -243,6 +246,31 @@ def test_texts_have_no_pictures_and_wrong_items_are_named(explorer, tmp_path):
         explorer.patches(CodeRef(IMAGES, "vq", CODES))
     with pytest.raises(BadInput, match="around"):
         explorer.patches(REF, around=99)
+
+
+def test_what_can_be_asked_of_items_depends_on_what_the_build_holds_and_not_on_what_they_are_called(
+    image_dir,  # noqa: F811
+    tmp_path,
+):
+    for name, change in (
+        ("renamed", "UPDATE facts SET value = '\"weights\"' WHERE key = 'kind'"),
+        ("bare", "DELETE FROM pictures"),
+    ):
+        shutil.copytree(image_dir, tmp_path / name)
+        (path,) = (tmp_path / name / "builds").glob("*.duckdb")
+        with duckdb.connect(str(path)) as db:
+            db.execute(change)
+    renamed, grids, whole = Explorer(tmp_path / "renamed"), Explorer(tmp_path / "bare"), Explorer(image_dir)
+    assert [p.pos for p in renamed.patches(REF, n=3)] == [p.pos for p in whole.patches(REF, n=3)]
+    assert np.array_equal(grids.token_map(IMAGES, 3, "vq"), whole.token_map(IMAGES, 3, "vq"))
+    assert np.array_equal(grids.code_places(REF), whole.code_places(REF))
+    for ask in (
+        lambda: grids.patches(REF),
+        lambda: grids.picture(IMAGES, 3),
+        lambda: grids.typical_patches(IMAGES, "vq", [5]),
+    ):
+        with pytest.raises(Unsupported, match="no pictures"):
+            ask()
 
 
 def test_a_build_whose_pictures_are_not_what_the_model_was_shown_is_not_published(tmp_path):

@@ -210,7 +210,7 @@ def bridge(width: int = 16, patch: int = 2, dim: int = 6) -> dict[str, torch.Ten
     ("codes", "change", "match"),
     [
         (64, {}, ""),
-        (60, {}, "no square"),
+        (60, {}, "cannot be laid out in a square"),
         (64, {"blocks.0.mlp.fc1.bias": None}, "no 'blocks.0.mlp.fc1.bias'"),
         (64, {"blocks.0.attn.qkv.weight": torch.ones(40, 16)}, "cannot be computed"),
         (64, {"blocks.0.adaLN_modulation.1.weight": torch.ones(96, 16)}, "no known part"),

@@ -94,10 +94,10 @@ def _dataset(options: argparse.Namespace) -> Mapping[str, Any]:
     source = source_of(options.data_set or options.recipe, "image")
     for other in sources("image"):
         strange = [option for option in other.options if option not in source.options]
-        if given := next((option for option in strange if getattr(options, option.dest) is not None), None):
+        if choice := next((option for option in strange if getattr(options, option.dest) is not None), None):
             if options.data_set is not None:
                 raise UsageError(
-                    f"{given.flags[0]} and --data-set {options.data_set} name different pictures. Leave one out."
+                    f"{choice.flags[0]} and --data-set {options.data_set} name different pictures. Leave one out."
                 )
             source = other
     _check_given(options, source)

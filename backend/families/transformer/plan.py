@@ -197,9 +197,9 @@ def _dataset(options: argparse.Namespace, source: DataSource, origin: ModelSpec 
         return source.settings(given)
     settings = source.settings({key: value for key, value in origin.dataset.items() if key != "name"})
     if wrong := sorted(key for key, value in given.items() if settings[key] != value):
-        own = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "name")
+        machine = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "name")
         raise BadInput(
-            f"{origin.name} was trained on another machine: {own}. Leave out the options for {', '.join(wrong)}."
+            f"{origin.name} was trained on another machine: {machine}. Leave out the options for {', '.join(wrong)}."
         )
     return settings
 

@@ -69,15 +69,15 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     if type(groups) is not int or not 1 <= groups <= _LARGEST_GROUPS:
         raise CheckpointError(f"{config}: 'norm_num_groups' must be a whole number from 1, not {str(groups)[:60]!r}.")
     state, warnings = read_weights(path, DIFFUSERS)
-    found = translate(state, _RULES, path)
-    for name, tensor in found.network.items():
+    tensors = translate(state, _RULES, path)
+    for name, tensor in tensors.network.items():
         if _MATRICES.search(name) and tensor.ndim == 2:  # linear layers are 1 x 1 convolutions
-            found.network[name] = tensor[:, :, None, None]
-    table = found.take("quantize.embedding.weight")
+            tensors.network[name] = tensor[:, :, None, None]
+    table = tensors.take("quantize.embedding.weight")
     spatial = claims.get("norm_type") == "spatial"
-    _check_types(claims, found.network, config)
+    _check_types(claims, tensors.network, config)
     return assemble(
-        found,
+        tensors,
         table,
         claims={key: value for key, value in claims.items() if key not in _FIXED},
         norm_groups=groups,
@@ -97,12 +97,12 @@ def _check_types(claims: dict[str, Any], network: dict[str, Tensor], config: Pat
         }
         levels = {int(match[1]) for name in network if (match := re.match(rf"{half}\.levels\.(\d{{1,4}})\.", name))}
         known = {f"{'Down' if half == 'encoder' else 'Up'}{half.capitalize()}Block2D"}
-        known |= {f"Attn{one}" for one in known}
+        known |= {f"Attn{kind}" for kind in known}
         if not isinstance(types, list) or not set(map(str, types)) <= known or len(types) != len(levels):
             raise CheckpointError(
                 f"{config}: {key!r} is {str(types)[:120]}; the weights have {len(levels)} levels, of {sorted(known)}."
             )
-        if (claimed := {i for i, one in enumerate(types) if str(one).startswith("Attn")}) != places:
+        if (claimed := {i for i, kind in enumerate(types) if str(kind).startswith("Attn")}) != places:
             raise CheckpointError(
                 f"{config}: {key!r} has attention at levels {sorted(claimed)}, the weights at {sorted(places)}."
             )

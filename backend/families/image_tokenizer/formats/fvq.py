@@ -45,7 +45,7 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
 
     Raises:
         CheckpointError: incomplete, unsafe, or contradicted by the configuration.
-        BadInput: the folder holds no or several checkpoints.
+        BadInput: the folder holds none or several checkpoints.
     """
     file = find_file(path)
     claims = read_claims(path, base, expect="codebook_size")
@@ -59,25 +59,25 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
             f"The configuration of {file} says num_heads {claims['num_heads']!r}; VQBridges have {_HEADS}."
         )
     state, warnings = read_state(file)
-    found = translate(state, RULES, file)
-    table = found.take(EMBEDDING)
-    if any(name.startswith(_BRIDGE) for name in found.rest):
-        table = _fold(table, found)
-    return assemble(found, table, claims=claims, warnings=warnings)
+    tensors = translate(state, RULES, file)
+    table = tensors.take(EMBEDDING)
+    if any(name.startswith(_BRIDGE) for name in tensors.rest):
+        table = _fold(table, tensors)
+    return assemble(tensors, table, claims=claims, warnings=warnings)
 
 
 @torch.no_grad()
-def _fold(raw: Tensor, found: Translated) -> Tensor:
-    """The codes that the bridge makes of the raw ones `[K, d]`."""
-    bridge = {name.removeprefix(_BRIDGE): found.take(name) for name in list(found.rest) if name.startswith(_BRIDGE)}
+def _fold(raw: Tensor, tensors: Translated) -> Tensor:
+    """Return the codes that the bridge makes of the raw ones `[K, d]`."""
+    bridge = {name.removeprefix(_BRIDGE): tensors.take(name) for name in list(tensors.rest) if name.startswith(_BRIDGE)}
     try:
         codes = _bridge(raw, bridge)
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"The VQBridge of {found.source} (codes {tuple(raw.shape)}) cannot be computed: "
+            f"The VQBridge of {tensors.source} (codes {tuple(raw.shape)}) cannot be computed: "
             f"{'there is no ' if isinstance(error, KeyError) else ''}{error}. The file is incomplete or of another form."
         ) from error
-    return check_tensor("the codes made by the bridge", codes, found.source)
+    return check_tensor("the codes made by the bridge", codes, tensors.source)
 
 
 def _bridge(raw: Tensor, weights: dict[str, Tensor]) -> Tensor:
@@ -86,7 +86,10 @@ def _bridge(raw: Tensor, weights: dict[str, Tensor]) -> Tensor:
     embed = weights.pop("x_embedder.proj.weight")  # [width, d, patch, patch]
     width, patch = embed.shape[0], embed.shape[-1]
     if side * side != codes or side % patch or width % _HEADS:
-        raise ValueError(f"{codes} codes are no square of patches of {patch} x {patch}, or {width} no {_HEADS} heads")
+        raise ValueError(
+            f"{codes} codes cannot be laid out in a square of patches of {patch} x {patch}, or a width of {width} cannot be "
+            f"split over {_HEADS} heads"
+        )
     x = conv2d(raw.T.reshape(1, dim, side, side), embed, weights.pop("x_embedder.proj.bias"), stride=patch)
     x = x.flatten(2).transpose(1, 2)  # [1, token, width]
     if "pos_embed" in weights:
@@ -123,7 +126,7 @@ def _block(x: Tensor, name: str, weights: dict[str, Tensor], condition: Tensor |
 
 
 def _modulation(weights: dict[str, Tensor], name: str, condition: Tensor | None, parts: int) -> tuple[Tensor, ...]:
-    """Shift, scale (and gate) of each half of a block: of the condition, or such as change nothing."""
+    """Return shift, scale (and gate) of each half of a block: of the condition, or such as change nothing."""
     if condition is None:
         return (torch.zeros(()),) * parts
     return _affine(condition, weights, f"{name}adaLN_modulation.1.")[:, None].chunk(parts, dim=-1)

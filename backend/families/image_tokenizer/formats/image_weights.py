@@ -76,7 +76,7 @@ class Translated:
 
 
 def find_file(path: Path, skip: str = "") -> Path:
-    """The one checkpoint at a path.
+    """Find the one checkpoint at a path.
 
     Args:
         path: a file, or a folder with exactly one.
@@ -89,15 +89,15 @@ def find_file(path: Path, skip: str = "") -> Path:
         return path
     if not path.is_dir():
         raise BadInput(f"{path} is neither a file nor a folder. Give the checkpoint's file.")
-    found = sorted(f for f in path.iterdir() if f.suffix in TENSOR_FILES and not (skip and re.match(skip, f.name)))
-    if len(found) != 1:
-        names = ", ".join(f.name for f in found[:6]) or "none"
+    files = sorted(f for f in path.iterdir() if f.suffix in TENSOR_FILES and not (skip and re.match(skip, f.name)))
+    if len(files) != 1:
+        names = ", ".join(f.name for f in files[:6]) or "none"
         raise BadInput(f"{path} holds {names} where one checkpoint was expected. Give the file itself.")
-    return found[0]
+    return files[0]
 
 
 def read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The table of a model's tensors in a file: itself, or under `ema`, `model` or `state_dict`; and warnings.
+    """Read the table of a model's tensors in a file: itself, or under `ema`, `model` or `state_dict`; and warnings.
 
     Raises:
         CheckpointError: the file is cut off, unsafe or holds no such table.
@@ -109,7 +109,7 @@ def read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 def translate(state: Mapping[str, Tensor], rules: Sequence[Rule], source: Path) -> Translated:
     """Give tensors our names; what only training needs (losses, discriminators, counters) is dropped."""
-    found = Translated({}, {}, {}, source)
+    tensors = Translated({}, {}, {}, source)
     for name, tensor in state.items():
         if _TRAINING.search(name):
             continue
@@ -117,18 +117,18 @@ def translate(state: Mapping[str, Tensor], rules: Sequence[Rule], source: Path) 
         for pattern, replacement in (*COMMON, *rules):
             ours = re.sub(pattern, replacement, ours)
         if ours.startswith(("encoder.", "decoder.")):
-            found.network[ours] = tensor
-            found.names[ours] = name
+            tensors.network[ours] = tensor
+            tensors.names[ours] = name
         else:
-            found.rest[name] = tensor
-    return found
+            tensors.rest[name] = tensor
+    return tensors
 
 
 def check_tensor(name: str, tensor: Tensor, source: Path) -> Tensor:
-    """The tensor as float32.
+    """Return the tensor as float32.
 
     Raises:
-        CheckpointError: no floating point numbers, infinite ones (as float32), or more of them than the file holds.
+        CheckpointError: it holds no floating point numbers, infinite ones (as float32), or more than the file does.
     """
     if not tensor.is_floating_point():
         raise CheckpointError(f"{source}: {name!r} holds {tensor.dtype}, not floating point numbers.")
@@ -140,7 +140,7 @@ def check_tensor(name: str, tensor: Tensor, source: Path) -> Tensor:
 
 
 def assemble(
-    found: Translated,
+    tensors: Translated,
     table: Tensor,
     *,
     normalized: bool = False,
@@ -149,37 +149,37 @@ def assemble(
     spatial_norm: bool = False,
     warnings: Sequence[str] = (),
 ) -> ImportedTokenizer:
-    """Settings from names and shapes, checked against each other, the table and the configuration's claims.
+    """Read the settings off names and shapes, checked against each other, the table and the configuration's claims.
 
     Raises:
         CheckpointError: something is missing, left over, of another shape, or contradicts; it is named.
     """
-    source = found.source
-    shapes = {name: _shape(found, f"{name}.weight", 4) for name in ("encoder.to_codes", "decoder.from_codes")}
+    source = tensors.source
+    shapes = {name: _shape(tensors, f"{name}.weight", 4) for name in ("encoder.to_codes", "decoder.from_codes")}
     try:
         settings = VqganSettings(
-            **{half: _half(found, half) for half in ("encoder", "decoder")},
+            **{half: _half(tensors, half) for half in ("encoder", "decoder")},
             latent_channels=shapes["encoder.to_codes"][1],
             code_dim=shapes["encoder.to_codes"][0],
-            image_channels=_shape(found, "encoder.conv_in.weight", 4)[1],
+            image_channels=_shape(tensors, "encoder.conv_in.weight", 4)[1],
             norm_groups=norm_groups,
             spatial_norm=spatial_norm,
         )
     except ValueError as error:
-        raise CheckpointError(f"{source} makes no network: {error}") from error
+        raise CheckpointError(f"{source} does not make a network: {error}") from error
     if settings.image_channels != 3:
         raise CheckpointError(f"{source} reads pictures of {settings.image_channels} channels; only RGB is supported.")
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] != settings.code_dim:
         raise CheckpointError(
             f"{source}: the codebook has the shape {tuple(table.shape)}, but the network's codes have "
-            f"{settings.code_dim} values ({found.names['encoder.to_codes.weight']!r})."
+            f"{settings.code_dim} values ({tensors.names['encoder.to_codes.weight']!r})."
         )
-    _check_shapes(found, settings)
+    _check_shapes(tensors, settings)
     check_claims(claims or {}, settings, len(table), source)
-    weights = {name: check_tensor(found.names[name], t, source) for name, t in found.network.items()}
-    left = sorted(found.rest)
-    said = [f"Left out weights that no tokenizer needs: {', '.join(left[:5])}."] if left else []
-    return ImportedTokenizer(settings, weights, table, normalized, (*warnings, *said))
+    weights = {name: check_tensor(tensors.names[name], t, source) for name, t in tensors.network.items()}
+    left = sorted(tensors.rest)
+    notes = [f"Left out weights that no tokenizer needs: {', '.join(left[:5])}."] if left else []
+    return ImportedTokenizer(settings, weights, table, normalized, (*warnings, *notes))
 
 
 def check_claims(claims: Mapping[str, Any], settings: VqganSettings, codes: int, source: Path) -> None:
@@ -203,11 +203,11 @@ def check_claims(claims: Mapping[str, Any], settings: VqganSettings, codes: int,
         "double_z": False,
         "mid_block_add_attention": encoder.mid_attention,
     }
-    size, places = claims.get("resolution"), claims.get("attn_resolutions")
-    if isinstance(size, int) and isinstance(places, list):  # it may name sizes that the network never has
-        sizes = [size >> level for level in range(len(encoder.channels))]
+    resolution, places = claims.get("resolution"), claims.get("attn_resolutions")
+    if isinstance(resolution, int) and isinstance(places, list):  # it may name sizes that the network never has
+        sizes = [resolution >> level for level in range(len(encoder.channels))]
         true["attn_resolutions"] = [sizes[level] for level in encoder.attention]
-        claims = {**claims, "attn_resolutions": [one for one in sizes if one in places]}
+        claims = {**claims, "attn_resolutions": [size for size in sizes if size in places]}
     wrong = [
         f"{key!r} is {str(claims[key])[:60]}, but the weights say {value}"
         for key, value in true.items()
@@ -225,71 +225,71 @@ def _agree(claim: Any, value: Any) -> bool:
     return isinstance(claim, int | float) and claim == value
 
 
-def _half(found: Translated, half: str) -> Half:
-    levels = _numbers(found, f"{half}.levels")
+def _half(tensors: Translated, half: str) -> Half:
+    levels = _numbers(tensors, f"{half}.levels")
     channels: list[int] = []
     blocks: set[int] = set()
     attention = []
     for level in range(levels):
         prefix = f"{half}.levels.{level}"
-        count = _numbers(found, f"{prefix}.blocks")
+        count = _numbers(tensors, f"{prefix}.blocks")
         blocks.add(count)
-        channels.append(_shape(found, f"{prefix}.blocks.{count - 1}.conv2.weight", 4)[0])
-        if any(name.startswith(f"{prefix}.attention.") for name in found.network):
+        channels.append(_shape(tensors, f"{prefix}.blocks.{count - 1}.conv2.weight", 4)[0])
+        if any(name.startswith(f"{prefix}.attention.") for name in tensors.network):
             attention.append(level)
     if len(blocks) != 1:
         raise CheckpointError(
-            f"{found.source}: the levels of the {half} have {sorted(blocks)} residual blocks; all must have as many."
+            f"{tensors.source}: the levels of the {half} have {sorted(blocks)} residual blocks; all must have as many."
         )
-    middle = any(name.startswith(f"{half}.mid.attention.") for name in found.network)
-    stem = _shape(found, f"{half}.conv_in.weight", 4)[0]
+    middle = any(name.startswith(f"{half}.mid.attention.") for name in tensors.network)
+    stem = _shape(tensors, f"{half}.conv_in.weight", 4)[0]
     return Half(stem, tuple(channels), blocks.pop(), tuple(attention), middle)
 
 
-def _numbers(found: Translated, place: str) -> int:
-    """How many numbers stand at a place of the names: they must run from 0 without a gap."""
+def _numbers(tensors: Translated, place: str) -> int:
+    """Count the numbers that stand at a place of the names: they must run from 0 without a gap."""
     pattern = re.compile(rf"{re.escape(place)}\.(\d{{1,4}})\.")
-    numbers = {int(match[1]) for name in found.network if (match := pattern.match(name))}
+    numbers = {int(match[1]) for name in tensors.network if (match := pattern.match(name))}
     if not numbers or numbers != set(range(len(numbers))):
-        given = f"has {sorted(numbers)[:8]}" if numbers else "is missing"
+        what = f"has {sorted(numbers)[:8]}" if numbers else "is missing"
         raise CheckpointError(
-            f"{found.source}: {place!r} {given}, where parts 0, 1, ... were expected. It is incomplete or of another format."
+            f"{tensors.source}: {place!r} {what}, where parts 0, 1, ... were expected. It is incomplete or of another format."
         )
     return len(numbers)
 
 
-def _shape(found: Translated, name: str, dims: int) -> tuple[int, ...]:
-    tensor = found.network.get(name)
+def _shape(tensors: Translated, name: str, dims: int) -> tuple[int, ...]:
+    tensor = tensors.network.get(name)
     if tensor is None or tensor.ndim != dims:
         what = "is missing" if tensor is None else f"has the shape {tuple(tensor.shape)}"
-        raise CheckpointError(f"{found.source}: {_their(found, name)!r} {what}, so this is no such tokenizer.")
+        raise CheckpointError(f"{tensors.source}: {_their(tensors, name)!r} {what}, so this is not such a tokenizer.")
     return tuple(tensor.shape)
 
 
-def _check_shapes(found: Translated, settings: VqganSettings) -> None:
+def _check_shapes(tensors: Translated, settings: VqganSettings) -> None:
     with torch.device("meta"):  # shapes alone, no memory
         halves = {"encoder": VqganEncoder(settings), "decoder": VqganDecoder(settings)}
     expected = {f"{half}.{name}": t.shape for half, net in halves.items() for name, t in net.state_dict().items()}
-    missing = [_their(found, name) for name in expected if name not in found.network]
-    unknown = [found.names[name] for name in found.network if name not in expected]
+    missing = [_their(tensors, name) for name in expected if name not in tensors.network]
+    unknown = [tensors.names[name] for name in tensors.network if name not in expected]
     wrong = [
-        f"{found.names[name]} {tuple(tensor.shape)} instead of {tuple(expected[name])}"
-        for name, tensor in found.network.items()
+        f"{tensors.names[name]} {tuple(tensor.shape)} instead of {tuple(expected[name])}"
+        for name, tensor in tensors.network.items()
         if name in expected and tensor.shape != expected[name]
     ]
     if missing or unknown or wrong:
-        said = [
+        details = [
             f"{what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}."
             for what, names in (("Missing", missing), ("Unknown", unknown), ("Wrong shape", wrong))
             if names
         ]
-        raise CheckpointError(f"The weights of {found.source} do not fit together. {' '.join(said)}")
+        raise CheckpointError(f"The weights of {tensors.source} do not fit together. {' '.join(details)}")
 
 
-def _their(found: Translated, name: str) -> str:
-    """The file's name of a tensor, taken from its neighbour's where it is missing."""
+def _their(tensors: Translated, name: str) -> str:
+    """Return the file's name of a tensor, taken from its neighbour's where it is missing."""
     module, _, leaf = name.rpartition(".")
-    for ours, theirs in found.names.items():
+    for ours, theirs in tensors.names.items():
         if ours.rpartition(".")[0] == module:
             return f"{theirs.rpartition('.')[0]}.{leaf}"
     return name

@@ -42,7 +42,7 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
 
     Raises:
         CheckpointError: incomplete, unsafe, another format, or contradicted by the configuration.
-        BadInput: the folder holds no or several checkpoints.
+        BadInput: the folder holds none or several checkpoints.
     """
     file = find_file(path)
     claims = read_claims(path, base, expect="codebook_size")
@@ -54,12 +54,12 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
     state, warnings = read_state(file)
     if any(name.startswith("quantize.qbridge.") for name in state):
         raise CheckpointError(f"{file} holds a VQBridge (quantize.qbridge.*): import it with the format fvq.")
-    found = translate(state, RULES, file)
-    table = found.take(EMBEDDING)
-    said = list(warnings)
+    tensors = translate(state, RULES, file)
+    table = tensors.take(EMBEDDING)
+    notes = list(warnings)
     if table.ndim == 2 and table.shape[1] > 4 * _OWN_DIM:
-        said.append(
+        notes.append(
             f"Codes have {table.shape[1]} values, LlamaGen's own {_OWN_DIM}: they are normalised as LlamaGen does. "
             "If this is an FVQ tokenizer, import it with the format fvq instead."
         )
-    return assemble(found, table, normalized=True, claims=claims, warnings=said)
+    return assemble(tensors, table, normalized=True, claims=claims, warnings=notes)

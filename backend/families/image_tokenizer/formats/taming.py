@@ -23,7 +23,7 @@ from backend.formats.configurations import read_claims
 
 
 def rules(names: Iterable[str]) -> tuple[Rule, ...]:
-    """How the names of a file become ours; the number of levels is taken from them."""
+    """Return how the names of a file become ours; the number of levels is taken from them."""
     ups = [int(match[1]) for name in names if (match := re.match(r"decoder\.up\.(\d{1,4})\.", name))]
     last = max(ups, default=0)
     return (
@@ -49,7 +49,7 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
 
     Raises:
         CheckpointError: incomplete, unsafe, another quantizer, or contradicted by the yaml.
-        BadInput: the folder holds no or several checkpoints.
+        BadInput: the folder holds none or several checkpoints.
     """
     file = find_file(path)
     claims = read_claims(path, base)
@@ -58,5 +58,5 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
         raise CheckpointError(
             f"{file} is a Gumbel VQGAN: it chooses codes by a learned score and not by distance. That is not supported."
         )
-    found = translate(state, rules(state), file)
-    return assemble(found, found.take("quantize.embedding.weight"), claims=claims, warnings=warnings)
+    tensors = translate(state, rules(state), file)
+    return assemble(tensors, tensors.take("quantize.embedding.weight"), claims=claims, warnings=warnings)

@@ -37,21 +37,21 @@ def read(path: Path, base: Path | None) -> ImportedTokenizer:
 
     Raises:
         CheckpointError: incomplete, unsafe, or contradicted by the yaml.
-        BadInput: the folder holds no or several checkpoints.
+        BadInput: the folder holds none or several checkpoints.
     """
     file = find_file(path, skip="codebook")
     claims = {key: value for key, value in read_claims(path, base).items() if key != "embed_dim"}
     state, warnings = read_state(file)
-    found = translate(state, rules(state), file)
-    table = _fold(found)
-    return assemble(found, table, claims=claims, warnings=warnings)
+    tensors = translate(state, rules(state), file)
+    table = _fold(tensors)
+    return assemble(tensors, table, claims=claims, warnings=warnings)
 
 
 @torch.no_grad()
-def _fold(found: Translated) -> Tensor:
-    """The codes that the projector makes of the features: `[num_codes, code_dim]`."""
-    codes = found.take(_FEATURES)
-    parts = {name.removeprefix(_PROJECTOR): name for name in list(found.rest) if name.startswith(_PROJECTOR)}
+def _fold(tensors: Translated) -> Tensor:
+    """Return the codes that the projector makes of the features: `[num_codes, code_dim]`."""
+    codes = tensors.take(_FEATURES)
+    parts = {name.removeprefix(_PROJECTOR): name for name in list(tensors.rest) if name.startswith(_PROJECTOR)}
     layers = {
         frozenset(): (),
         frozenset({"weight", "bias"}): ("",),
@@ -59,15 +59,15 @@ def _fold(found: Translated) -> Tensor:
     }.get(frozenset(parts))
     if layers is None or codes.ndim != 2:
         raise CheckpointError(
-            f"{found.source}: the codebook is {tuple(codes.shape)} and its projector has {sorted(parts)[:8]}; a table "
+            f"{tensors.source}: the codebook is {tuple(codes.shape)} and its projector has {sorted(parts)[:8]}; a table "
             "and one linear layer, or two (0 and 2), were expected."
         )
     for i, layer in enumerate(layers):
-        weight, bias = found.take(f"{_PROJECTOR}{layer}weight"), found.take(f"{_PROJECTOR}{layer}bias")
+        weight, bias = tensors.take(f"{_PROJECTOR}{layer}weight"), tensors.take(f"{_PROJECTOR}{layer}bias")
         if weight.ndim != 2 or weight.shape[1] != codes.shape[1] or bias.shape != weight.shape[:1]:
             raise CheckpointError(
-                f"{found.source}: {_PROJECTOR}{layer}weight {tuple(weight.shape)} does not fit codes of "
+                f"{tensors.source}: {_PROJECTOR}{layer}weight {tuple(weight.shape)} does not fit codes of "
                 f"{codes.shape[1]} values."
             )
         codes = linear(codes.relu() if i else codes, weight, bias)
-    return check_tensor("the projected codebook", codes, found.source)
+    return check_tensor("the projected codebook", codes, tensors.source)

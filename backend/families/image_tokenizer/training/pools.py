@@ -33,16 +33,15 @@ class Pool:
         return len(self.pictures)
 
     def batch(self, rows: int, generator: torch.Generator) -> Tensor:
-        """Random pictures, float32 `[rows, 3, size, size]` in [-1, 1]; half of them mirrored."""
+        """Return random pictures, float32 `[rows, 3, size, size]` in [-1, 1]; half of them mirrored."""
         picks = torch.randint(len(self), (rows,), generator=generator).numpy()
-        found = torch.from_numpy(self.pictures[picks])
-        images = found.float().mul_(1 / 127.5).sub_(1)
+        images = torch.from_numpy(self.pictures[picks]).float().mul_(1 / 127.5).sub_(1)
         mirrored = torch.rand(rows, generator=generator) < 0.5
         return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
 
 
 def open_pool(dataset: Mapping[str, Any], folder: Path, count: int = POOL, progress: Progress | None = None) -> Pool:
-    """The pool of a data set, drawn if it is not there yet.
+    """Open the pool of a data set, drawn if it is not there yet.
 
     Args:
         dataset: settings of the data set, see `backend.data.datasets`.
@@ -55,10 +54,10 @@ def open_pool(dataset: Mapping[str, Any], folder: Path, count: int = POOL, progr
         BadInput: it has no picture.
     """
     source = open_images(dataset, folder)
-    there = source.count(SEED)
-    count = count if there is None else min(count, there)
+    limit = source.count(SEED)
+    count = count if limit is None else min(count, limit)
     if not count:
-        raise BadInput(f"The data set {dataset.get('name')!r} has no picture to train on.")
+        raise BadInput(f"The data set {dataset.get('name')!r} has no pictures to train on.")
     about = json.dumps({"dataset": dict(dataset), "count": count, "seed": SEED}, sort_keys=True)
     path = folder / f"{dataset['name']}-{hashlib.sha256(about.encode()).hexdigest()[:12]}.npy"
     shape = (count, 3, source.size, source.size)

@@ -61,10 +61,10 @@ def make_tokenizer_model(
         UsageError, BadInput, CheckpointError, TrainingError: see `train_tokenizer`.
     """
     folder = catalog.inside(data_dir, spec.checkpoint)
-    known = trained_with(spec, recipe, run.seed, data_dir, half=half)
-    if known is not None and not again:
+    training = trained_with(spec, recipe, run.seed, data_dir, half=half)
+    if training is not None and not again:
         catalog.write_spec(spec, data_dir)
-        return known
+        return training
     work = catalog.inside(data_dir, Path("training") / spec.name)
     work.mkdir(parents=True, exist_ok=True)
     run = replace(run, state=work / "state.pt", log=work / "log.jsonl")

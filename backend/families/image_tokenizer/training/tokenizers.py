@@ -79,12 +79,12 @@ class Learner(nn.Module):
         self.recipe = recipe
 
     def forward(self, images: Tensor, quantize: bool) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Pictures, the loss of the codes, and the ids that each table's rows chose."""
+        """Return pictures, the loss of the codes, and the ids that each table's rows chose."""
         latents = self.net.encode(images)
         if not quantize:
             return self.net.decode(latents), latents.new_zeros(()), []
         rows = left = rows_of_cells(latents)
-        loss, chosen, found = latents.new_zeros(()), torch.zeros_like(rows), []
+        loss, chosen, tokens = latents.new_zeros(()), torch.zeros_like(rows), []
         for method in self.tables:
             assert isinstance(method, CodeTable)
             table = method.table()
@@ -94,12 +94,12 @@ class Learner(nn.Module):
             loss = loss + method.commitment * (left - codes.detach()).square().mean()
             method.learn(left.detach(), ids)
             left, chosen = left - codes.detach(), chosen + codes.detach()
-            found.append(ids)
+            tokens.append(ids)
         straight = rows + (chosen - rows).detach()
-        return self.net.decode(cells_of_rows(straight, latents.shape)), loss, found
+        return self.net.decode(cells_of_rows(straight, latents.shape)), loss, tokens
 
     def fold(self) -> ImageTokenizer:
-        """The finished tokenizer, on the network's own weights."""
+        """Return the finished tokenizer, on the network's own weights."""
         with torch.no_grad():
             for place, method in zip(self.net.tables, self.tables, strict=True):
                 assert isinstance(method, CodeTable)
@@ -152,9 +152,9 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
             group["lr"] = recipe.lr * recipe.rate(step)
         generator.manual_seed(numbered(run.seed, "training batches", step))
         images = pool.batch(recipe.batch, generator).to(device)
-        made, code_loss, ids = learner(images, quantize=step >= starts_at)
-        error = (made - images).square().mean()
-        loss = error + code_loss + recipe.edges * _edge_error(made, images)
+        decoded, code_loss, ids = learner(images, quantize=step >= starts_at)
+        error = (decoded - images).square().mean()
+        loss = error + code_loss + recipe.edges * _edge_error(decoded, images)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
@@ -171,7 +171,7 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
         if progress:
             progress(shown, done, recipe.steps)
         if run.state is not None and recipe.save_every and done % recipe.save_every == 0 and done < recipe.steps:
-            kept = {
+            counts = {
                 "window": window,
                 "step": done,
                 "tokens": tokens,
@@ -179,8 +179,8 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
                 "seconds": time.monotonic() - began,
             }
             nets = {"learner": learner.state_dict(), "optimizer": optimizer.state_dict()}
-            held = {"extractor": extractor.state_dict() if extractor is not None else {}}
-            write_state(run.state, _identity(recipe, run), kept | nets | held)
+            frozen = {"extractor": extractor.state_dict() if extractor is not None else {}}
+            write_state(run.state, _identity(recipe, run), counts | nets | frozen)
     learner.to("cpu")
     about = {"name": recipe.method, "dim": recipe.code_dim, "settings": dict(recipe.settings)}
     return Trained(learner.fold(), method if method.produced else None, about, curve)
@@ -189,20 +189,20 @@ def train_tokenizer(recipe: TokenizerRecipe, run: Run, pools: Path) -> Trained:
 def _features(
     recipe: TokenizerRecipe, run: Run, pool: Pool, state: Mapping[str, Any]
 ) -> tuple[Tensor | None, Encoder | None]:
-    """The frozen features of `lc`, and the network that made them where there is one."""
+    """Return the frozen features of `lc`, and the network that made them where there is one."""
     if recipe.method != "lc":
         return None, None
     if recipe.features == "random":
         return torch.randn(recipe.codes, FEATURE_WIDTH, generator=torch.Generator().manual_seed(run.seed)), None
     if recipe.features != "autoencoder":
         return read_features(Path(recipe.features), recipe.codes, run.seed), None
-    own = run.seed + 7919  # not the tokenizer's, which would be a head start
+    seed = run.seed + 7919  # not the tokenizer's, which would be a head start
     if state:
         extractor = feature_network(recipe.downsampling).eval()
         extractor.load_state_dict(state["extractor"])
         return state["learner"]["tables.0.codes"], extractor
-    extractor = train_features(pool, recipe.downsampling, own, progress=run.progress_of(FEATURES))
-    return select_features(extractor, pool, recipe.codes, own, progress=run.progress_of(SELECTION)), extractor
+    extractor = train_features(pool, recipe.downsampling, seed, progress=run.progress_of(FEATURES))
+    return select_features(extractor, pool, recipe.codes, seed, progress=run.progress_of(SELECTION)), extractor
 
 
 @torch.no_grad()
@@ -220,9 +220,9 @@ def _start(
     method.to(device)
 
 
-def _edge_error(made: Tensor, images: Tensor) -> Tensor:
-    """Squared error of the differences between neighbouring pixels."""
-    off = made - images
+def _edge_error(decoded: Tensor, images: Tensor) -> Tensor:
+    """Return the squared error of the differences between neighbouring pixels."""
+    off = decoded - images
     return off.diff(dim=-1).square().mean() + off.diff(dim=-2).square().mean()
 
 

@@ -48,11 +48,11 @@ def make_utilization(rows: Sequence[ImageRow], request: Reproduction) -> Iterato
     if unknown := sorted(set(request.rows) - set(names)):
         raise UsageError(f"There are no rows {', '.join(unknown)[:200]}. Known: {', '.join(names)}.")
     finished: Rows = {row.model: entry for row in rows if (entry := _finished(row, request))}
-    wanted = [row for row in rows if row.model not in finished and (not request.rows or row.model in request.rows)]
+    missing = [row for row in rows if row.model not in finished and (not request.rows or row.model in request.rows)]
     yield _record(rows, finished, request)
-    work = {row.model: work_of(row.recipe, _seeds(row, request)) for row in wanted}
+    work = {row.model: work_of(row.recipe, _seeds(row, request)) for row in missing}
     stages = Stages(request.progress, parts(work))
-    for row in wanted:
+    for row in missing:
         finished[row.model] = _make(row, request, stages.part(row.model))
         yield _record(rows, finished, request)
 

@@ -35,8 +35,8 @@ def add_transformer(read: Reader, request: ImportRequest) -> Addition:
     """
     source = read(request.path, request.base)
     folders = [request.path, *([_folder_of(request.base)] if request.base is not None else [])]
-    dataset, said = dataset_of(source.config, folders, request.text)
-    warnings = (*source.warnings, *said)
+    dataset, notes = dataset_of(source.config, folders, request.text)
+    warnings = (*source.warnings, *notes)
     try:
         model = build_model(source.config, source.placements)
     except (ValueError, TypeError, LookupError) as error:

@@ -23,7 +23,7 @@ from transformers import PretrainedConfig
 
 from backend.errors import CheckpointError
 from backend.families.transformer.formats.imported import Imported
-from backend.families.transformer.formats.wrapped_modules import BACKBONES, Found, Parts, take_apart
+from backend.families.transformer.formats.wrapped_modules import BACKBONES, HangingCodebooks, Parts, take_apart
 from backend.formats.checkpoints import read_config, read_json, read_weights
 from backend.nn.insertion.placement import Place, Placement
 from backend.nn.quantize import Similarity
@@ -67,7 +67,9 @@ def read(path: Path, base: Path | None) -> Imported:
     """
     data = read_json(path / "config.json")
     if "codebook_at" not in data:
-        raise CheckpointError(f"{path / 'config.json'} has no 'codebook_at', so it is no codebook-features checkpoint.")
+        raise CheckpointError(
+            f"{path / 'config.json'} has no 'codebook_at', so it is not a codebook-features checkpoint."
+        )
     raw, warnings = read_weights(path)
     weights = _plain_names(raw, path)
     config = read_config(base) if base is not None else _tokfsm_config(weights, data, path)
@@ -76,12 +78,12 @@ def read(path: Path, base: Path | None) -> Imported:
         raise CheckpointError(
             f"The base model is a {config.model_type!r}; this format knows {', '.join(BACKBONES)}. Check --base."
         )
-    said = list(warnings)
+    notes = list(warnings)
     kinds, layers = _settings(data, config, path)
     parts = take_apart(weights, backbone, int(config.num_hidden_layers))
-    own = _own_weights(parts.own, config, path)
-    placements, codebooks = _placed(kinds, layers, parts, _similarity(data, path), path, said)
-    return Imported(config, placements, {f"model.{name}": t for name, t in own.items()} | codebooks, tuple(said))
+    weights = _without_copies(parts.weights, config, path)
+    placements, codebooks = _placed(kinds, layers, parts, _similarity(data, path), path, notes)
+    return Imported(config, placements, {f"model.{name}": t for name, t in weights.items()} | codebooks, tuple(notes))
 
 
 # -- configuration -------------------------------------------------------------------------------------------------
@@ -93,7 +95,9 @@ def _settings(data: dict[str, Any], config: PretrainedConfig, path: Path) -> tup
     if not isinstance(at, list) or not all(isinstance(place, str) for place in at):
         raise CheckpointError(f"{source}: 'codebook_at' must be one of {sorted(PLACES)} or a list of them, not {at!r}.")
     if unknown := [place for place in at if place not in PLACES]:
-        raise CheckpointError(f"{source}: 'codebook_at' names {unknown}, which are no places. Known: {sorted(PLACES)}.")
+        raise CheckpointError(
+            f"{source}: 'codebook_at' names {unknown}, which are not places. Known: {sorted(PLACES)}."
+        )
     if len(set(at)) != len(at):
         raise CheckpointError(f"{source}: 'codebook_at' names a place twice: {at}.")
     columns = {}
@@ -155,7 +159,7 @@ def _similarity(data: dict[str, Any], path: Path) -> Similarity:
 
 
 def _tokfsm_config(weights: dict[str, Tensor], data: dict[str, Any], path: Path) -> PretrainedConfig:
-    """The base of a model of the paper's finite-state machine: a GPT-NeoX whose size its weights show."""
+    """Return the base of a model of the paper's finite-state machine: a GPT-NeoX whose size its weights show."""
     from transformers import GPTNeoXConfig
 
     embedding = weights.get("gpt_neox.embed_in.weight")
@@ -166,8 +170,8 @@ def _tokfsm_config(weights: dict[str, Tensor], data: dict[str, Any], path: Path)
     place = at.index("attn_preproj") if "attn_preproj" in at else -1
     heads = groups[place] if isinstance(groups, list) and -1 < place < len(groups) else groups
     digits = path / "fsm.npy", path / "vocab.json"
-    known = embedding is not None and up is not None and place >= 0 and isinstance(heads, int) and heads > 0
-    if not known or not any(file.exists() for file in digits):
+    complete = embedding is not None and up is not None and place >= 0 and isinstance(heads, int) and heads > 0
+    if not complete or not any(file.exists() for file in digits):
         raise CheckpointError(
             f"{path} does not say what model its codebooks were put into. Give its folder or config.json with --base."
         )
@@ -201,30 +205,30 @@ def _plain_names(raw: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _own_weights(own: dict[str, Tensor], config: PretrainedConfig, path: Path) -> dict[str, Tensor]:
+def _without_copies(weights: dict[str, Tensor], config: PretrainedConfig, path: Path) -> dict[str, Tensor]:
     """Rename the output matrix, leave out buffers and second copies of tied matrices; contradictions are errors."""
-    head = own.pop("embed_out.weight", None)
+    head = weights.pop("embed_out.weight", None)
     if head is not None:
-        own["lm_head.weight"] = head
-    embedding = own.get("gpt_neox.embed_in.weight" if config.model_type == "gpt_neox" else "transformer.wte.weight")
-    if config.tie_word_embeddings and "lm_head.weight" in own and embedding is not None:
-        if not torch.equal(own.pop("lm_head.weight"), embedding):
+        weights["lm_head.weight"] = head
+    embedding = weights.get("gpt_neox.embed_in.weight" if config.model_type == "gpt_neox" else "transformer.wte.weight")
+    if config.tie_word_embeddings and "lm_head.weight" in weights and embedding is not None:
+        if not torch.equal(weights.pop("lm_head.weight"), embedding):
             raise CheckpointError(
                 f"{path}: 'lm_head.weight' is not the embedding, but 'tie_word_embeddings' of the base says it is."
             )
     if config.model_type == "gpt_neox":
-        _check_rotary(own, config, path)
-    return {name: tensor for name, tensor in own.items() if not _BUFFERS.search(name)}
+        _check_rotary(weights, config, path)
+    return {name: tensor for name, tensor in weights.items() if not _BUFFERS.search(name)}
 
 
-def _check_rotary(own: dict[str, Tensor], config: PretrainedConfig, path: Path) -> None:
+def _check_rotary(weights: dict[str, Tensor], config: PretrainedConfig, path: Path) -> None:
     rope = config.rope_parameters
     if rope.get("rope_type", "default") != "default":
         return
     size = config.hidden_size // config.num_attention_heads
     turned = int(size * rope.get("partial_rotary_factor", 1.0))
     expected = rope["rope_theta"] ** -(torch.arange(0, turned, 2).float() / turned)
-    for name, tensor in own.items():
+    for name, tensor in weights.items():
         if name.endswith("rotary_emb.inv_freq"):
             if tensor.shape != expected.shape or not torch.allclose(tensor.float(), expected, rtol=0.02):
                 raise CheckpointError(
@@ -234,35 +238,42 @@ def _check_rotary(own: dict[str, Tensor], config: PretrainedConfig, path: Path) 
 
 
 def _placed(
-    kinds: Sequence[_Kind], layers: Sequence[int], parts: Parts, similarity: Similarity, path: Path, said: list[str]
+    kinds: Sequence[_Kind], layers: Sequence[int], parts: Parts, similarity: Similarity, path: Path, notes: list[str]
 ) -> tuple[tuple[Placement, ...], dict[str, Tensor]]:
-    """Placements and tensors of all codebooks; what was found must be what the configuration says."""
+    """Return placements and tensors of all codebooks; those that are there must be what the configuration says."""
     expected = {(layer, kind.at) for layer in layers for kind in kinds}
-    surplus = [found.source for key, found in parts.codebooks.items() if key not in expected]
+    surplus = [codebook.source for key, codebook in parts.codebooks.items() if key not in expected]
     if surplus:
         raise CheckpointError(f"{path}: 'codebook_at' and 'layers_to_snap' say nothing of the codebook {surplus[0]!r}.")
     placements = []
     tensors: dict[str, Tensor] = {}
     without_norm: list[str] = []
     for i, kind in enumerate(kinds):
-        there = [layer for layer in layers if (layer, kind.at) in parts.codebooks]
-        _explain_missing(kind, [layer for layer in layers if layer not in there], kinds[i + 1 :], parts, path, said)
-        for layer in there:
-            found = parts.codebooks[layer, kind.at]
-            _check_shape(found, kind, path)
-            tensors |= _tensors(found, f"codebooks.L{layer}:{PLACES[kind.at]}")
-            if found.weight is None or found.bias is None:
-                without_norm.append(found.source)
-        if there:
+        present = [layer for layer in layers if (layer, kind.at) in parts.codebooks]
+        _explain_missing(kind, [layer for layer in layers if layer not in present], kinds[i + 1 :], parts, path, notes)
+        for layer in present:
+            codebook = parts.codebooks[layer, kind.at]
+            _check_shape(codebook, kind, path)
+            tensors |= _tensors(codebook, f"codebooks.L{layer}:{PLACES[kind.at]}")
+            if codebook.weight is None or codebook.bias is None:
+                without_norm.append(codebook.source)
+        if present:
             placements.append(
                 Placement(
-                    PLACES[kind.at], tuple(there), kind.groups, kind.codes, kind.k, similarity, "mean", layer_norm=True
+                    PLACES[kind.at],
+                    tuple(present),
+                    kind.groups,
+                    kind.codes,
+                    kind.k,
+                    similarity,
+                    "mean",
+                    layer_norm=True,
                 )
             )
     if not placements:
-        said.append("The checkpoint has no codebooks that have an effect; it is imported as the model alone.")
+        notes.append("The checkpoint has no codebooks that have an effect; it is imported as the model alone.")
     if without_norm:
-        said.append(
+        notes.append(
             f"{len(without_norm)} codebook layers have no 'ln' (the first is {without_norm[0]}): "
             "LayerNorm with weight 1 and bias 0 is used, as the public code does. Check the loss of the model."
         )
@@ -270,17 +281,17 @@ def _placed(
 
 
 def _explain_missing(
-    kind: _Kind, missing: Sequence[int], later: Sequence[_Kind], parts: Parts, path: Path, said: list[str]
+    kind: _Kind, missing: Sequence[int], later: Sequence[_Kind], parts: Parts, path: Path, notes: list[str]
 ) -> None:
     """Warn of codebooks that the public code itself loses or never runs; any other that is missing is an error."""
     if not missing:
         return
     if idle := [parts.idle[layer, kind.at] for layer in missing if (layer, kind.at) in parts.idle]:
-        said.append(
+        notes.append(
             f"The codebook at {idle[0]} hangs beside the module that runs, without effect; {len(idle)} such left out."
         )
     elif any(kind.at in _LOST_BY.get(other.at, ()) for other in later):
-        said.append(f"The codebooks at {kind.at!r} were lost when those behind them in 'codebook_at' were put in.")
+        notes.append(f"The codebooks at {kind.at!r} were lost when those behind them in 'codebook_at' were put in.")
     else:
         raise CheckpointError(
             f"{path}: 'codebook_at' says {kind.at!r}, but the weights have no such codebook in layers {list(missing)}. "
@@ -288,16 +299,16 @@ def _explain_missing(
         )
 
 
-def _tensors(found: Found, name: str) -> dict[str, Tensor]:
-    ones = torch.ones(found.table.shape[0], found.table.shape[2])
+def _tensors(codebook: HangingCodebooks, name: str) -> dict[str, Tensor]:
+    ones = torch.ones(codebook.table.shape[0], codebook.table.shape[2])
     return {
-        f"{name}.table": found.table,
-        f"{name}.ln_weight": ones if found.weight is None else found.weight,
-        f"{name}.ln_bias": torch.zeros_like(ones) if found.bias is None else found.bias,
+        f"{name}.table": codebook.table,
+        f"{name}.ln_weight": ones if codebook.weight is None else codebook.weight,
+        f"{name}.ln_bias": torch.zeros_like(ones) if codebook.bias is None else codebook.bias,
     }
 
 
-def _check_shape(codebook: Found, kind: _Kind, path: Path) -> None:
+def _check_shape(codebook: HangingCodebooks, kind: _Kind, path: Path) -> None:
     groups, codes, _ = codebook.table.shape
     where = f"{path}: the codebook {codebook.source!r}"
     if codebook.grouped != kind.grouped:

@@ -17,7 +17,7 @@ from backend.data.texts.settings import LENGTH
 from backend.errors import BadInput, CatalogError, CheckpointError
 
 MACHINE_SEED = 42  # of the machine of codebook-features
-_LONGEST_ITEM = 128  # tokens of an item that is no text
+_LONGEST_ITEM = 128  # tokens of an item that is not text
 Shown = tuple[Mapping[str, Any], list[str]]  # the `[dataset]` of a catalog entry, and warnings
 
 
@@ -87,12 +87,12 @@ def _machine(base: int, file: Path | None, tokens: Mapping[str, Any]) -> Shown:
 
 def _text(config: PretrainedConfig, tokenizer: Path, text: str | None) -> Shown:
     """Return what a model with a tokenizer is shown: the person's own text, else our stories."""
-    known, vocabulary = TextTokenizer(load_tokenizer(tokenizer)).vocabulary, int(config.get_text_config().vocab_size)
-    if not known:
+    tokens, vocabulary = TextTokenizer(load_tokenizer(tokenizer)).vocabulary, int(config.get_text_config().vocab_size)
+    if not tokens:
         raise CheckpointError(f"{tokenizer} has no tokens. Give the folder that holds the model's own.")
-    if known > vocabulary:
+    if tokens > vocabulary:
         raise CheckpointError(
-            f"{tokenizer} has {known} tokens and the model knows {vocabulary}: they do not belong together. "
+            f"{tokenizer} has {tokens} tokens and the model knows {vocabulary}: they do not belong together. "
             "Give the folder that holds both."
         )
     length = min(int(getattr(config, "max_position_embeddings", LENGTH)), LENGTH)

@@ -59,15 +59,15 @@ def read(path: Path, base: Path | None) -> Imported:
     except Exception as error:  # some values only show when the model reads
         raise _impossible(config, base or path, error) from error
     unknown = sorted(report["unexpected_keys"])
-    said = [
+    notes = [
         *warnings,
         *([f"Left out weights that the model does not use: {', '.join(unknown[:5])}."] if unknown else []),
     ]
-    return Imported(config, (), {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, tuple(said))
+    return Imported(config, (), {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, tuple(notes))
 
 
 def _impossible(config: PretrainedConfig, source: Path, error: Exception) -> CheckpointError:
-    """What to say of a configuration of which no model can be made, or none that reads."""
+    """Say why no model can be made of a configuration, or none that reads."""
     file = source / "config.json" if source.is_dir() else source
     written = read_json(file)
     inner = [
@@ -76,8 +76,8 @@ def _impossible(config: PretrainedConfig, source: Path, error: Exception) -> Che
     numbers = [(name, v) for name, v in [*written.items(), *inner] if isinstance(v, int | float)]
     below = [f"{name} = {v}" for name, v in numbers if v < 0 and not name.endswith("_token_id")]
     suspected = f" (below zero: {', '.join(below[:5])})" if below else ""
-    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return CheckpointError(
         f"{file} (model_type {config.model_type!r}) holds a value with which there is no such model{suspected}. "
-        f"The library says: {said}. Compare it with the config.json that the model was published with."
+        f"The library says: {reason}. Compare it with the config.json that the model was published with."
     )

@@ -28,7 +28,7 @@ class Backbone:
     qkv: str = ""
 
     def place(self, path: str, wrapped: bool) -> str | None:
-        """The configuration's name for a codebook that hangs at `path` in its layer."""
+        """Return the configuration's name for a codebook that hangs at `path` in its layer."""
         if path == "":
             return "transformer_block" if wrapped else "attn_plus_mlp"
         if path in self.attention and wrapped:
@@ -50,7 +50,7 @@ BACKBONES = {
 
 
 @dataclass(frozen=True)
-class Found:
+class HangingCodebooks:
     """Codebooks at one place of a layer: `table` [group, code, width], LayerNorm's `weight`, `bias` [group, width]."""
 
     source: str
@@ -65,13 +65,13 @@ class Parts:
     """All parameters of a checkpoint, sorted.
 
     Attributes:
-        own: the model's own parameters, under its own names.
+        weights: the model's own parameters, under its own names.
         codebooks: (layer, place) -> the codebooks there.
         idle: (layer, place) -> where a codebook hangs that never runs; under each place that it may have been meant for.
     """
 
-    own: dict[str, Tensor] = field(default_factory=dict)
-    codebooks: dict[tuple[int, str], Found] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    codebooks: dict[tuple[int, str], HangingCodebooks] = field(default_factory=dict)
     idle: dict[tuple[int, str], str] = field(default_factory=dict)
 
 
@@ -87,7 +87,7 @@ def take_apart(weights: dict[str, Tensor], backbone: Backbone, count: int) -> Pa
     for name, tensor in weights.items():
         layer, _, rest = name.removeprefix(prefix).partition(".")
         if not name.startswith(prefix) or not layer.isdigit():
-            parts.own[name] = tensor
+            parts.weights[name] = tensor
             continue
         if int(layer) >= count:
             raise CheckpointError(f"{name!r} is of layer {layer}, but the base model has {count} layers. Check --base.")
@@ -120,14 +120,16 @@ def _sort(tree: _Node, layer: int, prefix: str, backbone: Backbone, parts: Parts
         places = [backbone.place(path, wrapped)] if runs else [backbone.place(path, True), backbone.place(path, False)]
         place = next(filter(None, places), None)
         if place is None:
-            raise CheckpointError(f"There is a codebook at {source!r}, which is no place that codebook-features knows.")
+            raise CheckpointError(
+                f"There is a codebook at {source!r}, which is not a place that codebook-features knows."
+            )
         if not runs:
             parts.idle |= {(layer, possible): source for possible in places if possible is not None}
         elif (layer, place) in parts.codebooks:
             raise CheckpointError(f"There are two {place!r} codebooks in layer {layer}; the second is at {source!r}.")
         else:
             parts.codebooks[layer, place] = _codebook(value, f"{source}.codebook_layer")
-    parts.own |= spare | running
+    parts.weights |= spare | running
 
 
 def _walk(node: _Node, path: str, active: bool) -> Iterator[tuple[str, bool, Any, bool]]:
@@ -146,7 +148,7 @@ def _walk(node: _Node, path: str, active: bool) -> Iterator[tuple[str, bool, Any
                 yield inner, False, child, active and not wrapped
 
 
-def _codebook(node: _Node, source: str) -> Found:
+def _codebook(node: _Node, source: str) -> HangingCodebooks:
     codebook = node.get("codebook")
     if not isinstance(codebook, dict):
         raise CheckpointError(f"{source!r} holds no 'codebook.weight'.")
@@ -164,7 +166,7 @@ def _codebook(node: _Node, source: str) -> Found:
         if not isinstance(table, Tensor) or table.ndim != 2 or (tables and table.shape != tables[0].shape):
             raise CheckpointError(f"'{name}.codebook.weight' must be a matrix [codes, width], the same in all groups.")
         if extra := part.keys() - {"codebook", "ln", "counts"} | part["codebook"].keys() - {"weight"}:
-            raise CheckpointError(f"{name!r} holds {sorted(extra)}, which no codebook has.")
+            raise CheckpointError(f"{name!r} holds {sorted(extra)}, which codebooks do not have.")
         tables.append(table.float())
     norms = [[part.get("ln", {}).get(key) for part in parts] for key in ("weight", "bias")]
     for key, tensors in zip(("weight", "bias"), norms, strict=True):
@@ -175,4 +177,4 @@ def _codebook(node: _Node, source: str) -> Found:
         if any(t is None for t in tensors) and any(t is not None for t in tensors):
             raise CheckpointError(f"Some groups of {source!r} have an 'ln.{key}' and some have none.")
     weight, bias = (torch.stack([t.float() for t in tensors]) if tensors[0] is not None else None for tensors in norms)
-    return Found(source, torch.stack(tables), weight, bias, grouped)
+    return HangingCodebooks(source, torch.stack(tables), weight, bias, grouped)

@@ -50,7 +50,7 @@ def train(
 
     Raises:
         CheckpointError: the state belongs to another run.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is no longer a number.
     """
     state, log = run.state, run.log
     standing = not recipe.straight_through and not recipe.commitment  # there are weights without a gradient
@@ -147,7 +147,7 @@ def reset_dead_codes(
 
 @torch.no_grad()
 def _distribution(teacher: nn.Module, tokens: Tensor) -> Tensor:
-    """Next-token probabilities of every position but the last, float `[rows * (length - 1), vocabulary]`."""
+    """Return the next-token probabilities of every position but the last, float `[rows * (length - 1), vocabulary]`."""
     return teacher(input_ids=tokens, use_cache=False).logits[:, :-1].flatten(0, 1).float().softmax(-1)
 
 

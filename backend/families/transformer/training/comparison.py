@@ -36,9 +36,9 @@ def make_comparison(comparison: Comparison, request: Reproduction) -> Iterator[R
     stages = Stages(request.progress, parts({row.model: _work(row, comparison, request) for row in comparison.rows}))
     rows: list[dict[str, Any]] = []
     for row in comparison.rows:
-        spec, own = _spec(row, comparison), stages.part(row.model)
-        training = _train(row, spec, comparison, request, own)
-        measured = request.measure(spec.name, own.stage(MEASURING))
+        spec, part = _spec(row, comparison), stages.part(row.model)
+        training = _train(row, spec, comparison, request, part)
+        measured = request.measure(spec.name, part.stage(MEASURING))
         write_card(request.data_dir / spec.checkpoint, Card(measured.metrics, training, measured.edits))
         rows.append(
             {

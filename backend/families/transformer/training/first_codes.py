@@ -63,9 +63,9 @@ def initialize(
     for name in list(model.codebooks):
         layer = model.layer(name)
         config = layer.config
-        wanted = max(rows, work.ACTIVATIONS_A_CODE * config.codes)
+        needed = max(rows, work.ACTIVATIONS_A_CODE * config.codes)
         generator = torch.Generator(model.model.device).manual_seed(seed + 1)
-        sample = _activations(model, name, batch, wanted, generator, count.part(name, "activations")).float()
+        sample = _activations(model, name, batch, needed, generator, count.part(name, "activations")).float()
         if how == "data":
             table = data_codes(sample, config.codes, draws)
         else:
@@ -93,11 +93,11 @@ def _activations(
     model: CodebookTransformer,
     name: str,
     batch: Batch,
-    wanted: int,
+    needed: int,
     generator: torch.Generator,
     progress: Callable[[int, int], None],
 ) -> Tensor:
-    """Return activations that reach a codebook layer: `[group, wanted, dim]`."""
+    """Return activations that reach a codebook layer: `[group, needed, dim]`."""
     parameters = sum(p.numel() for p in model.model.parameters())
     parts: list[Tensor] = []
 
@@ -107,17 +107,17 @@ def _activations(
 
     seen = 0
     with model.collecting(name, take):
-        while seen < wanted:
+        while seen < needed:
             tokens = batch(SEQUENCES, generator)
             sequences = max(1, int(PASS / work.forward(parameters, tokens.shape[1])))
             for part in tokens.split(min(SEQUENCES, sequences)):
                 with suppress(_Enough):
                     model(input_ids=part, use_cache=False)
                 seen += parts[-1].shape[1]
-                progress(min(seen, wanted), wanted)
-                if seen >= wanted:
+                progress(min(seen, needed), needed)
+                if seen >= needed:
                     break
-    return torch.cat(parts, dim=1)[:, :wanted]
+    return torch.cat(parts, dim=1)[:, :needed]
 
 
 class _Count:
