@@ -90,8 +90,8 @@ def recorded(method: Callable[P, R]) -> Callable[P, R]:
 
 def as_python(call: Call) -> str:
     """Return the line of Python that makes the call again, for an explorer called `explorer`."""
-    given = ", ".join(f"{name}={_literal(value)}" for name, value in call.arguments.items())
-    return f"explorer.{call.name}({given})"
+    arguments = ", ".join(f"{name}={_literal(value)}" for name, value in call.arguments.items())
+    return f"explorer.{call.name}({arguments})"
 
 
 def _literal(value: Any) -> str:

@@ -9,7 +9,7 @@
     |   `-- Unsupported             this model cannot do that (it lacks the capability)
     |-- CatalogError                a catalog file with a wrong or unknown key
     |-- CheckpointError             a checkpoint that is missing, truncated, unsafe or contradicts its configuration
-    |-- TrainingError               a run whose loss is no number any more
+    |-- TrainingError               a run whose loss is not a number any more
     |-- StoreError                  a store that cannot be used
     |   |-- NoBuild                 the model has not been built yet
     |   |-- StoreVersion            written by an older or newer version: build again
@@ -73,7 +73,7 @@ class CheckpointError(CodescopeError):
 
 
 class TrainingError(CodescopeError):
-    """A training run cannot go on: its loss is no number any more."""
+    """A training run cannot go on: its loss is not a number any more."""
 
 
 class StoreError(CodescopeError):

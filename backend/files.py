@@ -23,7 +23,7 @@ _FULL_WORDS = re.compile(  # of Arrow, DuckDB and safetensors, whose errors have
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, means that no more could be written."""
+    """Say whether an error, or one that led to it, means that no more could be written."""
     while error is not None:
         if (isinstance(error, OSError) and error.errno in _FULL) or _FULL_WORDS.search(str(error)):
             return True
@@ -32,7 +32,7 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, means that there is no memory for what was asked."""
+    """Say whether an error, or one that led to it, means that there is not enough memory."""
     while error is not None:
         if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error):
             return True
@@ -42,7 +42,8 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file to write to, which takes the place of `path` at the end of the `with`; after an error it is removed."""
+    """Open a new file that takes the place of `path` at the end of the `with`; after an error it is removed."""
+    # in the same folder, because a rename is atomic within one file system only; process and thread make the name unique
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -58,7 +59,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes the place of `folder` at the end of the `with`; after an error it is removed."""
+    """Make a new folder that takes the place of `folder` at the end of the `with`; after an error it is removed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}.{kind}") for kind in (os.getpid(), "old"))
     shutil.rmtree(temporary, ignore_errors=True)
@@ -66,7 +67,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     try:
         yield temporary
         shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
+        if folder.exists():  # a folder that is not empty cannot be replaced in one step
             os.replace(folder, old)
         os.replace(temporary, folder)
         shutil.rmtree(old, ignore_errors=True)

@@ -20,7 +20,7 @@ import numpy as np
 from backend.edits.codes import Edit
 from backend.errors import BadInput
 
-Progress = Callable[[str, int, int], None]  # told (what, done, total); a total of 0 is a message and no count
+Progress = Callable[[str, int, int], None]  # called with (what, done, total); a total of 0 is a message without a count
 MAX_SAMPLES = 1_000  # sequences that are generated at once
 
 
@@ -201,7 +201,7 @@ class Sampling:
         if not 1 <= self.samples <= MAX_SAMPLES:
             raise BadInput(f"{self.samples} samples cannot be made at once: give 1 to {MAX_SAMPLES}.")
         if not (0 <= self.temperature <= 100 and self.max_new_tokens >= 1 and (self.top_k is None or self.top_k >= 1)):
-            raise BadInput("The temperature must be 0 to 100, new tokens and top-k at least 1.")
+            raise BadInput("The temperature must be 0 to 100, and new tokens and top-k at least 1.")
         if not 0 <= self.seed < 2**63:
             raise BadInput(f"The seed {str(self.seed)[:40]} is out of range: give 0 to {2**63 - 1}.")
 
@@ -228,6 +228,7 @@ class Generated:
     @cached_property
     def new_text(self) -> str:
         """What follows the prompt."""
+        # cut out of the whole: rendered alone, the first new token may lose its space or half of a character
         return self.text[len(self.render(self.tokens[: self.prompt_length])) :]
 
 
@@ -277,21 +278,21 @@ class Family(Protocol):
         ...
 
     def codebooks(self) -> Sequence[CodebookInfo]:
-        """All codebooks, in the order in which the forward pass meets them."""
+        """List the codebooks, in the order in which the forward pass meets them."""
         ...
 
     def table(self, site: str) -> np.ndarray:
-        """float32 `[num_codes, dim]`: the code vectors of one codebook."""
+        """Return the code vectors of one codebook, float32 `[num_codes, dim]`."""
         ...
 
     def items(self, start: int, stop: int, seed: int) -> Sequence[Item]:
-        """Items `start` to `stop` of the model's data set, fewer where it ends; item i is the same in any range."""
+        """Return items `start` to `stop` of the model's data set, fewer where it ends; item i is the same in any range."""
         ...
 
     def encode(
         self, items: Sequence[Item], edits: Iterable[Edit] = (), *, logits: bool = False, neurons: bool = False
     ) -> Encoded:
-        """One batched forward pass over the items. Deterministic for the same list of items."""
+        """Run one batched forward pass over the items. Deterministic for the same list of items."""
         ...
 
 

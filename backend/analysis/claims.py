@@ -26,11 +26,11 @@ def worth(hits: np.ndarray, fires: np.ndarray, matches: np.ndarray) -> np.ndarra
         matches: all positions at which the claim is true, likewise.
     """
     hits, fires, matches = np.broadcast_arrays(hits, fires, matches)
-    known = hits > 0
-    precision, recall = wilson(hits[known], fires[known])[0], wilson(hits[known], matches[known])[0]
-    found = np.zeros(hits.shape)
-    found[known] = (1 + BETA**2) * precision * recall / (BETA**2 * precision + recall)
-    return found
+    any_hits = hits > 0
+    precision, recall = wilson(hits[any_hits], fires[any_hits])[0], wilson(hits[any_hits], matches[any_hits])[0]
+    values = np.zeros(hits.shape)
+    values[any_hits] = (1 + BETA**2) * precision * recall / (BETA**2 * precision + recall)
+    return values
 
 
 def is_good(hits: np.ndarray, fires: np.ndarray) -> np.ndarray:

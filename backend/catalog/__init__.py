@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = Path(__file__).resolve().parent
 DEFAULT_DATA_DIR = ROOT / "data_cache"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+_TOML = {str: "a text", dict: "a table", int: "a whole number"}
 _KIND = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
 
 
@@ -60,13 +61,13 @@ def read_spec(path: Path) -> ModelSpec:
     if unknown or missing:
         raise CatalogError(f"{path}: unknown keys {unknown}, missing keys {missing}. Known keys: {sorted(fields)}.")
     for name in data:
-        expected: type | tuple[type, ...] = str
+        expected: type = str
         if name in ("dataset", "settings", "published"):
             expected = dict
         elif name == "demo":
             expected = int
         if not isinstance(data[name], expected):
-            raise CatalogError(f"{path}: {name!r} must be {expected}, not {type(data[name])}.")
+            raise CatalogError(f"{path}: {name!r} must be {_TOML[expected]}, not {data[name]!r}.")
     if not _KIND.fullmatch(data["kind"]):  # whether it is that of the family is seen where families are known
         raise CatalogError(f"{path}: kind must be a word in small letters, such as text, not {data['kind'][:40]!r}.")
     if not isinstance(data["dataset"].get("name"), str):
@@ -81,7 +82,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 
 def write_spec(spec: ModelSpec, data_dir: Path) -> Path:
-    """Add a model to a data directory; replaces the file at once or not at all. Returns the file."""
+    """Add a model to a data directory and return its file, which is replaced at once or not at all."""
     import tomli_w  # only writing needs it
 
     path = inside(data_dir, Path("catalog") / f"{check_name(spec.name)}.toml")
@@ -92,7 +93,7 @@ def write_spec(spec: ModelSpec, data_dir: Path) -> Path:
 
 
 def models(data_dir: Path) -> dict[str, ModelSpec]:
-    """Return all models by name: the shipped ones, then those of the data directory, which win.
+    """Read all models, by name: the shipped ones, then those of the data directory, which win.
 
     A file that cannot be used is left out with a warning on stderr, so that it costs nobody the other models; `doctor`
     lists it, and asking for its model says what is wrong with it.
@@ -120,12 +121,13 @@ def find(name: str, data_dir: Path) -> ModelSpec:
     Raises:
         UnknownModel: there is none; the message lists those there are.
     """
-    known = models(data_dir)
-    if name not in known and _NAME.fullmatch(name) and (path := data_dir / "catalog" / f"{name}.toml").exists():
+    specs = models(data_dir)
+    # read again, so that a broken file of that name says what is wrong with it
+    if name not in specs and _NAME.fullmatch(name) and (path := data_dir / "catalog" / f"{name}.toml").exists():
         return read_spec(path)
-    if name not in known:
-        raise UnknownModel(f"There is no model {name[:80]!r}. Known models: {', '.join(sorted(known)) or 'none yet'}.")
-    return known[name]
+    if name not in specs:
+        raise UnknownModel(f"There is no model {name[:80]!r}. Known models: {', '.join(sorted(specs)) or 'none yet'}.")
+    return specs[name]
 
 
 def checkpoint_folder(spec: ModelSpec, data_dir: Path) -> Path:

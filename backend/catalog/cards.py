@@ -57,19 +57,19 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         return Card()
     try:
-        data = _parts(path)
+        data = _read_parts(path)
         card = Card(
-            _checked_metrics(data.pop("metrics", {})),
-            _checked_table(data.pop("training", {}), "training"),
-            _checked_edits(data.pop("edits", {})),
+            _check_metrics(data.pop("metrics", {})),
+            _check_table(data.pop("training", {}), "training"),
+            _check_edits(data.pop("edits", {})),
             data,
         )
-        _ = card.curve
+        _ = card.curve  # raises now, and not in the middle of a page
         return card
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInput) as error:
         raise CheckpointError(
             f"The model card {path} cannot be read ({str(error)[:200]}). Make it again with python -m backend evaluate MODEL "
-            "--write-card, or delete it: it holds figures, no weights."
+            "--write-card, or delete it: it holds figures and no weights."
         ) from error
 
 
@@ -94,42 +94,42 @@ def renew_card(
         edits: as of a `Card`; None keeps those that are there.
     """
     try:
-        data = _parts(folder / CARD)
+        data = _read_parts(folder / CARD)
     except (OSError, ValueError, TypeError, RecursionError):
         data = {}
     _ = data.pop("metrics", None)
     training = data.pop("training", {})
-    edits_there = data.pop("edits", {})
+    written = data.pop("edits", {})
     if edits is None:
         try:
-            edits = _checked_edits(edits_there)
+            edits = _check_edits(written)
         except (TypeError, AttributeError, BadInput):
             edits = {}
     write_card(folder, Card(metrics, training if isinstance(training, dict) else {}, edits, data))
 
 
-def _parts(path: Path) -> dict[str, Any]:
+def _read_parts(path: Path) -> dict[str, Any]:
     data = json.loads(path.read_text(encoding="utf-8"))
-    return dict(_checked_table(data, "it"))
+    return dict(_check_table(data, "it"))
 
 
-def _checked_table(data: Any, what: str) -> dict[str, Any]:
+def _check_table(data: Any, what: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise TypeError(f"{what} is not a JSON object")
     return data
 
 
-def _checked_metrics(metrics: Any) -> dict[str, dict[str, Any]]:
-    for metric in _checked_table(metrics, "metrics").values():
+def _check_metrics(metrics: Any) -> dict[str, dict[str, Any]]:
+    for metric in _check_table(metrics, "metrics").values():
         _ = [float(metric[name]) for name in ("value", "low", "high")]
         _ = int(metric["n"]), int(metric["seeds"]), str(metric["definition"])
     return dict(metrics)
 
 
-def _checked_edits(data: Any) -> dict[str, tuple[str, ...]]:
-    checked = {}
-    for name, edits in _checked_table(data, "edits").items():
+def _check_edits(data: Any) -> dict[str, tuple[str, ...]]:
+    edits_by_aim = {}
+    for name, edits in _check_table(data, "edits").items():
         if not isinstance(edits, list):
             raise TypeError(f"the edits of {name} are not a list")
-        checked[str(name)] = tuple(str(Edit.parse(edit)) for edit in edits)
-    return checked
+        edits_by_aim[str(name)] = tuple(str(Edit.parse(edit)) for edit in edits)
+    return edits_by_aim

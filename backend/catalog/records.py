@@ -13,7 +13,7 @@ BENCHMARK_RECORD = "benchmarks.json"
 
 
 def record_files(folder: Path) -> list[Path]:
-    """Return all records of a data directory."""
+    """List the records of a data directory."""
     return sorted((folder / "results").glob("*.json"))
 
 
@@ -21,7 +21,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read one record: of a comparison, or `benchmarks.json`.
 
     Raises:
-        CheckpointError: it is no JSON, or lacks what a record of its kind has.
+        CheckpointError: it is not JSON, or lacks what a record of its kind has.
     """
     command = "bench" if path.name == BENCHMARK_RECORD else f"reproduce {path.stem.removesuffix('-quick')}"
     try:
@@ -34,13 +34,13 @@ def read_record(path: Path) -> dict[str, Any]:
         _check_comparison(record)
         return record
     except KeyError as error:
-        raise CheckpointError(_damaged(path, f"there is no {error}", command)) from error
+        raise CheckpointError(_explain_damage(path, f"there is no {error}", command)) from error
     except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        raise CheckpointError(_damaged(path, str(error)[:200], command)) from error
+        raise CheckpointError(_explain_damage(path, str(error)[:200], command)) from error
 
 
 def _check_comparison(record: Mapping[str, Any]) -> None:
-    """Touch everything that is shown of a comparison; raises where something is missing or of another kind."""
+    """Touch everything that is shown of a comparison, so that what is missing or of another kind raises here."""
     _ = str(record["finished"]), int(record["evaluation_seeds"]), len(record.get("missing", ()))
     for row in record["rows"]:
         _ = str(row["model"]), str(row["title"]), {**row["paper"]}, float(row["training"].get("seconds", 0))
@@ -48,5 +48,5 @@ def _check_comparison(record: Mapping[str, Any]) -> None:
             _ = [float(metric[name]) for name in ("value", "low", "high", "n", "seeds")], str(metric["definition"])
 
 
-def _damaged(path: Path, why: str, command: str) -> str:
+def _explain_damage(path: Path, why: str, command: str) -> str:
     return f"The record {path} cannot be read ({why}). Delete it, or make it again with python -m backend {command}."

@@ -19,7 +19,7 @@ DIFFUSERS = tuple(f"diffusion_pytorch_model.{kind}" for kind in ("safetensors", 
 
 
 def check_finite(name: str, tensor: torch.Tensor, source: Path) -> None:
-    """Refuse weights that are no numbers.
+    """Refuse weights that are not finite numbers.
 
     Raises:
         CheckpointError: a value is infinite or NaN.
@@ -32,14 +32,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        CheckpointError: missing, not JSON, or no object.
+        CheckpointError: the file is missing, not JSON, or not an object.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # endless digits are a ValueError, nesting a RecursionError
         raise CheckpointError(f"{path} cannot be read as JSON: {error}. Give a complete checkpoint folder.") from error
     if not isinstance(data, dict):
-        raise CheckpointError(f"{path} holds something else than a JSON object, so it is not a configuration.")
+        raise CheckpointError(f"{path} does not hold a JSON object. Give a complete checkpoint folder.")
     return data
 
 
@@ -57,7 +57,7 @@ def read_config(path: Path) -> PretrainedConfig:
             f"{file} is the configuration of the codebooks, not of the model below them. Give that one."
         )
     if not isinstance(kind, str):
-        raise CheckpointError(f"{file} names no model_type, so it is no Hugging Face configuration.")
+        raise CheckpointError(f"{file} has no model_type, so it is not a Hugging Face configuration.")
     try:
         return AutoConfig.from_pretrained(str(file), local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers and its checked data classes raise nearly anything
@@ -69,13 +69,13 @@ def read_config(path: Path) -> PretrainedConfig:
 def read_weights(
     folder: Path, names: Sequence[str] = (SAFETENSORS, BIN)
 ) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """Read all tensors of a folder: the first of the files `names` that is there, whole or in the parts that an index lists.
+    """Read all tensors of a folder: the first of the files `names` that is there, whole or in the parts of an index.
 
     Returns:
         Name -> tensor, and warnings.
 
     Raises:
-        CheckpointError: there is no such file, it is cut off or unsafe, or an entry is no tensor.
+        CheckpointError: there is no such file, it is cut off or unsafe, or an entry is not a tensor.
     """
     for name in names:
         index = folder / f"{name}.index.json"
@@ -88,11 +88,11 @@ def read_weights(
             if not isinstance(parts, dict) or not parts or not all(isinstance(part, str) for part in parts.values()):
                 raise CheckpointError(f"{index} has no weight_map from tensors to files. Copy the folder again.")
             for part in sorted(set(parts.values())):
-                if Path(part).name != part:
+                if Path(part).name != part:  # an index from elsewhere must not name files outside its folder
                     raise CheckpointError(f"{index} names the file {part!r}, which is not in its folder.")
-                tensors, sentences = read_tensors(folder / part)
+                tensors, notes = read_tensors(folder / part)
                 weights |= tensors
-                warnings += sentences
+                warnings += notes
             return weights, tuple(warnings)
     raise CheckpointError(f"{folder} holds neither {' nor '.join(names)}. Give the folder of a saved model.")
 
@@ -104,7 +104,7 @@ def read_tensors(path: Path, keys: Sequence[str] = ("state_dict",)) -> tuple[dic
         Name -> tensor, and warnings.
 
     Raises:
-        CheckpointError: it is cut off or unsafe, there is no such table, or an entry of it is no tensor.
+        CheckpointError: it is cut off or unsafe, there is no such table, or an entry of it is not a tensor.
     """
     if path.suffix == ".safetensors":
         try:
@@ -114,21 +114,22 @@ def read_tensors(path: Path, keys: Sequence[str] = ("state_dict",)) -> tuple[dic
             raise CheckpointError(
                 f"{path} cannot be read as safetensors ({error}). It was cut off: copy it again."
             ) from error
-    read = read_torch(path)
-    content = read.content
+    file_content = read_torch(path)
+    content = file_content.content
     if isinstance(content, dict):
         content = next((content[key] for key in keys if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not content:
-        raise CheckpointError(f"{path} holds {type(content).__name__} and not a table of tensors.")
+        what = "an empty table" if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise CheckpointError(f"{path} holds {what} where a table of tensors is expected.")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             what = getattr(value, "name", None) or type(value).__name__
-            raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is not a tensor but {what}. It is refused.")
+            raise CheckpointError(f"{path}: the entry {str(name)[:80]!r} is a {what} and not a tensor. It is refused.")
         if value.layout is not torch.strided or value.is_meta:
             raise CheckpointError(f"{path}: the tensor {name[:80]!r} is sparse or has no values. Save it dense.")
     warnings = (
-        [f"Left out objects of {', '.join(read.skipped)} in {path.name}; nothing of them was run."]
-        if read.skipped
+        [f"Left out objects of {', '.join(file_content.skipped)} in {path.name}; nothing of them was run."]
+        if file_content.skipped
         else []
     )
     return dict(content), tuple(warnings)

@@ -27,15 +27,15 @@ def read_claims(path: Path, base: Path | None, expect: str = "ddconfig") -> dict
 
     Raises:
         BadInput: `base` is a folder with no or several configurations.
-        CheckpointError: the file is no YAML or JSON, or no table.
+        CheckpointError: the file is not YAML or JSON, or does not hold a table.
     """
     if base is not None:
         files = [base] if base.is_file() else _files(base)
         if len(files) != 1:
-            raise BadInput(f"{base} holds {len(files)} configurations where one was expected. Give the file itself.")
-        return _flat(_read(files[0]))
-    claims = [flat for file in _files(path) if expect in (flat := _flat(_read(file)))] if path.is_dir() else []
-    return claims[0] if len(claims) == 1 else {}
+            raise BadInput(f"{base} holds {len(files)} configurations where one is expected. Give the file itself.")
+        return _flatten(_read(files[0]))
+    claims = [flat for file in _files(path) if expect in (flat := _flatten(_read(file)))] if path.is_dir() else []
+    return claims[0] if len(claims) == 1 else {}  # of two files neither can be trusted
 
 
 def _files(folder: Path) -> list[Path]:
@@ -45,19 +45,19 @@ def _files(folder: Path) -> list[Path]:
 def _read(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _LARGEST:
-            raise CheckpointError(f"{file} is larger than {_LARGEST} bytes, so it is not a configuration.")
+            raise CheckpointError(f"{file} has more than {_LARGEST:,} bytes, so it is not a configuration.")
         text = file.read_text(encoding="utf-8")
-        table = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise CheckpointError(f"{file} cannot be read as YAML or JSON: {str(error)[:300]}") from error
-    if not isinstance(table, dict):
-        raise CheckpointError(f"{file} holds {type(table).__name__} and not a table of settings.")
-    return table
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{file} holds a {type(data).__name__} where a table of settings is expected.")
+    return data
 
 
-def _flat(data: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+def _flatten(data: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     flat = dict(data)
     for key in ("model", "params", "first_stage_config", "ddconfig"):
-        if isinstance(inner := data.get(key), dict) and depth < 6:
-            flat |= _flat(inner, depth + 1)
+        if isinstance(inner := data.get(key), dict) and depth < 6:  # YAML can hold a table that holds itself
+            flat |= _flatten(inner, depth + 1)
     return flat

@@ -14,11 +14,11 @@ from backend.formats import TENSOR_FILES
 
 _ADDRESS = re.compile(r"hf:([\w.-]{1,96}/[\w.-]{1,96})(?::([\w./-]{1,200}))?", re.ASCII)
 _PATIENCE = 10  # seconds
-_WANTED = ("*.json", "*.safetensors", "*.bin", "*.npy")
+_FOLDER_FILES = ("*.json", "*.safetensors", "*.bin", "*.npy")
 
 
 def is_address(path: Path | str) -> bool:
-    """Return whether this means a place on the hub and not on this machine."""
+    """Say whether this means a place on the hub and not on this machine."""
     return str(path).startswith("hf:")
 
 
@@ -38,7 +38,7 @@ def fetch(address: Path | str, *, folder: bool) -> Path:
         The file or folder.
 
     Raises:
-        BadInput: it is no address; or the repository holds several checkpoints and none was named.
+        BadInput: it is not an address; or the repository holds several checkpoints and none was named.
         CheckpointError: the hub cannot be reached, or has no such thing.
     """
     repository, inside = _parse(str(address))
@@ -57,7 +57,7 @@ def fetch(address: Path | str, *, folder: bool) -> Path:
 def _fetch(repository: str, inside: str, folder: bool) -> Path:
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
-    patterns = [f"{inside}/{pattern}" if inside else pattern for pattern in _WANTED]
+    patterns = [f"{inside}/{ending}" if inside else ending for ending in _FOLDER_FILES]
 
     def get(*, cached: bool) -> Path:
         if not folder:
@@ -65,14 +65,15 @@ def _fetch(repository: str, inside: str, folder: bool) -> Path:
         return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=cached)) / inside
 
     with suppress(Exception):  # not here yet
-        if (cached_at := get(cached=True)).is_file() or (cached_at / "config.json").is_file():
-            return cached_at
+        # a folder counts as here once its configuration is: the hub's client cannot say whether all of it was fetched
+        if (place := get(cached=True)).is_file() or (place / "config.json").is_file():
+            return place
     info = HfApi().model_info(repository, timeout=_PATIENCE)  # fails at once; the other calls try for half a minute
-    listed = [file.rfilename for file in info.siblings or ()]
+    names = [file.rfilename for file in info.siblings or ()]
     if not folder and not inside:
-        inside = _only(listed, repository)
-    if inside and not any(name == inside or name.startswith(f"{inside}/") for name in listed):
-        raise FileNotFoundError(f"the repository holds no {inside!r}.")
+        inside = _choose_checkpoint(names, repository)
+    if inside and not any(name == inside or name.startswith(f"{inside}/") for name in names):
+        raise FileNotFoundError(f"the repository has no {inside!r}.")
     return get(cached=False)
 
 
@@ -83,9 +84,11 @@ def _parse(address: str) -> tuple[str, str]:
     return match[1], (match[2] or "").rstrip("/")
 
 
-def _only(files: list[str], repository: str) -> str:
+def _choose_checkpoint(files: list[str], repository: str) -> str:
     checkpoints = sorted(file for file in files if file.endswith(TENSOR_FILES))
     if len(checkpoints) != 1:
-        listed = ", ".join(checkpoints[:8]) or "none"
-        raise BadInput(f"{repository} holds {len(checkpoints)} checkpoints ({listed}). Name one: hf:{repository}:FILE.")
+        listing = ", ".join(checkpoints[:8]) or "none"
+        raise BadInput(
+            f"{repository} holds {len(checkpoints)} checkpoints ({listing}). Name one: hf:{repository}:FILE."
+        )
     return checkpoints[0]

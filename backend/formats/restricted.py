@@ -89,7 +89,7 @@ def read_torch(path: Path) -> TorchFile:
     """Read a `.bin`, `.pt`, `.pth` or `.ckpt` file onto the CPU; tensors stay on the disk until they are used.
 
     Raises:
-        CheckpointError: it is missing, cut off, no torch file, or wants to run something.
+        CheckpointError: it is missing, cut off, not a torch file, or wants to run something.
     """
     try:
         packed = zipfile.is_zipfile(path)
@@ -121,11 +121,16 @@ def read_torch(path: Path) -> TorchFile:
             f"{path} cannot be read as a file of torch.save ({error}). It is cut off or something else: copy it again."
         ) from error
     except Exception as error:  # a pickle made by somebody else can fail in any way
-        raise CheckpointError(f"{path} is not a pickle of tensors ({type(error).__name__}: {error}).") from error
+        raise CheckpointError(
+            f"{path} is not a readable pickle of tensors ({type(error).__name__}: {error}). Save it again as safetensors."
+        ) from error
 
 
 def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse wrong checksums and compressed entries: `torch.save` makes none, and one could unpack to any size."""
+    """Refuse entries that are compressed, which could unpack to any size, and wrong checksums.
+
+    `torch.save` itself packs without compressing.
+    """
     if packed := next((info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED), None):
         raise CheckpointError(
             f"{path}: {packed.filename!r} is compressed, which torch.save never does. It is refused; save it again."
@@ -161,9 +166,9 @@ class _Reader(pickle.Unpickler):
             self._mapped = mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def find_class(self, module: str, name: str) -> Any:
-        known = _known(module, name)
-        if known is not None:
-            return known
+        allowed = _find_allowed(module, name)
+        if allowed is not None:
+            return allowed
         full = f"{module}.{name}"
         if module.split(".")[0] in _DANGEROUS:
             raise CheckpointError(
@@ -176,10 +181,12 @@ class _Reader(pickle.Unpickler):
     def persistent_load(self, identity: Any) -> torch.Tensor:
         kind, dtype, key, _, count = identity
         if kind != "storage" or not isinstance(dtype, torch.dtype):
-            raise CheckpointError(f"{self._path} refers to {str(identity)[:80]}, which is not the storage of a tensor.")
+            raise CheckpointError(
+                f"{self._path} refers to {str(identity)[:80]}, which is not the storage of a tensor. It is refused."
+            )
         if key not in self._storages:
             entry = self._archive.getinfo(f"{self._prefix}data/{key}")
-            if entry.file_size != count * dtype.itemsize:
+            if entry.file_size != count * dtype.itemsize:  # a larger count would read what lies behind it in the file
                 raise CheckpointError(
                     f"{self._path}: storage {key} has {entry.file_size} bytes instead of {count * dtype.itemsize}."
                 )
@@ -193,15 +200,16 @@ class _Reader(pickle.Unpickler):
 
 def _start(entry: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
     """Return where the bytes of an entry begin: behind its header of 30 bytes, its name and its extra field."""
+    # read from the entry itself: its copy in the archive's directory may have another extra field
     name, extra = struct.unpack_from("<HH", mapped, entry.header_offset + 26)
     return entry.header_offset + 30 + int(name) + int(extra)
 
 
-def _known(module: str, name: str) -> Callable[..., Any] | torch.dtype | None:
+def _find_allowed(module: str, name: str) -> Callable[..., Any] | torch.dtype | None:
     if module == "torch" and name in _STORAGES:
         return _STORAGES[name]
-    if module == "torch" and isinstance(kind := getattr(torch, name, None), torch.dtype):
-        return kind
+    if module == "torch" and isinstance(dtype := getattr(torch, name, None), torch.dtype):
+        return dtype
     if module in ("builtins", "__builtin__") and name in _PLAIN:
         return getattr(builtins, name)
     rebuilders: dict[tuple[str, str], Callable[..., Any]] = {

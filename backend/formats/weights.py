@@ -21,7 +21,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: Path) 
     state = model.state_dict()
     groups: dict[tuple[int, tuple[int, ...]], list[str]] = {}
     for name, tensor in state.items():
-        groups.setdefault((tensor.data_ptr(), tuple(tensor.shape)), []).append(name)
+        groups.setdefault((tensor.data_ptr(), tuple(tensor.shape)), []).append(name)  # names of one piece of memory
     missing = [names[0] for names in groups.values() if not any(name in weights for name in names)]
     unknown = sorted(weights.keys() - state.keys())
     wrong = [
@@ -31,11 +31,11 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: Path) 
     ]
     if missing or unknown or wrong:
         raise CheckpointError(
-            f"{source} does not fit its configuration. Missing: {_some(missing)}. Unknown: {_some(unknown)}. "
-            f"Wrong shape: {_some(wrong)}."
+            f"{source} does not fit its configuration. Missing: {_list_some(missing)}. Unknown: {_list_some(unknown)}. "
+            f"Wrong shape: {_list_some(wrong)}."
         )
     model.load_state_dict(dict(weights), strict=False)
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"

@@ -20,27 +20,29 @@ HEADS = 4
 
 
 def codes_a_token(codes: int) -> int:
-    """Return p for a table of K codes: 2 to K = 1,024, 4 to 16,384, beyond as few as leave 4,096 tokens or fewer.
+    """Choose p of a table of K codes: 2 to K = 1,024, 4 to 16,384, beyond as few as leave 4,096 tokens or fewer.
 
     A code is what its place in a token makes of the token, and many places take long to come to life: of the 64 places of
     p = 8 at K = 102,400, 36 to 11 never did in 1,000 steps. Where the side cannot be cut so, a smaller p divides it.
 
     Raises:
-        UsageError: K is no perfect square.
+        UsageError: K is not a perfect square.
     """
     side = math.isqrt(codes)
     if side * side != codes or codes < 4:
         near = round(math.sqrt(max(codes, 4)))
-        raise UsageError(f"FVQ lays its codes on a square: {codes} is none. Give for example {near * near}.")
-    wanted = (2,) if codes <= 1024 else (4,) if codes <= 16_384 else tuple(p for p in range(4, 17) if side <= 64 * p)
-    return next(p for p in (*wanted, 4, 2, 1) if side % p == 0)
+        raise UsageError(
+            f"FVQ lays its codes on a square, and {codes} is not a square number. Give for example {near * near}."
+        )
+    best = (2,) if codes <= 1024 else (4,) if codes <= 16_384 else tuple(p for p in range(4, 17) if side <= 64 * p)
+    return next(p for p in (*best, 4, 2, 1) if side % p == 0)
 
 
 class VQBridge(nn.Module):
     """Codes to codes, all of them at once."""
 
     def __init__(self, codes: int, dim: int, patch: int, hidden: int = 64, depth: int = 2, zero: bool = True) -> None:
-        """Random weights; the last layer zero.
+        """Start with random weights, the last layer at zero.
 
         Args:
             codes: K, the square of a multiple of `patch`.
@@ -65,12 +67,13 @@ class VQBridge(nn.Module):
             nn.init.zeros_(self.recover.weight)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Take codes `[K, dim]` through the bridge: float `[K, dim]`."""
+        """Send all codes through the bridge, float `[K, dim]` -> float `[K, dim]`."""
         side, p, rows = self.side, self.patch, self.side // self.patch
         square = codes.T.reshape(1, self.dim, side, side)
         tokens = self.compress(square).flatten(2).transpose(1, 2)  # [1, token, hidden]
-        found = self.recover(self.norm(self.blocks(tokens)))
-        return found.view(rows, rows, p, p, self.dim).permute(0, 2, 1, 3, 4).reshape(-1, self.dim)
+        patches = self.recover(self.norm(self.blocks(tokens)))  # [1, token, p * p * dim]
+        # a token's codes go back to where they lay on the square
+        return patches.view(rows, rows, p, p, self.dim).permute(0, 2, 1, 3, 4).reshape(-1, self.dim)
 
 
 class _Block(nn.Module):

@@ -44,7 +44,7 @@ class NetSettings:
         """Check the numbers.
 
         Raises:
-            ValueError: a number that makes no network.
+            ValueError: a number with which there is no network.
         """
         if min(self.code_dim, self.width, self.blocks) < 1 or self.width % GROUPS:
             raise ValueError(f"Sizes must be above 0 and the width a multiple of {GROUPS}: {self}.")
@@ -64,15 +64,15 @@ class NetSettings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> NetSettings:
-        """Read what `to_json` gave, or what JSON made of it.
+        """Read what `to_json` returned, or what JSON made of it.
 
         Raises:
-            ValueError: a key is unknown, or a value is no whole number.
+            ValueError: a key is unknown, or a value is not a whole number.
         """
         try:
             settings = cls(**{**data, "levels": tuple(data.get("levels", ()))})
         except TypeError as error:
-            raise ValueError(f"These are not the settings of the small image network: {error}.") from error
+            raise ValueError(f"These settings do not fit the small image network: {error}.") from error
         numbers = (settings.code_dim, settings.width, settings.blocks, settings.downsampling, *settings.levels)
         if any(type(number) is not int for number in numbers):
             raise ValueError("Sizes of the small image network must be whole numbers.")
@@ -83,7 +83,7 @@ class Encoder(nn.Module):
     """Pictures to latents."""
 
     def __init__(self, settings: NetSettings) -> None:
-        """Random weights."""
+        """Start with random weights."""
         super().__init__()
         stages: list[nn.Module] = []
         before = 3
@@ -97,7 +97,14 @@ class Encoder(nn.Module):
         self.bound = Bound(settings.levels) if settings.levels else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn pictures `[B, 3, height, width]` in [-1, 1] into latents `[B, code_dim, height / f, width / f]`, not quantized."""
+        """Make latents of pictures.
+
+        Args:
+            images: float `[B, 3, height, width]` in [-1, 1].
+
+        Returns:
+            `[B, code_dim, height / f, width / f]`, not quantized.
+        """
         return self.bound(self.to_codes(silu(self.norm(self.stages(images)))))
 
 
@@ -105,7 +112,7 @@ class Decoder(nn.Module):
     """Quantized latents to pictures."""
 
     def __init__(self, settings: NetSettings) -> None:
-        """Random weights."""
+        """Start with random weights."""
         super().__init__()
         widest = settings.channels[-1]
         self.from_codes = nn.Conv2d(settings.code_dim, widest, 3, padding=1)
@@ -121,7 +128,7 @@ class Decoder(nn.Module):
         self.to_image = nn.Sequential(nn.Conv2d(before, 3 * 4, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Turn code vectors `[B, code_dim, h, w]` into pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
+        """Draw code vectors `[B, code_dim, h, w]` as pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
         return self.to_image(silu(self.norm(self.stages(self.from_codes(codes)))))
 
 
@@ -134,16 +141,16 @@ class Bound(nn.Module):
         self.levels = levels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Bring values `[B, len(levels), h, w]` to within about [-1, 1]."""
+        """Bring float `[B, len(levels), h, w]` into about [-1, 1]."""
         levels = torch.tensor(self.levels, device=x.device, dtype=x.dtype)[:, None, None]
-        half = (levels - 1) * (1 + 1e-3) / 2
+        half = (levels - 1) * (1 + 1e-3) / 2  # a little beyond the range: its ends need no infinite inputs
         offset = torch.where(levels % 2 == 0, 0.5, 0.0)  # an even number of levels has none in the middle
         shift = torch.atanh(offset / half)
         return (torch.tanh(x + shift) * half - offset) / (levels // 2)
 
 
 def fsq_table(levels: tuple[int, ...]) -> Tensor:
-    """Return all combinations of the values of every dimension, float32 `[product of levels, len(levels)]`."""
+    """List all combinations of the values of every dimension, float32 `[product of levels, len(levels)]`."""
     axes = [(torch.arange(n, dtype=torch.float32) - n // 2) / (n // 2) for n in levels]
     return torch.cartesian_prod(*axes).reshape(-1, len(levels))
 

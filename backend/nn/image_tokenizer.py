@@ -38,18 +38,18 @@ class Halves:
     downsampling: int
 
 
-def _small(settings: Mapping[str, Any]) -> Halves:
-    read = NetSettings.from_json(settings)
-    return Halves(Encoder(read), Decoder(read), read.code_dim, read.downsampling)
+def _make_small(settings: Mapping[str, Any]) -> Halves:
+    net = NetSettings.from_json(settings)
+    return Halves(Encoder(net), Decoder(net), net.code_dim, net.downsampling)
 
 
-def _vqgan(settings: Mapping[str, Any]) -> Halves:
-    read = VqganSettings.from_json(settings)
-    return Halves(VqganEncoder(read), VqganDecoder(read), read.code_dim, read.downsampling)
+def _make_vqgan(settings: Mapping[str, Any]) -> Halves:
+    net = VqganSettings.from_json(settings)
+    return Halves(VqganEncoder(net), VqganDecoder(net), net.code_dim, net.downsampling)
 
 
 # `network` of a tokenizer's configuration -> what makes it from `settings`
-NETWORKS: dict[str, Callable[[Mapping[str, Any]], Halves]] = {"small": _small, "vqgan": _vqgan}
+NETWORKS: dict[str, Callable[[Mapping[str, Any]], Halves]] = {"small": _make_small, "vqgan": _make_vqgan}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class TokenizerConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TokenizerConfig:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             ValueError: a key is unknown or missing, or a value is of another kind.
@@ -117,10 +117,10 @@ class ImageTokenizer(nn.Module):
     """Pictures to tokens and back."""
 
     def __init__(self, config: TokenizerConfig, halves: Halves | None = None) -> None:
-        """Random networks and empty tables, or the given networks.
+        """Start with random networks and empty tables, or with the given networks.
 
         Raises:
-            ValueError: the settings make no network.
+            ValueError: there is no network with these settings.
         """
         super().__init__()
         halves = halves or NETWORKS[config.network](config.settings)
@@ -146,17 +146,24 @@ class ImageTokenizer(nn.Module):
         return normalize(table, dim=-1) if self.normalized else table
 
     def encode(self, images: Tensor) -> Tensor:
-        """Turn pictures `[B, 3, height, width]` in [-1, 1] into latents as they are compared, `[B, dim, h, w]`."""
+        """Make latents of pictures, as they are compared.
+
+        Args:
+            images: float `[B, 3, height, width]` in [-1, 1].
+
+        Returns:
+            `[B, dim, h, w]`.
+        """
         latents = self.encoder(images)
         return normalize(latents, dim=1) if self.normalized else latents
 
     def nearest(self, rows: Tensor, level: int = 0, topk: int = 1) -> Tokens:
         """Find the nearest codes of latents `[cell, dim]`, exact; of levels after the first, of what is left over."""
-        chosen = nearest(rows, self.table(level), topk)
-        return Tokens(chosen.ids, chosen.distances)
+        codes = nearest(rows, self.table(level), topk)
+        return Tokens(codes.ids, codes.distances)
 
     def tokens(self, images: Tensor) -> Tensor:
-        """Turn pictures `[B, 3, height, width]` into token ids int64 `[B, level, h, w]`."""
+        """Turn pictures, float `[B, 3, height, width]`, into token ids int64 `[B, level, h, w]`."""
         latents = self.encode(images)
         left, ids = rows_of_cells(latents), []
         for level in range(len(self.tables)):
@@ -167,15 +174,15 @@ class ImageTokenizer(nn.Module):
         return torch.stack(ids).view(len(ids), batch, height, width).transpose(0, 1)
 
     def lookup(self, ids: Tensor) -> Tensor:
-        """Turn token ids `[B, level, h, w]` into code vectors `[B, dim, h, w]`; an id of -1 is a zero vector."""
+        """Look up token ids `[B, level, h, w]` as code vectors `[B, dim, h, w]`; an id of -1 is a zero vector."""
         total = torch.zeros((), device=ids.device)
         for level in range(len(self.tables)):
-            chosen = embedding(ids[:, level].clamp_min(0), self.table(level))
-            total = total + chosen.masked_fill((ids[:, level] < 0)[..., None], 0)
+            codes = embedding(ids[:, level].clamp_min(0), self.table(level))
+            total = total + codes.masked_fill((ids[:, level] < 0)[..., None], 0)
         return total.movedim(-1, 1)
 
     def decode(self, quantized: Tensor) -> Tensor:
-        """Turn code vectors `[B, dim, h, w]` into pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
+        """Draw code vectors `[B, dim, h, w]` as pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
         return self.decoder(quantized)
 
 

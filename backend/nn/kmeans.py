@@ -18,14 +18,17 @@ from backend.nn.quantize import Similarity, nearest, rows_of, score
 
 
 def data_codes(rows: Tensor, codes: int, generator: torch.Generator) -> Tensor:
-    """Take random activations as codes: rows `[group, row, dim]` to `[group, code, dim]`, with small noise if rows run out."""
+    """Draw random activations as codes: rows `[group, row, dim]` -> `[group, code, dim]`.
+
+    Where there are fewer rows than codes, they repeat with a little noise.
+    """
     count = rows.shape[1]
     tables = []
     for group in rows:
         order = torch.randperm(count, generator=generator).to(rows.device)
         picks = order[torch.arange(codes, device=rows.device) % count]
         table = group[picks]
-        if codes > count:
+        if codes > count:  # equal codes would all lose to the first of them
             spread = group.std(0, keepdim=True).nan_to_num(0.0)
             table = table + 1e-3 * spread * torch.randn(table.shape, generator=generator).to(table)
         tables.append(table)
@@ -39,7 +42,7 @@ def kmeans_codes(
     iterations: int = 10,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Find centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
+    """Find the centres of k-means (Lloyd, 1982) from random activations; an empty cluster restarts at the worst-fitted row.
 
     Args:
         rows: float `[group, row, dim]`.
@@ -82,7 +85,7 @@ def refine(
     rate: float = 0.1,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Refine codes by Adam on the squared distance of activations to their k chosen codes together.
+    """Move codes by Adam, so that each activation is near its k chosen codes together, by squared distance.
 
     Args:
         rows: float `[group, row, dim]`.
@@ -100,7 +103,7 @@ def refine(
         float `[group, code, dim]`.
     """
     scale = rows.square().mean().sqrt().item()
-    if combine == "sum":
+    if combine == "sum":  # each of k codes that are added up carries a k-th of an activation
         table, rate = table / k, rate / k
     table = table.clone()
     with torch.enable_grad():

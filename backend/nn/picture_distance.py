@@ -25,7 +25,7 @@ _PIXELS = 1 << 18  # looked at together
 
 @torch.no_grad()
 def feature_distance(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
+    """Measure the distance of each picture to its counterpart, float64 `[n]`, 0 to 2.
 
     Args:
         originals: float32 `[n, 3, height, width]` in [-1, 1], at least 8 pixels a side.
@@ -39,26 +39,26 @@ def feature_distance(originals: np.ndarray, others: np.ndarray) -> np.ndarray:
     return torch.cat(distances).double().numpy() if distances else np.zeros(0)
 
 
-def _distance(first: Tensor, second: Tensor) -> Tensor:
-    total = torch.zeros(len(first))
-    for a, b in zip(_features(first), _features(second), strict=True):
+def _distance(originals: Tensor, others: Tensor) -> Tensor:
+    total = torch.zeros(len(originals))
+    for a, b in zip(_features(originals), _features(others), strict=True):
         total += (normalize(a, dim=1) - normalize(b, dim=1)).square().sum(1).mean((1, 2))
     return total / (len(WIDTHS) - 1)
 
 
 def _features(images: Tensor) -> list[Tensor]:
-    layers = []
+    features = []
     x = images.clamp(-1, 1)
     for weight in _weights():
         x = conv2d(x, weight, padding=1).relu()
-        layers.append(x)
+        features.append(x)
         x = avg_pool2d(x, 2)
-    return layers
+    return features
 
 
 @cache
 def _weights() -> list[Tensor]:
-    """Draw filters without a constant part in the first layer, so that brightness alone does not set the features."""
+    """Draw the filters; half of the first layer's have no constant part, so that brightness alone does not set all features."""
     draw = np.random.default_rng(SEED)
     weights: list[Tensor] = []
     for inner, outer in zip(WIDTHS[:-1], WIDTHS[1:], strict=True):

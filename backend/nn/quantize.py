@@ -72,7 +72,7 @@ def nearest(
         k: 1 to the number of codes.
         similarity: `cosine`: x.c / (|x| |c|); `inner_product`: x.c; `euclidean`: -|x - c|.
         full: also return scores and runners-up.
-        bans: codes that may not be chosen in some rows; they are no runners-up there either.
+        bans: codes that may not be chosen in some rows, and may not be runners-up there either.
         prepared: `ordering(table, similarity)`, where it is at hand.
 
     Returns:
@@ -81,10 +81,10 @@ def nearest(
     groups, rows, _ = x.shape
     codes = table.shape[1]
     weights, bias = prepared or ordering(table, similarity)
-    wanted = min(k + 1, codes) if full else k
+    count = min(k + 1, codes) if full else k
     parts, scored = [], []
     step = max(1, min(rows, (CPU_CHUNK if x.device.type == "cpu" else DEVICE_CHUNK) // max(1, groups * codes)))
-    room = x.new_empty(groups * step * codes)
+    room = x.new_empty(groups * step * codes)  # one for all chunks: a fresh one each time would not be in the cache
     for start in range(0, rows, step):
         block = x[:, start : start + step]
         order = room[: groups * block.shape[1] * codes].view(groups, -1, codes)
@@ -94,19 +94,19 @@ def nearest(
             torch.baddbmm(bias, block, weights, out=order)
         for ban in bans:
             order[ban.group, :, ban.code].masked_fill_(ban.rows[start : start + step], -torch.inf)
-        parts.append(_best(order, wanted))
+        parts.append(_best(order, count))
         if full:  # here, while the rows are in the cache
             scored.append(score(block, table, parts[-1], similarity))
-    ids = torch.cat(parts, dim=1) if parts else x.new_zeros((groups, 0, wanted), dtype=torch.int64)
+    ids = torch.cat(parts, dim=1) if parts else x.new_zeros((groups, 0, count), dtype=torch.int64)
     if not full:
         return Nearest(ids, x.new_empty(0), ids.new_empty(0), x.new_empty(0))
-    scores = torch.cat(scored, dim=1) if scored else x.new_zeros((groups, 0, wanted))
+    scores = torch.cat(scored, dim=1) if scored else x.new_zeros((groups, 0, count))
     if bans:
         banned = torch.zeros_like(ids, dtype=torch.bool)
         for ban in bans:
             banned[ban.group] |= (ids[ban.group] == ban.code) & ban.rows[:, None]
         scores = scores.masked_fill(banned, -torch.inf)
-    if wanted == k:
+    if count == k:
         runner_up = torch.full_like(ids[..., 0], -1)
         return Nearest(ids, scores, runner_up, torch.full_like(scores[..., 0], -torch.inf))
     runner_up = torch.where(scores[..., k] == -torch.inf, -1, ids[..., k])
@@ -114,7 +114,7 @@ def nearest(
 
 
 def score(x: Tensor, table: Tensor, ids: Tensor, similarity: Similarity) -> Tensor:
-    """Return the similarity of rows `[group, row, dim]` to given codes `[group, row, slot]`, float32 `[group, row, slot]`."""
+    """Compute the similarity of rows `[group, row, dim]` to codes `[group, row, slot]`, float32 `[group, row, slot]`."""
     chosen = rows_of(table, ids)  # [group, row, slot, dim]
     if similarity == "euclidean":
         return -(chosen - x[:, :, None]).norm(dim=-1)
@@ -125,7 +125,7 @@ def score(x: Tensor, table: Tensor, ids: Tensor, similarity: Similarity) -> Tens
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:
-    """Take rows of tables `[group, code, dim]` by ids `[group, row, slot]`: `[group, row, slot, dim]`."""
+    """Look up rows of tables `[group, code, dim]` by ids `[group, row, slot]` -> `[group, row, slot, dim]`."""
     groups, codes, dim = table.shape
     first = torch.arange(0, groups * codes, codes, device=ids.device)[:, None, None]
     return nn.functional.embedding(ids + first, table.reshape(groups * codes, dim))
@@ -137,27 +137,28 @@ def ordering(table: Tensor, similarity: Similarity) -> Ordering:
         return (table / table.norm(dim=-1, keepdim=True).clamp_min(1e-12)).transpose(1, 2), None
     if similarity == "inner_product":
         return table.transpose(1, 2), None
-    if similarity == "euclidean":
+    if similarity == "euclidean":  # -|x - c|^2 / 2 without |x|^2 / 2, which is the same for all codes
         return table.transpose(1, 2), -0.5 * table.square().sum(-1)[:, None]
     raise ValueError(f"Unknown similarity {similarity!r}; known: {', '.join(SIMILARITIES)}.")
 
 
-def _best(order: Tensor, wanted: int) -> Tensor:
-    """Return the `wanted` highest columns, best first; `order` is spoiled.
+def _best(order: Tensor, count: int) -> Tensor:
+    """Find the `count` highest columns, best first; `order` is spoiled.
 
     Repeated max settles ties by the lowest id and beats torch's topk for few columns; topk, which settles them in no
     given way, serves the rest.
     """
     groups, rows, codes = order.shape
-    if wanted > 5:
-        return order.topk(wanted, dim=-1).indices
+    if count > 5:
+        return order.topk(count, dim=-1).indices
     size = _block_of(codes) if order.numel() >= _WORTH_BLOCKS else 0
     if not size:
         chosen = [order.argmax(dim=-1, keepdim=True)]
-        while len(chosen) < wanted:
+        while len(chosen) < count:
             order.scatter_(-1, chosen[-1], -torch.inf)
             chosen.append(order.argmax(dim=-1, keepdim=True))
         return torch.cat(chosen, dim=-1)
+    # One look at everything gives the peak of each block; each further code needs a look into one block only.
     blocks = order.view(-1, size)  # [group x row x block of a row, code of the block]
     peaks = blocks.amax(dim=-1).view(groups * rows, -1)
     first = torch.arange(0, len(blocks), peaks.shape[1], device=order.device)[:, None]
@@ -168,15 +169,15 @@ def _best(order: Tensor, wanted: int) -> Tensor:
         values = blocks.index_select(0, place)
         best = values.argmax(dim=-1, keepdim=True)
         chosen.append(block * size + best)
-        if len(chosen) == wanted:
-            return torch.cat(chosen, dim=-1).view(groups, rows, wanted)
-        values.scatter_(-1, best, -torch.inf)
+        if len(chosen) == count:
+            return torch.cat(chosen, dim=-1).view(groups, rows, count)
+        values.scatter_(-1, best, -torch.inf)  # the winner is out; its block gets the peak of what is left
         blocks.index_copy_(0, place, values)
         peaks.scatter_(-1, block, values.amax(dim=-1, keepdim=True))
 
 
 @cache
 def _block_of(codes: int) -> int:
-    """Return how many codes make a block; 0 where no number of `BLOCKS` divides them, or they are few."""
+    """Choose how many codes make a block; 0 where no number of `BLOCKS` divides them, or they are few."""
     sizes = [size for size in BLOCKS if codes % size == 0 and codes >= 4 * size]
     return min(sizes, key=lambda size: (size % 8 > 0, abs(size - 64)), default=0)

@@ -17,7 +17,7 @@ class Sampler:
     """A batch of sequences that grows by one token at each `step`.
 
     Attributes:
-        tokens: int64 `[sequence, length]`, prompt and what was made so far.
+        tokens: int64 `[sequence, length]`, prompt and what came after it so far.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Sampler:
 
     @torch.no_grad()
     def step(self) -> Tensor:
-        """Add one token to every sequence; returns them, int64 `[sequence]`."""
+        """Add one token to every sequence, and return these tokens, int64 `[sequence]`."""
         padded = {}
         if self._mask is not None:
+            # positions count from the first real token: padding on the left must not move a prompt
             places = (self._mask.cumsum(-1) - 1).clamp_min(0)[:, -self._fresh.shape[1] :]
             padded = {"attention_mask": self._mask, "position_ids": places}
             self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
@@ -62,6 +63,7 @@ class Sampler:
         if self._top_k is not None and self._top_k < logits.shape[-1]:
             least = logits.topk(self._top_k, dim=-1).values[:, -1:]
             logits = logits.masked_fill(logits < least, -torch.inf)
+        # drawn on the CPU and at temperature 0 too: the same seed is the same noise on every device and at every step
         noise = torch.rand(logits.shape, generator=self._generator).clamp_min(1e-20)
         if self._temperature > 0:
             logits = logits / self._temperature - (-noise.log()).log().to(logits.device)

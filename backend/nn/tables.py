@@ -47,7 +47,7 @@ class CodeTable(nn.Module):
     normalized = warms_up = produced = False
 
     def __init__(self, codes: int, dim: int) -> None:
-        """Codes uniform in +-1/K, as all published plain VQ tokenizers start."""
+        """Draw codes uniformly in +-1/K, as all published plain VQ tokenizers start."""
         super().__init__()
         self.codes = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))
 
@@ -56,10 +56,10 @@ class CodeTable(nn.Module):
         return self.codes
 
     def start(self, latents: Tensor, features: Tensor | None) -> None:
-        """Start from latents `[row, dim]` of the warmed-up encoder and features `[row, any]` of the same cells."""
+        """Fit the table, once, to latents `[row, dim]` of the warmed-up encoder and features `[row, any]` of their cells."""
 
     def learn(self, latents: Tensor, ids: Tensor) -> None:
-        """Learn, after every step, from the latents `[row, dim]` and the ids `[row]` of what they chose."""
+        """Follow a step of training: its latents `[row, dim]` and the ids `[row]` of what they chose."""
 
 
 class EmaTable(CodeTable):
@@ -71,7 +71,7 @@ class EmaTable(CodeTable):
     sums: Tensor
 
     def __init__(self, codes: int, dim: int) -> None:
-        """Codes start as those of a plain table: from standard normal ones, as in the original, far fewer came to life."""
+        """Start as a plain table: of standard normal codes, as in the original, far fewer came to life."""
         super().__init__(codes, dim)
         self.codes.requires_grad_(False)
         self.register_buffer("counts", torch.zeros(codes))
@@ -83,6 +83,7 @@ class EmaTable(CodeTable):
         self.counts.mul_(self.decay).index_add_(0, ids, torch.full_like(latents[:, 0], 1 - self.decay))
         self.sums.mul_(self.decay).index_add_(0, ids, latents * (1 - self.decay))
         total = self.counts.sum()
+        # Laplace smoothing: a code that nothing chooses keeps a count above 0, and its mean does not blow up
         smoothed = (self.counts + self.epsilon) / (total + len(self.counts) * self.epsilon) * total
         self.codes.copy_(self.sums / smoothed[:, None])
 
@@ -96,7 +97,7 @@ class ResetTable(CodeTable):
     seen: Tensor
 
     def __init__(self, codes: int, dim: int) -> None:
-        """As a plain table."""
+        """Start as a plain table."""
         super().__init__(codes, dim)
         self.register_buffer("chosen", torch.zeros(codes, dtype=torch.bool))
         self.register_buffer("recent", torch.zeros(codes, dim))
@@ -112,6 +113,7 @@ class ResetTable(CodeTable):
         self.seen += len(latents)
         if self.seen >= self.patience * codes:
             dead = (~self.chosen).nonzero()[:, 0]
+            # the seed is the number of dead codes, so that a run that goes on from a saved state restarts the same way
             picks = torch.randperm(codes, generator=torch.Generator().manual_seed(int(dead.sum())))[: len(dead)]
             self.codes[dead] = self.recent[picks.to(dead.device)]
             self.chosen.zero_()
@@ -124,7 +126,7 @@ class FactorisedTable(CodeTable):
     normalized = True
 
     def table(self) -> Tensor:
-        """Return codes of length 1, `[code, dim]`."""
+        """Return the codes at length 1, `[code, dim]`."""
         return normalize(self.codes, dim=-1)
 
 
@@ -134,7 +136,7 @@ class SimVQTable(CodeTable):
     produced = True
 
     def __init__(self, codes: int, dim: int) -> None:
-        """Codes of standard deviation dim^-0.5 and a default linear layer without a constant."""
+        """Draw codes of standard deviation dim^-0.5 and a default linear layer without a constant."""
         super().__init__(codes, dim)
         self.codes = nn.Parameter(torch.randn(codes, dim) * dim**-0.5, requires_grad=False)
         self.matrix = nn.Linear(dim, dim, bias=False)
@@ -153,7 +155,7 @@ class BridgeTable(CodeTable):
     produced = True
 
     def __init__(self, codes: int, dim: int, hidden: int = 64, depth: int = 2, zero: bool = True) -> None:
-        """Plain codes and a bridge.
+        """Start with plain codes and a bridge.
 
         Args:
             codes: K, a perfect square.
@@ -163,7 +165,7 @@ class BridgeTable(CodeTable):
             zero: start the last layer at zero, as released.
 
         Raises:
-            UsageError: K is no square that the bridge can cut.
+            UsageError: K is not the square of a number that the bridge can cut.
         """
         super().__init__(codes, dim)
         self.bridge = VQBridge(codes, dim, codes_a_token(codes), hidden, depth, zero)
@@ -215,12 +217,13 @@ class FeatureTable(CodeTable):
         if self.projector is None:
             return
         if features is None:
-            table = self.table()
-            scale = latents.std(0) / table.std(0).clamp_min(1e-6)
+            codes = self.table()
+            scale = latents.std(0) / codes.std(0).clamp_min(1e-6)
             self.projector.weight.mul_(scale[:, None])
-            self.projector.bias.copy_(latents.mean(0) - (table.mean(0) - self.projector.bias) * scale)
+            self.projector.bias.copy_(latents.mean(0) - (codes.mean(0) - self.projector.bias) * scale)
             return
         middle, goal = features.mean(0), latents.mean(0)
+        # in doubles: the normal equations square the rounding errors
         x, y = (features - middle).double(), (latents - goal).double()
         penalty = self.ridge * len(x) * x.square().mean() * torch.eye(x.shape[1], dtype=x.dtype)
         weight = torch.linalg.solve(x.T @ x + penalty, x.T @ y).T.float()
@@ -234,7 +237,7 @@ class FixedTable(CodeTable):
     codebook = commitment = 0.0
 
     def __init__(self, levels: tuple[int, ...]) -> None:
-        """All combinations of the levels."""
+        """List all combinations of the levels."""
         super().__init__(math.prod(levels), len(levels))
         self.codes = nn.Parameter(fsq_table(levels), requires_grad=False)
 
@@ -254,7 +257,7 @@ FSQ_LEVELS = {1000: (8, 5, 5, 5), 4375: (7, 5, 5, 5, 5), 15360: (8, 8, 8, 6, 5),
 
 
 def make_table(method: str, codes: int, dim: int, settings: Mapping[str, Any], features: Tensor | None) -> CodeTable:
-    """Return a fresh table.
+    """Make a fresh table.
 
     Args:
         method: key of `METHODS`.
@@ -273,13 +276,13 @@ def make_table(method: str, codes: int, dim: int, settings: Mapping[str, Any], f
         return kind(fsq_levels(codes))
     if issubclass(kind, FeatureTable):
         if features is None:
-            raise UsageError(f"The method {method} needs features; train_tokenizer makes them where none are given.")
+            raise UsageError(f"The method {method} needs features of pictures to make its codes from. Give them.")
         return kind(features, dim, **settings)
     return kind(codes, dim, **settings)
 
 
 def fsq_levels(codes: int) -> tuple[int, ...]:
-    """Return the levels of FSQ with that many codes.
+    """Look up the levels of FSQ with that many codes.
 
     Raises:
         UsageError: no list of levels is known for that number.

@@ -16,7 +16,7 @@ class Turns:
     """At most one thread at a time is inside `with turns.taken():`; those who wait come in in order of arrival."""
 
     def __init__(self) -> None:
-        """Nobody has the turn."""
+        """Start with the turn free."""
         self._guard = threading.Lock()
         self._owner: int | None = None
         self._waiting: deque[tuple[int, threading.Event]] = deque()

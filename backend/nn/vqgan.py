@@ -26,7 +26,7 @@ Resample = Literal["down", "up"]
 
 @dataclass(frozen=True)
 class Half:
-    """Encoder or decoder; everything in the order of its forward pass.
+    """Encoder or decoder, with everything in the order of its forward pass.
 
     Attributes:
         stem: channels behind the first convolution.
@@ -46,7 +46,7 @@ class Half:
         """Check the numbers.
 
         Raises:
-            ValueError: a number that makes no network.
+            ValueError: a number with which there is no network.
         """
         if not self.channels or min(self.stem, self.blocks, *self.channels) < 1:
             raise ValueError(f"stem, blocks and channels must be above 0: {self}.")
@@ -79,7 +79,7 @@ class VqganSettings:
         """Check the numbers.
 
         Raises:
-            ValueError: a number that makes no network.
+            ValueError: a number with which there is no network.
         """
         if min(self.latent_channels, self.code_dim, self.image_channels, self.norm_groups) < 1:
             raise ValueError(f"All sizes must be above 0: {self}.")
@@ -102,13 +102,13 @@ class VqganSettings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> VqganSettings:
-        """Read what `to_json` gave, or what JSON made of it.
+        """Read what `to_json` returned, or what JSON made of it.
 
         Raises:
             ValueError: a key is unknown or missing, or a value is of another kind.
         """
         try:
-            halves = {key: _half(data[key]) for key in ("encoder", "decoder")}
+            halves = {key: _read_half(data[key]) for key in ("encoder", "decoder")}
             settings = cls(**{**data, **halves})
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"These are not the settings of a VQGAN: {error}.") from error
@@ -118,7 +118,7 @@ class VqganSettings:
         return settings
 
 
-def _half(data: Mapping[str, Any]) -> Half:
+def _read_half(data: Mapping[str, Any]) -> Half:
     half = Half(**{**data, "channels": tuple(data["channels"]), "attention": tuple(data.get("attention", ()))})
     if any(type(size) is not int for size in (half.stem, half.blocks, *half.channels, *half.attention)):
         raise ValueError(f"Sizes must be whole numbers: {half}.")
@@ -129,7 +129,7 @@ class VqganEncoder(nn.Module):
     """Pictures to latents."""
 
     def __init__(self, settings: VqganSettings) -> None:
-        """Random weights."""
+        """Start with random weights."""
         super().__init__()
         half, groups = settings.encoder, settings.norm_groups
         self.conv_in = nn.Conv2d(settings.image_channels, half.stem, 3, padding=1)
@@ -140,7 +140,14 @@ class VqganEncoder(nn.Module):
         self.to_codes = nn.Conv2d(settings.latent_channels, settings.code_dim, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn pictures `[B, 3, height, width]` in [-1, 1] into latents `[B, code_dim, height / f, width / f]`, not quantized."""
+        """Make latents of pictures.
+
+        Args:
+            images: float `[B, 3, height, width]` in [-1, 1].
+
+        Returns:
+            `[B, code_dim, height / f, width / f]`, not quantized.
+        """
         x = self.conv_in(images.contiguous(memory_format=torch.channels_last))
         for level in self.levels:
             x = level(x)
@@ -151,7 +158,7 @@ class VqganDecoder(nn.Module):
     """Quantized latents to pictures."""
 
     def __init__(self, settings: VqganSettings) -> None:
-        """Random weights."""
+        """Start with random weights."""
         super().__init__()
         half, groups = settings.decoder, settings.norm_groups
         guide = settings.code_dim if settings.spatial_norm else 0
@@ -163,7 +170,7 @@ class VqganDecoder(nn.Module):
         self.conv_out = nn.Conv2d(half.channels[-1], settings.image_channels, 3, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Turn code vectors `[B, code_dim, h, w]` into pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
+        """Draw code vectors `[B, code_dim, h, w]` as pictures `[B, 3, h * f, w * f]`, about [-1, 1], not clipped."""
         codes = codes.contiguous(memory_format=torch.channels_last)
         x = self.mid(self.conv_in(self.from_codes(codes)), codes)
         for level in self.levels:
@@ -183,6 +190,7 @@ class _Norm(nn.GroupNorm):
         normed = super().forward(x)
         if self.scale is None or self.shift is None:
             return normed
+        # on the latents' own grid and enlarged after: a 1 x 1 convolution gives the same numbers for less
         scale, shift = (interpolate(part(codes), x.shape[-2:], mode="nearest") for part in (self.scale, self.shift))
         return normed * scale + shift
 

@@ -270,9 +270,7 @@ class OwnImages:
         """Return the images that this seed shows, int64; at least one."""
         total = len(self._read[0])
         held_out = min(round(total * self.held_out), total - 1)
-        order = np.random.default_rng(0).permutation(
-            total
-        )  # the same for every seed: the held-out images stay held out
+        order = np.random.default_rng(0).permutation(total)  # one for all seeds: held-out images stay held out
         if not held_out:
             return np.arange(total)
         return np.sort(order[-held_out:] if seed >= HELD_OUT_SEED else order[:-held_out])

@@ -236,9 +236,7 @@ class TextItems:
         count = self.corpus.count(TRAINING_SEED)
         parts: list[np.ndarray] = []
         gathered = 0
-        kind = (
-            np.uint16 if self.vocabulary <= 1 << 16 else np.int32
-        )  # all of it stays in memory: two bytes a token if they do
+        kind = np.uint16 if self.vocabulary <= 1 << 16 else np.int32  # all tokens stay in memory
         while gathered < tokens and (count is None or len(parts) < count):
             stop = len(parts) + _BATCH if count is None else min(len(parts) + _BATCH, count)
             texts = [self.corpus.document(i, TRAINING_SEED).text for i in range(len(parts), stop)]
@@ -282,8 +280,7 @@ def _deciding_characters(text: str, spans: np.ndarray) -> np.ndarray:
     """Find the character that gives each token its labels, int64 `[T]`; -1 for a token before any character."""
     visible = np.flatnonzero([not character.isspace() for character in text])
     following = np.append(visible, len(text))[np.searchsorted(visible, spans[:, 0])]
-    first = np.where(
-        following < spans[:, 1], following, spans[:, 0]
-    )  # a token of white space alone: its first character
+    # a token of white space alone is decided by its first character
+    first = np.where(following < spans[:, 1], following, spans[:, 0])
     # an empty span continues a character that an earlier token holds: that one, just before it
     return np.where(spans[:, 0] < spans[:, 1], first, spans[:, 0] - 1)

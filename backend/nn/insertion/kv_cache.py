@@ -13,10 +13,10 @@ _NAMES = ("cache", "past_key_values")
 
 def argument(model: PreTrainedModel) -> str:
     """Return the name under which the model's `forward` takes it."""
-    known = inspect.signature(model.forward).parameters
-    return next((name for name in _NAMES if name in known), _NAMES[-1])
+    parameters = inspect.signature(model.forward).parameters
+    return next((name for name in _NAMES if name in parameters), _NAMES[-1])
 
 
-def given(arguments: Mapping[str, Any]) -> Cache | None:
+def find_cache(arguments: Mapping[str, Any]) -> Cache | None:
     """Return the cache among the named arguments of a call; None where there is none."""
     return next((arguments[name] for name in _NAMES if arguments.get(name) is not None), None)

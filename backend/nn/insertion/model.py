@@ -238,7 +238,7 @@ class CodebookTransformer(nn.Module):
         tokens = args[0] if args else kwargs.get("input_ids")
         if tokens is None:
             tokens = kwargs["inputs_embeds"]
-        cache = kv_cache.given(kwargs)
+        cache = kv_cache.find_cache(kwargs)
         past = int(cache.get_seq_length()) if cache is not None else 0
         self.note_positions(tokens, past, kwargs.get("attention_mask"))
 
