@@ -7,7 +7,7 @@ import streamlit as st
 
 from app.draw import html, patches
 from app.draw.tables import row
-from app.search import examples, label_filter, queries, results, topics
+from app.search import label_filter, queries, results, topics
 from app.shell import resources, state, widgets
 from backend.answers.stored import Order
 from backend.explorer import MAX_PATTERN
@@ -100,7 +100,6 @@ if mode == "pattern":
             "Write a pattern or choose a label.",
             "Every code of every codebook is then compared with it, over the whole build.",
         )
-        widgets.draw(examples.of_patterns(explorer, model, not of_images))
     else:
         result = explorer.search(
             model,
@@ -146,7 +145,6 @@ else:
             "Write a query of codes.",
             "The first code sets the positions; and, not and thenN keep some of them. Counts are exact.",
         )
-        widgets.draw(examples.of_codes(explorer, model))
     else:
         clauses = queries.parse(query)
         answer = explorer.query(model, clauses, n=n, context=around)

@@ -1,4 +1,4 @@
-"""An empty search offers two examples of the chosen model's own, and each leads to something."""
+"""Ways on from Search and Concepts: codes that cover much, and steering with the code of a concept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 import streamlit as st
 
 from app.environment import DATA_DIR_VARIABLE
-from app.search import examples
+from app.search import topics
 from backend.explorer import Explorer
+from backend.types import CodeRef
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
 from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
 from tests.pages.machine_models import CODED, machine_dir  # noqa: F401  (a fixture)
@@ -38,36 +39,17 @@ def addresses(shown):
     ]
 
 
-@pytest.mark.parametrize(("folder", "model"), [("story_dir", STORIES), ("machine_dir", CODED), ("image_dir", IMAGES)])
-def test_an_empty_search_offers_examples_that_find_something(request, use, open_page, folder, model):  # noqa: F811
+@pytest.mark.parametrize(("folder", "model"), [("story_dir", STORIES), ("machine_dir", CODED)])
+def test_the_empty_view_of_coverage_offers_two_codes_that_cover_much(request, use, open_page, folder, model):  # noqa: F811
     explorer = use(request.getfixturevalue(folder))
-    for mode, found in (
-        ("codes", examples.of_codes(explorer, model)),
-        ("pattern", examples.of_patterns(explorer, model, model != IMAGES)),
-        ("covered", examples.of_coverage(explorer, model)),
-    ):
-        if mode == "covered" and model == IMAGES:
-            continue  # pictures have no such view
-        assert len(addresses(found)) == 2, (mode, str(found))
-        page = open_page("search", model=model, mode=mode)
-        assert str(found) in page.html, "the page shows them while nothing is asked"
-        for address in addresses(found):
-            shown = open_page("search", **address)
-            assert 'class="problem"' not in shown.html and "For example" not in shown.html
-            assert (
-                "Nowhere." not in shown.html
-                and "None." not in shown.html
-                and "<tbody>" in shown.html
-                or mode == "covered"
-            )
-
-
-def test_examples_of_codes_are_about_the_models_best_code(use, story_dir):  # noqa: F811
-    explorer = use(story_dir)
-    look = explorer.first_look(STORIES)
-    for address in addresses(examples.of_codes(explorer, STORIES)):
-        assert f"{look.site}:{look.code}" in address["query"].split()
-    assert look.text in str(examples.of_codes(explorer, STORIES))
+    found = topics.covering(explorer, model)
+    page = open_page("search", model=model, mode="covered")
+    assert len(found) == 2 and str(topics.example_links(found)) in page.html
+    for address in addresses(topics.example_links(found)):
+        shown = open_page("search", **address)
+        best = explorer.covered_passages(CodeRef(model, address["site"], int(address["code"])), n=1).table.iloc[0]
+        assert 'class="problem"' not in shown.html and f"{best['share']:.1%}"[:2] in shown.html
+        assert any(words.startswith(f"{address['site']} {address['code']}: ") for words, _ in found)
 
 
 def test_a_concept_leads_to_steering_with_its_code(use, open_page, story_dir):  # noqa: F811
