@@ -40,13 +40,17 @@ def link_of(entry: Label | Note, current: str) -> Markup:
         html.address("lists", list=current, withdraw=entry.uid),
         "withdraw",
         title="take it back; you are asked once more",
+        css="whole",
     )
 
 
 def out_link(ref: CodeRef, current: str) -> Markup:
     """The link in the row of a code of a list."""
     return html.link(
-        html.address("lists", list=current, out=str(ref)), "take out", title="of this list; you are asked once more"
+        html.address("lists", list=current, out=str(ref)),
+        "take out",
+        title="of this list; you are asked once more",
+        css="whole",
     )
 
 
@@ -89,7 +93,9 @@ def _close() -> None:
 def _dialog(found: Withdrawal) -> None:
     @st.dialog(f"{found.title}?", on_dismiss=_close)
     def once_more() -> None:
-        widgets.draw(found.shown, Markup("<p>{}</p>").format(found.warning))
+        # a dialog lies outside of what Streamlit gives the theme's colours
+        frame = Markup('<div style="color-scheme:{}">{}<p>{}</p></div>')
+        widgets.draw(frame.format(state.theme(), found.shown, found.warning))
         first, second = st.columns(2)
         if first.button(found.title, type="primary", width="stretch"):
             found.do()

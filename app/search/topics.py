@@ -10,13 +10,14 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
-from app.search import examples
 from app.shell import resources, state, widgets
 from backend.answers.stored import Context, ItemView, Token
 from backend.explorer import Coverage, Explorer
 from backend.types import CodeRef
 
 MAX_TOKENS = 400  # drawn of one passage
+EXAMPLES = 2
+COVERED = (0.5, 0.3, 0.15, 0.05)  # shares of an item that a code covers, the largest that two do
 
 
 def passage_table(found: pd.DataFrame, labels: Mapping[CodeRef, str], address: Mapping[str, object]) -> Markup:
@@ -192,6 +193,31 @@ def _marked(model: str, found: pd.DataFrame, explorer: Explorer) -> CodeRef | No
     return found["ref"].iloc[0] if len(found) else None
 
 
+def covering(explorer: Explorer, model: str) -> list[tuple[str, str]]:
+    """Two codes that each cover much of an item, half of it where there are such, else less: words and address."""
+    found = dict[CodeRef, str]()
+    for least in COVERED:
+        item = -1
+        for _ in range(4 * EXAMPLES):  # the same code may cover several items in a row
+            topic = explorer.next_topic(model, item, least)
+            if topic is None or topic.item <= item or len(found) == EXAMPLES:
+                break
+            item = topic.item
+            found.setdefault(topic.ref, f"{topic.ref.site} {topic.ref.code}: {html.share(topic.share)} of item {item}")
+    return [
+        (words, html.address("search", model=model, mode="covered", site=ref.site, code=ref.code))
+        for ref, words in found.items()
+    ]
+
+
+def example_links(found: Sequence[tuple[str, str]]) -> Markup:
+    """Examples to click; nothing where there are none."""
+    links = Markup("").join(html.link(href, words, "act") for words, href in found)
+    return (
+        Markup('<div class="actions"><span class="faint">For example:</span>{}</div>').format(links) if links else links
+    )
+
+
 def draw_covered(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) -> dict[str, pd.DataFrame]:
     """The view "By coverage": the passages of one code; returns the tables on the screen."""
     codebooks = explorer.codebooks(model)
@@ -204,7 +230,7 @@ def draw_covered(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
         st.number_input("Covers at least, %", 0, 100, **state.bound("share", share, 0))
     if ref is None:
         widgets.empty("Choose a code.", "The items that it covers are shown, the most covered one first.")
-        widgets.draw(examples.of_coverage(explorer, model))
+        widgets.draw(example_links(covering(explorer, model)))
         return {}
     found = explorer.covered_passages(ref, share / 100, n=12, cap=MAX_TOKENS)
     which = f"that it covers by {share} % at least" if share else "in which it fires"

@@ -1,4 +1,4 @@
-"""An empty search offers two examples of the chosen model's own, and each leads to something."""
+"""Ways on from Search and Concepts: codes that cover much, and steering with the code of a concept."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from urllib.parse import parse_qs
 import pytest
 import streamlit as st
 
+from app.search import topics
 from app.shell.environment import DATA_DIR_VARIABLE
 from backend.explorer import Explorer
+from backend.types import CodeRef
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
 from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
 from tests.pages.machine_models import CODED, machine_dir  # noqa: F401  (a fixture)
@@ -58,6 +60,19 @@ def test_an_empty_search_offers_examples_that_find_something(request, use, open_
                 and "<tbody>" in shown.html
                 or mode == "covered"
             )
+
+
+@pytest.mark.parametrize(("folder", "model"), [("story_dir", STORIES), ("machine_dir", CODED)])
+def test_the_empty_view_of_coverage_offers_two_codes_that_cover_much(request, use, open_page, folder, model):  # noqa: F811
+    explorer = use(request.getfixturevalue(folder))
+    found = topics.covering(explorer, model)
+    page = open_page("search", model=model, mode="covered")
+    assert len(found) == 2 and str(topics.example_links(found)) in page.html
+    for address in addresses(topics.example_links(found)):
+        shown = open_page("search", **address)
+        best = explorer.covered_passages(CodeRef(model, address["site"], int(address["code"])), n=1).table.iloc[0]
+        assert 'class="problem"' not in shown.html and f"{best['share']:.1%}"[:2] in shown.html
+        assert any(words.startswith(f"{address['site']} {address['code']}: ") for words, _ in found)
 
 
 def test_a_concept_leads_to_steering_with_its_code(use, open_page, story_dir):  # noqa: F811
