@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from app.builder import Builder, planned
-from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
+from app.shell.builder import Builder, planned
+from app.shell.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
 from backend.catalog import DEFAULT_DATA_DIR
 from backend.errors import CodescopeError, UsageError
 

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from app.images.image_source import KEEPS  # noqa: E402
 from app.shell import foot, header, names, resources, trace, widgets  # noqa: E402  (the path above has to come first)
 from app.shell.pages import Ended, Page  # noqa: E402
 
-PICTURE = ("source", "item", "own", "size")  # which picture an image page shows: the same in another model
 PAGES = (  # a new page is a file in pages/ and a line here
     Page("overview", "Overview", "What is here, and what is worth opening first?", one_model=False),
     Page("codebooks", "Codebooks", "How is a codebook used?"),
@@ -26,7 +26,7 @@ PAGES = (  # a new page is a file in pages/ and a line here
     Page("states", "States", "Which codes stand for which state, and can the model be made to believe another?", ("states",)),
     Page("steer", "Steer", "What does the model write when its codes are changed?", ("steer", "generate")),
     Page("image_tokens", "Image tokens", "Which code lies where in a picture, and what does changing it change?",
-         item="image", keeps=PICTURE),
+         item="image", keeps=KEEPS),
     Page("compare", "Compare", "What do several image tokenizers make of the same pictures?", item="image", one_model=False),
     Page("lists", "Lists", "What have people called the codes, and which do they keep together?", one_model=False),
     Page("help", "Help", "What do the figures mean, how is it used, and what was measured?", one_model=False),

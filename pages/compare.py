@@ -71,8 +71,13 @@ with second:
         format_func=compare.ORDERS.__getitem__,
         **state.bound("order", how, "disagreement"),
     )
-rows, note = compare.lines(compared, pictures, lives, single, view, how)
+ordered = compare.order(single, how)
+everything = state.flag("all") or len(ordered) <= compare.FIRST + 1
+shown = ordered if everything else ordered[: compare.FIRST]
+rows, note = compare.lines(compared, pictures, lives, single, view, shown)
 wipe(wipe_data(compare.headings(compared), rows, right=compare.VIEWS[view], note=note), key="wipe")
+if len(ordered) > compare.FIRST + 1:
+    st.toggle(f"All {len(ordered)} pictures", **state.bound("all", everything, False))
 
 height, width = pixels.shape[2:]
 several = f"{len(pictures)} pictures of {width} x {height} pixels; ± one standard deviation; lowest to highest"

@@ -2,7 +2,7 @@
 
 from app.draw import html
 from app.draw.tables import row
-from app.images import image_editor, image_source
+from app.images import first_view, image_editor, image_source
 from app.overview import measures
 from app.shell import building, chosen, resources, state, widgets
 from app.shell.pages import end
@@ -21,8 +21,11 @@ about = row(models, "model", model)
 built = about.built != ""
 live = explorer.live(model)
 seed = int(explorer.facts(model)["seed"]) if built else 0
+if built and set(state.parameters()) <= {"model"}:  # nothing was chosen: open where there is most to see
+    state.write(**first_view.first_view(str(resources.data_dir()), about.built, model, explorer))
 
 picture = image_source.choose(live, built, int(about.items), seed)
 if picture is None:
     end()
+image_editor.keep_place(model, live, picture)
 image_editor.draw(image_editor.Editor(explorer, model, live, built, seed, picture))

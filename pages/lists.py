@@ -1,71 +1,40 @@
 """What have people called the codes, which do they keep together, and what did they note?"""
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import streamlit as st
 
-from app.lists import said
+from app.lists import author, said, withdrawing
 from app.shell import address, examples, foot, resources, session, widgets
 from backend.errors import BadInput
 
 MAX_IMPORT = 10 << 20  # bytes
 
-
-def withdrawing(what: str, entries: Sequence[Any], remove: Callable[[str], bool]) -> None:
-    """Choose a label or a note and take it back, after being asked once more."""
-    first, second = st.columns([4, 1.4], vertical_alignment="bottom")
-    chosen = first.selectbox(
-        f"Withdraw a {what}",
-        entries,
-        format_func=said.one_line,
-        index=None,
-        placeholder="choose one",
-        key=f"lists.{what}",
-    )
-    with second.popover("Withdraw", disabled=chosen is None, width="stretch"):
-        st.write(f"The {what} goes for everyone, and cannot be had back.")
-        if st.button(f"Withdraw the {what}", type="primary") and chosen is not None:
-            remove(chosen.uid)
-            st.rerun()
-
-
 explorer = resources.explorer()
 people = explorer.people
 labels, lists, notes = people.labels(), people.lists(), people.notes()
 with widgets.titled("Lists", "What people call the codes, which they keep together, and what they noted."):
-    st.text_input("Your name", width=240, **session.author_widget())
+    author.author_field()
 
-names = [one.name for one in lists]
+names = [each.name for each in lists]
 asked = address.text("list", limit=200)
+chosen = asked if asked in names else next(iter(names), "")
+current = lists[names.index(chosen)] if chosen else None
+withdrawing.ask(people, labels, notes, current)
 widgets.section("Lists", f"{len(lists)} · a code is added to a list on its own page")
 if asked and asked not in names:
     widgets.empty("That list does not exist (any more).", "Choose one of those that are here.")
-if not lists:
+if current is None:
     widgets.empty(
         "No lists yet.",
         "Open a code and add it to a new list; it appears here for everyone who uses this data directory.",
         examples.codes(explorer),
     )
 else:
-    chosen = asked if asked in names else names[0]
-    st.selectbox("List", names, label_visibility="collapsed", **address.bound("list", chosen))
-    one = lists[names.index(chosen)]
-    widgets.draw(said.list_table(one, labels, said.counts(explorer, one.refs)))
-    first, second, third, _ = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
-    ref = first.selectbox(
-        "Code of this list",
-        one.refs,
-        format_func=str,
-        index=None,
-        placeholder="choose one to take out",
-        key="lists.code",
-    )
-    if second.button("Take out", disabled=ref is None, width="stretch") and ref is not None:
-        people.remove_from_list(chosen, ref)
-        st.rerun()
-    with third.popover("Delete list", width="stretch"):
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left.selectbox("List", names, label_visibility="collapsed", **address.bound("list", chosen))
+    widgets.draw(said.list_table(current, labels, said.counts(explorer, current.refs)))
+    with right.popover("Delete list", width="stretch"):
         st.write("The list goes; labels and notes of its codes stay.")
         if st.button("Delete it", type="primary"):
             people.remove_list(chosen)
@@ -79,8 +48,7 @@ with first:
         f"{len(labels)}, newest first · precision and recall on held-out items, where the label names a pattern",
     )
     if labels:
-        widgets.draw(said.label_table(labels[:300]))
-        withdrawing("label", labels[:300], people.remove_label)
+        widgets.draw(said.label_table(labels[:300], chosen))
     else:
         widgets.empty(
             "No labels yet.",
@@ -89,8 +57,7 @@ with first:
 with second:
     widgets.section("Notes", f"{len(notes)}, newest first")
     if notes:
-        widgets.draw(said.note_list(notes[:200]))
-        withdrawing("note", notes[:200], people.remove_note)
+        widgets.draw(said.note_list(notes[:200], chosen))
     else:
         widgets.empty("No notes yet.", "Notes are longer texts about a code, written on the code's page.")
 

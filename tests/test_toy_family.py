@@ -12,8 +12,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import items
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.__main__ import main
 from backend.data.datasets import SOURCES
 from backend.explorer import Explorer

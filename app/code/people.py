@@ -6,6 +6,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
+from app.lists.author import author_line
 from app.search import concepts
 from app.shell import session, widgets
 from app.shell.parts import part
@@ -92,6 +93,7 @@ def _said(explorer: Explorer, ref: CodeRef) -> None:
 
 
 def _forms(explorer: Explorer, ref: CodeRef) -> None:
+    author_line()
     with st.form(f"label-{ref}", border=False, clear_on_submit=True):
         first, second, third = st.columns([2, 2, 1], vertical_alignment="bottom")
         text = first.text_input("Label", max_chars=LIMITS["label"], placeholder="what it fires on")
@@ -101,8 +103,7 @@ def _forms(explorer: Explorer, ref: CodeRef) -> None:
         first, second = st.columns([4, 1], vertical_alignment="bottom")
         note = first.text_area("Note", max_chars=LIMITS["note"], height=68)
         add_note = second.form_submit_button("Add note", width="stretch")
-    first, second, third = st.columns([2, 2, 1], vertical_alignment="bottom")
-    first.text_input("Your name", **session.author_widget())
+    second, third = st.columns([4, 1], vertical_alignment="bottom")
     names = [one.name for one in explorer.people.lists()]
     chosen = second.selectbox(
         "List", names, index=None, accept_new_options=True, placeholder="choose or write a new name", key=f"list-{ref}"

@@ -139,6 +139,14 @@ export default function (component) {
       }
       if (pane.edited) for (const i of data.edited) frame(pen, box(i, i), side, high, CHANGED, 1);
       if (isCell(at) && !measured && pane.id !== "other" && data.after[at] >= 0) {  // where else its code lies
+        if (own.overlay && pane.overlay && data.ids) {
+          pen.fillStyle = "rgba(13,17,23,0.4)";
+          for (let i = 0; i < cells; i++) {
+            if (data.after[i] === data.after[at]) continue;
+            const [left, top] = place(rowOf(i), colOf(i), side, high), [right, bottom] = place(rowOf(i) + 1, colOf(i) + 1, side, high);
+            pen.fillRect(left, top, right - left, bottom - top);
+          }
+        }
         outline(pen, (i) => data.after[i] === data.after[at], side, high, CHOSEN);
       }
       if (isCell(selected) && pane.id !== "other") frame(pen, box(selected, selected), side, high, PICKED, 2);
@@ -174,8 +182,8 @@ export default function (component) {
       if (data.error[cell] !== undefined) words.push("cell error " + data.error[cell]);
     }
     text("span", " \u00b7 " + words.join(" \u00b7 ")).className = "more";
-    const after = panes.findIndex((p) => p.codes === "after");
-    [0, Math.min(parts.length - 1, after >= 0 ? after : 1)].forEach((index, i) => {
+    const named = (id) => panes.findIndex((p) => p.id === id);
+    [0, Math.max(0, named("changed") >= 0 ? named("changed") : named("decoded"))].forEach((index, i) => {
       const image = parts[index].image, c = own.patches[i];
       c.width = PATCH * ratio; c.height = PATCH * ratio; c.style.width = c.style.height = PATCH + "px";
       c.title = panes[index].title + ": this cell";

@@ -35,7 +35,7 @@ class Pane:
         picture: uint8 `[height, width, 3]`.
         alt: what it shows, for those who hear it.
         note: a figure.
-        codes: `before` or `after`: which codes are written on it; empty: none.
+        codes: `before` or `after`: which codes are written on it where they are large enough; empty: none.
         overlay: the overlay lies on it.
         edited: edited cells are framed on it.
     """
@@ -135,12 +135,12 @@ def map_data(
         "margin": flat(cells.margin, 3),
         "counts": [f"{int(n):,}" for n in cells.counts.reshape(-1)],
         "counted": cells.counted,
-        "error": [html.share(v) for v in cells.error.reshape(-1).tolist()],
+        "error": [html.share(v).replace(" ", "\xa0") for v in cells.error.reshape(-1).tolist()],
         "other": None if cells.other is None else flat(cells.other),
         "edited": [int(i) for i in np.flatnonzero(cells.before != cells.after)],
         "selected": -1 if selected is None else selected,
         "overlay": "" if overlay is None else patches.data_uri(overlay),
-        "opacity": 0.72,
+        "opacity": 0.7,
         "lines": bool(look and look.get("lines")),
         "ids": bool(look and look.get("ids")),
         "region": None if region is None else list(region),

@@ -12,7 +12,7 @@ import pandas as pd
 from app.draw.html import visible_text
 from backend.analysis.usage import utilization_ceiling
 
-BLUE, ORANGE, GREEN = "#3D8FC6", "#DB6D1F", "#1FA37E"  # readable on white and on black
+BLUE, ORANGE, GREEN, PINK = "#3D8FC6", "#DB6D1F", "#1FA37E", "#C0639A"  # readable on white and on black
 
 
 def rank_frequency(codes: pd.DataFrame, positions: int) -> alt.Chart:

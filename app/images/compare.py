@@ -25,6 +25,7 @@ from backend.jobs.timing import Timing, time_passes
 
 MOST = 4  # tokenizers
 PICTURES = (1, 64)
+FIRST = 3  # pictures that are shown before all are asked for
 VIEWS = {"wipe": "Reconstruction", "difference": "|Difference|", "tokens": "Token maps"}
 ORDERS = {"disagreement": "largest disagreement", "worst": "lowest PSNR", "given": "as given"}
 
@@ -163,9 +164,9 @@ def lines(
     lives: Sequence[Any],
     frame: pd.DataFrame,
     view: str,
-    how: str,
+    numbers: Sequence[int],
 ) -> tuple[list[Line], str]:
-    """Return the rows of the pictures in order, and what stands beside the slider.
+    """Return rows of pictures, and what stands beside the slider.
 
     Args:
         compared: the tokenizers.
@@ -173,7 +174,7 @@ def lines(
         lives: the live tokenizers, for their tables.
         frame: what `backend.jobs.compare.picture_table` says.
         view: key of `VIEWS`.
-        how: key of `ORDERS`.
+        numbers: of the pictures to draw, in order.
     """
     originals = np.stack([one.pixels for one in shown])
     lost = [np.abs(one.decoded - originals).mean(1) / 2 for one in compared]  # [picture, height, width] each
@@ -181,7 +182,7 @@ def lines(
     colours = _matched(compared, lives) if view == "tokens" else []
     scores = {(row.picture, row.model): row for row in records(frame)}
     rows = []
-    for i in order(frame, how):
+    for i in numbers:
         cells = [Shown(to_bytes(originals[i]), shown[i].title)]
         for number, one in enumerate(compared):
             row = scores[i, one.model]

@@ -11,8 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html, published
-from app.draw.charts import BLUE, GREEN, ORANGE
-from app.draw.machine_charts import PINK
+from app.draw.charts import BLUE, GREEN, ORANGE, PINK
 from app.draw.use import Use
 from backend.jobs.compare import DEFINITIONS, Compared
 from backend.jobs.timing import Timing
@@ -73,8 +72,8 @@ def verdict(compared: Sequence[Compared]) -> Markup:
         gaps = psnr[first] - psnr[other]
         error = float(gaps.std(ddof=1)) / np.sqrt(pictures) if pictures > 1 else 0.0
         if gaps.mean() > 2 * error:
-            said = Markup("{} dB above <b>{}</b> (better on {} of {})")
-            return said.format(html.number(float(gaps.mean()), 2), other, int((gaps > 0).sum()), pictures)
+            wins = f" (better on {int((gaps > 0).sum())} of {pictures})" if pictures > 1 else ""
+            return Markup("{} dB above <b>{}</b>{}").format(html.number(float(gaps.mean()), 2), other, wins)
         said = Markup("not clearly above <b>{}</b> ({} ± {} dB)")
         return said.format(other, html.number(float(gaps.mean()), 2), html.number(error, 2))
 

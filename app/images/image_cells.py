@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from app.draw import html, patches, pictures
 from app.images.image_tokens import View, added, errors
+from app.images.in_words import AROUND_ERROR, CELL_ERROR
 from app.shell import state
 from backend.analysis.patches import crop_cell
 from backend.analysis.pixels import to_bytes
@@ -42,7 +43,7 @@ def footprint_figures(found: Footprint) -> Markup:
 
 
 def worst_cells(shown: View, site: str, most: int = 8) -> Markup:
-    """The cells in which most is lost, each a link that chooses it."""
+    """Draw the cells in which most is lost with their cell errors, each a link that chooses it."""
     lost = errors(shown, site)
     columns = lost.shape[1]
     original, now = to_bytes(shown.picture.pixels), to_bytes(shown.changed)
@@ -67,7 +68,7 @@ def here(**changed: Any) -> str:
 
 
 def candidates(live: Any, shown: View, site: str, cell: int, widely: bool) -> list[tuple[int, np.ndarray, float]]:
-    """Other codes for one cell, best first: code, what would be decoded, and the error around the cell then.
+    """Return other codes for one cell, best first: code, what would be decoded, and the error of 3 x 3 cells then.
 
     Tried are the model's own choice and runner-up and the codes nearest to the one there now; `widely`: of many near ones
     those with which a piece of the picture, decoded alone, comes nearest to the original.
@@ -105,7 +106,7 @@ def _best_of_many(live: Any, shown: View, site: str, row: int, column: int) -> n
 
 
 def _lost(decoded: np.ndarray, shown: View, row: int, column: int, corner: tuple[int, int] = (0, 0)) -> np.ndarray:
-    """Mean |difference| to the original in a cell and those around it, a share of the range, `[n]`.
+    """Return the errors of 3 x 3 cells: mean |difference| to the original in a cell and those around it, `[n]`.
 
     Args:
         decoded: float32 `[n, 3, height, width]`, of the picture from a corner on.
@@ -124,12 +125,14 @@ def candidate_table(
     found: Sequence[tuple[int, np.ndarray, float]], shown: View, site: str, cell: int, made: Sequence[Change], model: str,
     counts: np.ndarray | None, labels: Mapping[CodeRef, str],
 ) -> Markup:  # fmt: skip
-    """The candidates with the place decoded with each; a link paints the code there."""
+    """Draw the candidates with the place decoded with each, and both errors; a link paints the code there."""
     now = shown.after[site]
     row, column = divmod(cell, now.shape[1])
+    original = pictures.around(shown.picture.pixels.transpose(1, 2, 0), row, column, shown.cell, 0)
     rows = []
     for code, pixels, error in found:
         ref = CodeRef(model, site, code)
+        inside = pictures.around(pixels.transpose(1, 2, 0), row, column, shown.cell, 0)
         crop = crop_cell(to_bytes(pixels), (row, column), shown.cell, 1)
         new = [str(change) for change in added(made, Paint(site, code, (cell,)))]
         roles = [
@@ -141,25 +144,50 @@ def candidate_table(
             )
             if is_so
         ]
-        act = html.link(here(change=new, cell=cell), "paint it here", "act") if code != now[row, column] else Markup("")
+        act = (
+            html.link(here(change=new, cell=cell), "paint it here", "act whole")
+            if code != now[row, column]
+            else Markup("")
+        )
         count = None if counts is None else int(counts[code])
         chip = html.chip(ref, count, labels.get(ref, ""))
         rows.append(
             [
                 patches.picture(crop, 40, f"decoded with code {code}", 1),
-                chip,
+                Markup('{} <span class="faint whole">{}</span>').format(chip, ", ".join(roles)),
+                f"{50 * np.abs(inside - original).mean():.2f} %",
                 f"{100 * error:.2f} %",
-                ", ".join(roles),
                 act,
             ]
         )
     return html.table(
-        ["Decoded", "Code", "Error around it", "", ""], rows, right=(2,), caption="codes to try in this cell"
+        [
+            "Decoded",
+            "Code",
+            Markup('<span title="{}">Cell error</span>').format(CELL_ERROR),
+            Markup('<span title="{}">Error of 3 x 3 cells</span>').format(AROUND_ERROR),
+            "",
+        ],
+        rows,
+        right=(2, 3),
+        caption="codes to try in this cell",
     )
 
 
+def to_choose(shown: View, site: str) -> list[tuple[str, str]]:
+    """Return two cells worth choosing, as address and words: where most is lost, and where the most frequent code lies."""
+    codes, lost = shown.after[site].reshape(-1), errors(shown, site).reshape(-1)
+    counts = np.bincount(codes[codes >= 0])
+    if not counts.size:
+        return [(here(cell=int(lost.argmax())), "the cell in which most is lost")]
+    most = int(counts.argmax())
+    common = int(np.flatnonzero(codes == most)[0])
+    words = f"code {most}, which lies on {counts[most]:,} of {codes.size:,} cells"
+    return [(here(cell=int(lost.argmax())), "the cell in which most is lost"), (here(cell=common), words)]
+
+
 def cell_table(shown: View, site: str) -> pd.DataFrame:
-    """One row a cell: `row, column, code, code_before, runner_up, margin, error`."""
+    """Return one row a cell: `row, column, code, code_before, runner_up, margin, error` (the cell error)."""
     before = shown.before[site]
     rows, columns = np.divmod(np.arange(before.size), before.shape[1])
     return pd.DataFrame(

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from markupsafe import Markup
 
 from app.components.token_map import map_data, runs_when_settled, token_map
-from app.images import image_cells, image_source, image_tokens
+from app.images import image_cells, image_source, image_tokens, in_words
 from app.images.image_source import Picture
 from app.images.image_tokens import OVERLAYS, TOOLS, View
 from app.shell import foot, resources, state, widgets
@@ -22,6 +23,7 @@ from backend.analysis.pixels import to_bytes
 from backend.data.images.png import encode_png
 from backend.edits.token_maps import Change, Nearest, Swap
 from backend.explorer import Explorer
+from backend.types import CodeRef
 
 MAP = "token-map"
 
@@ -74,6 +76,17 @@ class Editor:
         return image_source.picture(self.live, name, self.picture.pixels.shape[1], self.seed)
 
 
+def keep_place(model: str, live: Any, picture: Picture) -> None:
+    """Move the chosen cell to the same place of the picture where another tokenizer cuts the same picture otherwise."""
+    grid, cell = int(picture.pixels.shape[1] // live.cell), state.text("cell", "", 10)
+    before = state.kept("place", {})
+    same = before.get("picture") == picture.name and before.get("cell") == cell and before.get("model") != model
+    if same and before["grid"] != grid and cell.isascii() and cell.isdigit() and int(cell) < before["grid"] ** 2:
+        cell = str(image_source.same_place(int(cell), before["grid"], grid))
+        state.write(cell=cell)
+    state.keep("place", {"model": model, "picture": picture.name, "grid": grid, "cell": cell})
+
+
 @part
 def draw(editor: Editor) -> None:
     """Draw it; what is chosen stands in the address."""
@@ -96,6 +109,7 @@ def _draw(editor: Editor) -> None:
         here = max(0, int(shown.after[site].reshape(-1)[max(cell, 0)]))
         brush = image_tokens.tool_fields(tool, site, sizes[site] - 1, here, "item" if editor.built else "test")
     _map(editor, site, tool, brush, shade, lines)
+    _say(editor, shown, site, cell)
     _buttons(editor, shown, site, tool, brush, made)
     if shown.footprint.edited.any():
         widgets.section(
@@ -104,7 +118,7 @@ def _draw(editor: Editor) -> None:
         widgets.draw(image_cells.footprint_figures(shown.footprint))
     left, right = st.columns([3, 2], gap="medium")
     with right:
-        widgets.section("Where most is lost", f"mean |difference| to the original; {model} now, below the original")
+        widgets.section("Where most is lost", "the original, and below it what is decoded; with the cell error")
         widgets.draw(image_cells.worst_cells(shown, site))
     with left:
         _one_cell(editor, shown, site, cell, made)
@@ -113,19 +127,28 @@ def _draw(editor: Editor) -> None:
 
 
 def _tools(sites: Sequence[str], site: str, tool: str, shade: str, lines: bool) -> None:
-    first, second, third, fourth = st.columns([2.6, 2.6, 1.2, 0.9], vertical_alignment="bottom")
-    with first:
-        arguments = state.bound("overlay", shade, "none")
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="medium"
+    ):  # what does not fit goes to a next line
         st.segmented_control(
-            "Shown over it", list(OVERLAYS), format_func=OVERLAYS.__getitem__, required=True, **arguments
+            "Over the picture",
+            list(OVERLAYS),
+            format_func=OVERLAYS.__getitem__,
+            required=True,
+            wrap=True,
+            **state.bound("overlay", shade, "none"),
         )
-    with second:
-        arguments = state.bound("tool", tool, "look")
-        st.segmented_control("A click", list(TOOLS), format_func=TOOLS.__getitem__, required=True, **arguments)
-    with third:
+        st.segmented_control(
+            "A click or a drag",
+            list(TOOLS),
+            format_func=TOOLS.__getitem__,
+            required=True,
+            wrap=True,
+            **state.bound("tool", tool, "look"),
+        )
         if len(sites) > 1:
-            st.selectbox("Codebook", sites, **state.bound("site", site, sites[0], ["code", "second"]))
-    with fourth:
+            bound = state.bound("site", site, sites[0], ["code", "second"])
+            st.selectbox("Codebook", sites, width=160, **bound)
         st.toggle("Grid", **state.bound("lines", lines, True))
 
 
@@ -149,7 +172,7 @@ def _draw_map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], sh
         where = str(resources.data_dir())
         tokens = image_tokens.encoded(where, editor.model, other.name, other.pixels, editor.live)[0]
     data = map_data(
-        image_tokens.panes(shown, other),
+        image_tokens.panes(shown, other, "" if shade == "none" else OVERLAYS[shade]),
         image_tokens.cells(shown, site, editor.counts(site), tokens),
         model=editor.model,
         tool=tool,
@@ -162,6 +185,20 @@ def _draw_map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], sh
         hint=image_tokens.HINTS[tool],
     )
     token_map(data, key=MAP, on_pick=on_pick)
+
+
+def _say(editor: Editor, shown: View, site: str, cell: int) -> None:
+    """Say what the code of the chosen cell stands for, and how far it or a person's changes reach."""
+    said = in_words.your_changes(shown.footprint)
+    code = -1 if cell < 0 else int(shown.after[site].reshape(-1)[cell])
+    if code >= 0:
+        lies, cells = int((shown.after[site] == code).sum()), shown.after[site].size
+        found = editor.explorer.describe(CodeRef(editor.model, site, code)) if editor.built else None
+        said = in_words.code_here(code, lies, cells, found) + said
+        if not shown.footprint.edited.any() and (reach := in_words.without(editor.live, shown, site, code)):
+            said += in_words.without_it(reach)
+    if said:
+        widgets.draw(Markup('<p aria-live="polite">{}</p>').format(said))
 
 
 def _buttons(
@@ -192,7 +229,10 @@ def _buttons(
 def _one_cell(editor: Editor, shown: View, site: str, cell: int, made: Sequence[Change]) -> None:
     if cell < 0:
         widgets.section("One cell")
-        widgets.empty("Choose a cell on the map.", "Its code, and others that could stand there, are shown here.")
+        links = image_source.examples(
+            "Its code, and others that could stand there, are shown here. Or take", image_cells.to_choose(shown, site)
+        )
+        widgets.empty("Choose a cell on the map.", links)
         return
     row, column = divmod(cell, editor.grid)
     widgets.section(f"Row {row}, column {column}", "codes that could stand here, each decoded in its place; best first")
@@ -201,3 +241,4 @@ def _one_cell(editor: Editor, shown: View, site: str, cell: int, made: Sequence[
     found = image_cells.candidates(editor.live, shown, site, cell, widely)
     labels = Names(editor.explorer, editor.model)
     widgets.draw(image_cells.candidate_table(found, shown, site, cell, made, editor.model, editor.counts(site), labels))
+    widgets.draw(in_words.two_errors())

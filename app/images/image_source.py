@@ -22,6 +22,8 @@ from backend.errors import BadInput
 
 KEPT = 12  # own pictures of one session
 DIGITS = 16
+# parameters of the address that stay with another tokenizer: the picture, the cell, the tool, and how it is looked at
+KEEPS = ("source", "item", "own", "size", "cell", "tool", "overlay", "lines", "widely")
 SOURCES = {"item": "Of the build", "test": "Held out", "own": "My own"}
 LAST_TEST = 9_999
 
@@ -146,7 +148,7 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
         number = state.integer("item", 0, 0, last)
         with second:
             st.number_input(
-                f"Number, 0 to {last:,}", 0, last, **state.bound("item", number, 0, ["change", "cell", "region"])
+                f"Number, 0 to {last:,}", 0, last, **state.bound("item", number, None, ["change", "cell", "region"])
             )
         shown = picture(live, f"{source}.{number}", live.size, seed)
         with third:
@@ -167,11 +169,20 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
         asked = found[0]
     if asked and has(asked):
         return picture(live, f"own.{asked}", size, seed)
-    text = (
+    text: str | Markup = (
         f"This address is of a picture of somebody's own, whose file's SHA-256 begins with {asked}. It is not stored here: "
         "choose the same file again."
         if asked
-        else "PNG, JPEG, WebP, TIFF and more; a photo is cut to its middle square and scaled to the size beside."
+        else examples(
+            "PNG, JPEG, WebP, TIFF and more; a photo is cut to its middle square and scaled to the size beside. Or look at",
+            [
+                (html.address("image_tokens", model=live.spec.name), "the picture on which one code says most"),
+                (
+                    html.address("image_tokens", model=live.spec.name, source="test", item=7, overlay="codes"),
+                    "a held-out one",
+                ),
+            ],
+        )
     )
     st.html(html.wrap(html.empty("Choose a picture.", text)))
     return None
@@ -196,6 +207,18 @@ def _tags(tags: Mapping[str, str]) -> Markup:
         if value
     )
     return Markup('<div class="chips">{}</div>').format(said)
+
+
+def same_place(cell: int, before: int, after: int) -> int:
+    """Return the cell at the same place of the same picture where it is cut into another number of cells.
+
+    Args:
+        cell: in reading order.
+        before: cells along one side when it was chosen.
+        after: cells along one side now.
+    """
+    row, column = divmod(cell, before)
+    return row * after // before * after + column * after // before
 
 
 def own_sizes(size: int, cell: int) -> list[int]:

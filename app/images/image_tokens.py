@@ -31,7 +31,7 @@ TOOLS = {
     "copy": "Copy a region",
 }
 BRUSHES = ("paint", "fill")  # tools that give cells one code
-OVERLAYS = {"none": "Picture", "codes": "Codes", "error": "Error", "margin": "Margin"}
+OVERLAYS = {"none": "Nothing", "codes": "Codes", "error": "Cell error", "margin": "Margin"}
 HINTS = {
     "look": "Point at a cell. Click chooses it, double click or O opens its code. Shift and drag move, Ctrl and wheel zoom.",
     "paint": "Every cell that a stroke touches gets the code above; a click paints one. Shift and drag move.",
@@ -175,19 +175,28 @@ def picked(
 # -- showing -------------------------------------------------------------------------------------------------------
 
 
-def panes(shown: View, other: Picture | None) -> list[Pane]:
-    """Original, decoded, and with changes what is decoded now and where it differs; the other picture to copy from."""
+def panes(shown: View, other: Picture | None, over: str = "") -> list[Pane]:
+    """Return original, decoded, and with changes what is decoded now and where it differs; the other picture to copy from.
+
+    Args:
+        shown: the view.
+        other: the picture to copy from.
+        over: title of a pane for what lies over the picture; empty: nothing does.
+    """
     picture, foot = shown.picture, shown.footprint
     edited = bool(foot.edited.any())
     error = np.abs(shown.decoded - picture.pixels).mean(0) / 2
     alt = f"{picture.title}, as the model is shown it"
-    made = [Pane("original", "Original", to_bytes(picture.pixels), alt, picture.title, overlay=not edited)]
-    note = f"error {html.share(float(error.mean()))}"
-    made.append(Pane("decoded", "Decoded", to_bytes(shown.decoded), "decoded from the model's tokens", note, "before"))
+    made = [Pane("original", "Original", to_bytes(picture.pixels), alt, picture.title)]
+    if over:
+        under, note = (shown.changed, "with your changes") if edited else (picture.pixels, "over the picture")
+        made.append(Pane("map", over, to_bytes(under), f"{over} of {picture.title}", note, "after", overlay=True))
+    note = f"mean error {html.share(float(error.mean()))}"
+    made.append(Pane("decoded", "Decoded", to_bytes(shown.decoded), "decoded from the model's tokens", note))
     if edited:
         note = f"{int(foot.edited.sum())} of {foot.edited.size:,} cells edited"
         now = to_bytes(shown.changed)
-        made.append(Pane("changed", "With your changes", now, "decoded with the changes", note, "after", True, True))
+        made.append(Pane("changed", "With your changes", now, "decoded with the changes", note, edited=True))
         top = max(float(foot.difference.max()), 1 / 255)
         note = f"0 to {html.share(top)}; {html.share(foot.outside_share)} outside"
         heat, alt = pictures.heat(foot.difference, top), "difference to what was decoded before"
@@ -202,7 +211,7 @@ def panes(shown: View, other: Picture | None) -> list[Pane]:
 
 
 def errors(shown: View, site: str) -> np.ndarray:
-    """Mean |difference| between what is decoded now and the original, of each cell; a share of the range, `[H, W]`."""
+    """Return the cell errors: mean |difference| of what is decoded now to the original, a share of the range, `[H, W]`."""
     return pictures.by_cell(np.abs(shown.changed - shown.picture.pixels).mean(0) / 2, shown.before[site].shape)
 
 
@@ -280,7 +289,7 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
         other: written form of the picture to copy from where nothing is said.
     """
     brush: dict[str, Any] = {}
-    fields = st.columns([1, 1, 4], vertical_alignment="bottom")
+    fields = st.columns([1, 1, 2], vertical_alignment="bottom")
 
     def number(place: int, label: str, name: str, default: int, low: int, high: int) -> int:
         value = state.integer(name, default, low, high)

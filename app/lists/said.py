@@ -10,6 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from app.draw import html
+from app.lists import withdrawing
 from app.shell import resources
 from backend.answers.people import CodeList, Label, Note
 from backend.errors import CodescopeError
@@ -37,15 +38,16 @@ def list_table(one: CodeList, labels: Sequence[Label], fires: Mapping[CodeRef, i
         [
             html.chip(ref, fires.get(ref), newest.get(ref, ""), model=True),
             "" if ref in fires else Markup('<span class="faint">in no build that is here</span>'),
+            withdrawing.out_link(ref, one.name),
         ]
         for ref in one.refs
     ]
     head = Markup('<p class="faint">Made by {}</p>').format(html.signed(one.author, one.created))
-    return head + html.table([f"{len(rows)} codes", ""], rows, caption=f"codes of the list {one.name}")
+    return head + html.table([f"{len(rows)} codes", "", ""], rows, caption=f"codes of the list {one.name}")
 
 
-def label_table(labels: Sequence[Label]) -> Markup:
-    """Labels as claims: code, text, pattern, its figures, who and when, on which build."""
+def label_table(labels: Sequence[Label], current: str) -> Markup:
+    """Labels as claims: code, text, pattern, its figures, who and when, on which build; `current`: the list that is shown."""
     rows = [
         [
             html.chip(label.ref, model=True),
@@ -61,24 +63,23 @@ def label_table(labels: Sequence[Label]) -> Markup:
             Markup('<span class="faint" title="build {}">{}</span>').format(
                 label.build, html.signed(label.author, label.created)
             ),
+            withdrawing.link_of(label, current),
         ]
         for label in labels
     ]
     return html.table(
-        ["Code", "Label", "Tested by", "Precision", "Recall", "Who, when"], rows, right=(3, 4), caption="labels"
+        ["Code", "Label", "Tested by", "Precision", "Recall", "Who, when", ""], rows, right=(3, 4), caption="labels"
     )
 
 
-def one_line(entry: Label | Note) -> str:
-    """A label or note among others: its code, how it begins, who and when."""
-    return f"{entry.ref} · {html.visible_label(entry.text[:60])} · {entry.author or 'nobody'}, {entry.created[:16]}"
-
-
-def note_list(notes: Sequence[Note]) -> Markup:
-    """Notes below each other."""
+def note_list(notes: Sequence[Note], current: str) -> Markup:
+    """Notes below each other; `current`: the list that is shown."""
     return Markup("").join(
-        Markup('<div class="example"><div>{} {}</div><div class="meta">{}</div></div>').format(
-            html.chip(note.ref, model=True), html.visible_lines(note.text), html.signed(note.author, note.created)
+        Markup('<div class="example"><div>{} {}</div><div class="meta">{}<br>{}</div></div>').format(
+            html.chip(note.ref, model=True),
+            html.visible_lines(note.text),
+            html.signed(note.author, note.created),
+            withdrawing.link_of(note, current),
         )
         for note in notes
     )

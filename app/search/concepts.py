@@ -135,7 +135,7 @@ def _steer_link(row: Row, steer: Callable[[CodeRef, str, str], str] | None) -> M
         return Markup("")
     href = steer(row.ref, row.field, str(row.value))
     title = f"write with this code put in, towards {row.field} = {html.visible_label(str(row.value))}"
-    return Markup(" ") + html.link(href, "steer", "act", title)
+    return Markup(" ") + html.link(href, "steer", "", title)
 
 
 def descriptions_table(found: pd.DataFrame, model: str, site: str, labels: Mapping[CodeRef, str]) -> Markup:

@@ -16,7 +16,7 @@ def also(explorer: Explorer, model: str) -> list[tuple[str, str]]:
     st.multiselect(
         "All of these labels",
         [*known, *(text for text in chosen if text not in known)],
-        placeholder="any; e.g. color=red",
+        placeholder=f"any; e.g. {known[0]}" if known else "any",
         **state.bound("also", chosen),
     )
     return [(field, value) for field, _, value in (text.partition("=") for text in chosen)]

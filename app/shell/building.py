@@ -3,7 +3,7 @@
     building.offer(model)        where a page would show the model, were it built
 
 The builds are done by the builder of `python -m app`; under plain `streamlit run` by one in this process, shared by all
-sessions, which starts with the first wish. See `app.builder` for how the two speak.
+sessions, which starts with the first wish. See `app.shell.builder` for how the two speak.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from pathlib import Path
 import streamlit as st
 from markupsafe import Markup
 
-from app import builder
-from app.builder import Builder, Entry, Wish
 from app.draw import html
-from app.environment import PROGRESS_VARIABLE
-from app.shell import resources, state
+from app.shell import builder, resources, state
+from app.shell.builder import Builder, Entry, Wish
+from app.shell.environment import PROGRESS_VARIABLE
 from backend.errors import BuildError
 
 ENDED = ("done", "failed", "stopped")
@@ -32,7 +31,7 @@ _own: dict[Path, tuple[Builder, Path]] = {}  # data directory -> this process's 
 
 
 def under_way() -> list[Entry]:
-    """Return all builds of this app, done ones too, in the order in which they are done; see `app.builder.Entry`."""
+    """Return all builds of this app, done ones too, in the order in which they are done; see `app.shell.builder.Entry`."""
     data_dir = resources.data_dir()
     wishes = builder.asked(data_dir)
     file = _progress_file(data_dir, start=bool(wishes))

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
+from app.shell.environment import DATA_DIR_VARIABLE, PROGRESS_VARIABLE
 from app.shell.trace import trace
 from backend import calls
 from backend.catalog import DEFAULT_DATA_DIR

@@ -10,10 +10,11 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
-from app.draw import html, machine_charts
+from app.draw import html
 from app.draw.tables import Row, records
 from app.shell import resources, state, widgets
 from app.shell.timing import Pace, remembered
+from app.states import machine_charts
 from app.states.states import scrolling
 from backend.answers.live import Belief
 from backend.data.machines import BOS_TEXT, Machine

@@ -10,9 +10,10 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.components.matrix import MAX_CELLS, matrix
-from app.draw import drawing, html, machine_charts
+from app.draw import drawing, html
 from app.draw.tables import Row, records
 from app.shell import state, widgets
+from app.states import machine_charts
 from backend.answers.meaning import StateView
 from backend.data.machines import Machine
 from backend.types import CodeRef

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.data.seeds import stream
+from backend.analysis.seeds import stream
 from backend.types import CodebookInfo, CodeGrid
 
 BETA = 0.5  # of the F-measure by which codes are chosen

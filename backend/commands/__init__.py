@@ -17,5 +17,5 @@ COMMANDS: tuple[Command, ...] = (
     comparing.COMPARE,
     making.BENCH,
     looking.DOCTOR,
-    documenting.DOCS,
+    documenting.docs_command(lambda: COMMANDS),
 )

@@ -51,7 +51,7 @@ class TextDataset(Protocol):
 class ImageDataset(Protocol):
     """Square images of one size; image i of a seed is the same whatever range it is asked in.
 
-    Seeds from `backend.data.seeds.HELD_OUT_SEED` on show what is kept for testing, where a data set is finite.
+    Seeds from `backend.analysis.seeds.HELD_OUT_SEED` on show what is kept for testing, where a data set is finite.
     """
 
     @property

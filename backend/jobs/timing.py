@@ -69,10 +69,10 @@ class Timing:
 
     def row(self) -> dict[str, float]:
         """Return `encode_ms, decode_ms` and, with `_low` and `_high`, their range."""
-        found: dict[str, float] = {}
+        row: dict[str, float] = {}
         for name, spread in (("encode_ms", self.encode), ("decode_ms", self.decode)):
-            found |= {name: spread.median, f"{name}_low": spread.low, f"{name}_high": spread.high}
-        return found
+            row |= {name: spread.median, f"{name}_low": spread.low, f"{name}_high": spread.high}
+        return row
 
 
 def time_passes(tokenizers: Sequence[Tokenizer], pixels: np.ndarray, progress: Progress | None = None) -> list[Timing]:

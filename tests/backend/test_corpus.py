@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.datasets import open_corpus, open_dataset, sources
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.texts.bpe import TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import (
     TRAINING_SEED,

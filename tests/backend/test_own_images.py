@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.datasets import open_images
 from backend.data.images import files as picture_files
 from backend.data.images.files import fit, read_picture
 from backend.data.images.own_images import read_images
-from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 
 RED = (200, 30, 40)

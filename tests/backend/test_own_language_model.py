@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig
 
 from backend import catalog
 from backend.__main__ import main
-from backend.data.seeds import HELD_OUT_SEED
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.texts.bpe import TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import TextItems
 from backend.data.texts.own_text import OwnText

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.datasets import open_corpus
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.texts.bpe import TextTokenizer, train_tokenizer
 from backend.data.texts.corpus import TextItems
 from backend.data.texts.own_text import OwnText

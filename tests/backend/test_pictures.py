@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.datasets import open_images, sources
 from backend.data.images.photos import HELD_OUT_PHOTOS, TRAINING_PHOTOS
-from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import CatalogError
 
 MIXTURE = {

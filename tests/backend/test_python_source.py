@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.data.seeds import HELD_OUT_SEED
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.texts.corpus import Document, Mark
 from backend.data.texts.python_source import FIELDS, LEAST, MOST, TARGET, PythonSource, file_truth
 from backend.data.texts.python_source_judging import BEHAVIOURS, behaviour_places, behaviours

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.data.seeds import STREAMS, STRIDES, numbered, stream
+from backend.analysis.seeds import STREAMS, STRIDES, numbered, stream
 
 
 @pytest.mark.parametrize(

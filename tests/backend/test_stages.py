@@ -7,7 +7,7 @@ import io
 import pytest
 import torch
 
-from app.builder import share_of
+from app.shell.builder import share_of
 from backend.cli import Bar
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import build_model

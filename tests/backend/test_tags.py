@@ -20,10 +20,10 @@ import pytest
 import torch
 from PIL import Image
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.build.precompute import build
 from backend.catalog import find, write_spec
 from backend.data.datasets import open_corpus, open_images, open_text, source_of
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.tags import LONGEST
 from backend.data.texts.bpe import TOKENIZER, train_tokenizer
 from backend.errors import BadInput, CatalogError

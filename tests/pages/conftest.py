@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.environment import DATA_DIR_VARIABLE
+from app.shell.environment import DATA_DIR_VARIABLE
 from tests.backend import tiny_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app import builder
-from app.builder import Builder
-from app.shell import building
+from app.shell import builder, building
+from app.shell.builder import Builder
 from backend.build import lock
 from backend.catalog import ROOT
 from backend.errors import BuildError, CheckpointError, UnknownModel, UsageError

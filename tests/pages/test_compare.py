@@ -12,9 +12,9 @@ import streamlit as st
 from app.components.wipe import Line, Shown, wipe_data
 from app.draw import published
 from app.draw.use import use_of_ceiling
-from app.environment import DATA_DIR_VARIABLE
 from app.images import compare, compare_figures, image_source
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend import catalog
 from backend.jobs.compare import Compared, picture_table
 from backend.jobs.timing import Spread, Timing

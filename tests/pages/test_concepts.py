@@ -6,9 +6,9 @@ import pytest
 import streamlit as st
 
 from app.draw import html
-from app.environment import DATA_DIR_VARIABLE
 from app.search import concepts
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.explorer import Explorer
 from backend.types import CodeRef
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)

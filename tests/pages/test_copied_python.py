@@ -13,8 +13,8 @@ import pytest
 import streamlit as st
 
 from app.draw import html
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources, script
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.calls import Call
 from backend.explorer import Explorer, show
 from backend.types import CodeRef, Edit, Sampling

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import pytest
 import streamlit as st
 
-from app.environment import DATA_DIR_VARIABLE
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.explorer import Explorer
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
 from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)

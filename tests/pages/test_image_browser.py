@@ -12,15 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 
-from app.environment import DATA_DIR_VARIABLE
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.data.images.png import encode_png
 from tests.pages.conftest import ROOT
-from tests.pages.image_models import IMAGES, image_dir  # noqa: F401  (a fixture)
+from tests.pages.image_models import IMAGES, image_dir, make_images  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -56,14 +57,14 @@ def serving(folder: Path) -> Iterator[str]:
         process.wait(20)
 
 
-@pytest.fixture
-def tab(image_dir):  # noqa: F811
-    """A tab of a real browser on a running app."""
+@contextmanager
+def browsing(address: str) -> Iterator[Any]:
+    """A tab of a real browser on the pages; errors in the page's own scripts fail the test."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no browser is installed")
-    with serving(image_dir) as address, playwright.sync_playwright() as driver:
+    with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(base_url=address, viewport={"width": 1440, "height": 1200})
         page.set_default_timeout(60_000)
@@ -72,6 +73,28 @@ def tab(image_dir):  # noqa: F811
         yield page
         browser.close()
         assert problems == []
+
+
+@pytest.fixture(scope="module")
+def address(image_dir):  # noqa: F811
+    with serving(image_dir) as found:
+        yield found
+
+
+@pytest.fixture
+def tab(address):
+    with browsing(address) as page:
+        yield page
+
+
+def settled(tab) -> None:
+    """Until the page is drawn to its foot and the map has stood still for a while."""
+    tab.locator(".cs-foot").wait_for()
+    tab.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
+    before = None
+    while (now := tab.locator("canvas.pane").first.bounding_box()) != before:
+        before = now
+        tab.wait_for_timeout(500)
 
 
 def click(tab, row: int, column: int) -> None:
@@ -110,7 +133,7 @@ def test_o_opens_the_code_of_a_cell_that_was_chosen_where_most_is_lost(tab):
 
 def test_o_opens_the_code_at_once_though_the_page_is_still_being_drawn(tab):
     tab.goto(f"image_tokens?model={IMAGES}&item=2&change=vq%3Apaint%3A11%400..63")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     tab.locator("a.patch-link").first.click()
     tab.keyboard.press("o")  # the map still shows that nothing is chosen
     tab.wait_for_url(re.compile(rf"code\?model={IMAGES}&site=vq&code=11$"))
@@ -118,7 +141,7 @@ def test_o_opens_the_code_at_once_though_the_page_is_still_being_drawn(tab):
 
 def test_o_means_the_cell_that_was_chosen_last_not_one_that_the_arrow_keys_left_behind(tab):
     tab.goto(f"image_tokens?model={IMAGES}&item=2&change=vq%3Apaint%3A11%400..63&change=vq%3Apaint%3A12%4063")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     first = tab.locator("canvas.pane").first
     first.focus()
     for _ in range(7):
@@ -149,13 +172,13 @@ def changes(tab) -> list[str]:
 
 def test_a_stroke_paints_the_cells_it_touches_and_a_rectangle_is_a_tool_of_its_own(tab):
     tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=paint&code=11")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     drag(tab, (1, 1), (1, 4), (4, 4))
     tab.wait_for_url(re.compile("change="))
     tab.wait_for_url(re.compile("cell=36$"))
     assert changes(tab) == ["vq:paint:11@9..12,20,28,36"]
     tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=fill&code=11")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     drag(tab, (1, 1), (1, 4), (3, 4))
     tab.wait_for_url(re.compile("change="))
     assert changes(tab) == ["vq:paint:11@9..12,17..20,25..28"]
@@ -163,7 +186,7 @@ def test_a_stroke_paints_the_cells_it_touches_and_a_rectangle_is_a_tool_of_its_o
 
 def test_a_stroke_that_leaves_the_picture_paints_nothing_outside_and_nothing_along_its_border(tab):
     tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=paint&code=11")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     drag(tab, (1, 1), (-2, 1), (-2, 6), (1, 6))
     tab.wait_for_url(re.compile("change="))
     assert changes(tab) == ["vq:paint:11@1,6,9,14"]
@@ -171,7 +194,7 @@ def test_a_stroke_that_leaves_the_picture_paints_nothing_outside_and_nothing_alo
 
 def test_a_finger_paints_as_the_mouse_does(tab):
     tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=paint&code=11")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     box = tab.locator("canvas.pane").first.bounding_box()
     finger = tab.context.new_cdp_session(tab)
     for kind, places in (("touchStart", [(2, 2)]), ("touchMove", [(2, 5)]), ("touchMove", [(4, 5)]), ("touchEnd", [])):
@@ -186,7 +209,7 @@ def test_a_finger_paints_as_the_mouse_does(tab):
 
 def test_the_keyboard_paints_one_cell_or_a_rectangle(tab):
     tab.goto(f"image_tokens?model={IMAGES}&item=2&tool=paint&code=11&cell=9")
-    tab.locator(".cs-foot").wait_for()
+    settled(tab)
     first = tab.locator("canvas.pane").first
     first.press("ArrowRight")
     first.press("Shift+ArrowRight")
@@ -207,6 +230,44 @@ def test_a_choice_that_was_away_for_a_while_is_marked_again_when_it_comes_back(t
     tab.set_input_files("input[type=file]", file)
     chosen.wait_for()
     tab.get_by_text("of one picture, 128 x 128 pixels").wait_for()
+
+
+_ZOOM = """() => {
+  for (const e of document.querySelectorAll("*")) {
+    const root = e.shadowRoot && e.shadowRoot.querySelector(".root");
+    if (root && root.own && root.own.zoom) return [root.own.zoom, root.own.x, root.own.y];
+  }
+}"""
+
+
+def test_another_tokenizer_shows_the_same_picture_cell_tool_and_zoom(tmp_path):
+    make_images(tmp_path, items=24)
+    make_images(tmp_path, (32,), items=24, name="other")
+    with serving(tmp_path) as address, browsing(address) as tab:
+        tab.goto(f"image_tokens?model={IMAGES}&item=3&cell=20&tool=fill&overlay=margin&code=5&change=vq:paint:7@0")
+        settled(tab)
+        for _ in range(2):
+            tab.get_by_role("button", name="Zoom in").click()
+        before = tab.evaluate(_ZOOM)
+        tab.get_by_role("combobox", name="Model").click()
+        tab.get_by_role("option", name="other", exact=True).click()
+        tab.wait_for_url(re.compile("model=other"))
+        tab.get_by_text("What is lost").wait_for()
+        query = parse_qs(urlsplit(tab.url).query)
+        expected = {"model": "other", "item": "3", "cell": "20", "tool": "fill", "overlay": "margin"}
+        assert query == {name: [value] for name, value in expected.items()}
+        assert before[0] > 2 and tab.evaluate(_ZOOM) == before
+        tab.get_by_role("heading", name="Row 2, column 4").wait_for()
+
+
+def test_a_picture_chosen_by_its_number_zero_stays_though_the_page_opens_elsewhere(tab):
+    tab.goto(f"image_tokens?model={IMAGES}&item=1")
+    number = tab.get_by_label(re.compile("^Number"))
+    number.fill("0")
+    number.press("Enter")
+    tab.wait_for_url(re.compile("item=0"))
+    tab.get_by_text("item 0").wait_for()
+    assert "overlay" not in tab.url
 
 
 _SHOWN = """canvas => {

@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.components.token_map import map_data
 from app.draw import pictures
-from app.environment import DATA_DIR_VARIABLE
 from app.images import image_cells, image_source, image_tokens
 from app.shell import resources, state
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.answers.live import TokenMap
 from backend.edits.token_maps import Copy, Nearest, Paint, Swap, footprint
 from backend.errors import BadInput

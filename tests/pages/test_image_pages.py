@@ -7,8 +7,8 @@ import re
 import pytest
 import streamlit as st
 
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from backend.errors import BadInput
 from backend.explorer import Explorer
 from backend.types import CodeRef

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app import builder
 from app.draw.tables import Row, records
-from app.environment import PROGRESS_VARIABLE
 from app.overview import cards, gallery, samples, views
 from app.overview.gallery import badge
-from app.shell import building, resources
+from app.shell import builder, building, resources
+from app.shell.environment import PROGRESS_VARIABLE
 from backend.answers.meaning import FirstLook
 from backend.answers.stored import Context, Token
 from backend.catalog import models as catalog_models

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from app.draw.tables import row
-from app.environment import PROGRESS_VARIABLE
 from app.lens import lens
 from app.shell import resources
+from app.shell.environment import PROGRESS_VARIABLE
 from backend.answers.stored import Token
 from backend.explorer import Explorer
 from backend.types import CodeGrid, CodeRef
@@ -199,7 +199,8 @@ def test_labels_and_notes_are_withdrawn_after_being_asked_once_more(open_page, d
     page = open_page("lists")
     for what, entry, is_there in (("label", gone, people.labels), ("note", people.notes()[0], people.notes)):
         before = len(is_there())
-        [b for b in page.test.selectbox if b.label == f"Withdraw a {what}"][0].set_value(entry).run()
+        assert f"withdraw={entry.uid}" in page.html, "the link stands in its own row"
+        page = open_page("lists", withdraw=entry.uid)
         assert len(is_there()) == before
         [b for b in page.test.button if b.label == f"Withdraw the {what}"][0].click().run()
         page.check()

@@ -15,11 +15,11 @@ import streamlit as st
 
 from app.components.navigator import KEYS
 from app.draw import glossary, html
-from app.environment import DATA_DIR_VARIABLE
 from app.items import ITEM_VIEWS
 from app.lens import lens
 from app.main import PAGES
 from app.shell import chosen, header, resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from app.shell.foot import summary
 from app.shell.names import Names
 from app.shell.pages import Page

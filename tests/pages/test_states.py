@@ -12,11 +12,10 @@ import pytest
 import streamlit as st
 
 from app.components import matrix
-from app.draw import machine_charts
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from app.shell.timing import Pace
-from app.states import believing, states
+from app.states import believing, machine_charts, states
 from backend.explorer import Explorer
 from tests.backend import tiny_store
 from tests.pages.conftest import MODEL, open_page  # noqa: F401  (a fixture)
@@ -202,7 +201,7 @@ def test_nonsense_in_the_address_is_explained(open_page, nonsense):  # noqa: F81
 def test_reading_pages_of_a_machine_load_no_torch():
     source = (
         "import sys; import app.states.states, app.states.believing, app.steer.steering, "
-        "app.steer.steer_panels, app.draw.machine_charts;"
+        "app.steer.steer_panels, app.states.machine_charts;"
         "assert not {'torch', 'duckdb.torch', 'transformers'} & set(sys.modules), 'torch was imported'"
     )
     import subprocess

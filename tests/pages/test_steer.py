@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 import streamlit as st
 
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from app.steer import edit_list, steer_measure, steering
 from app.steer.steering import Kept, Pair, Written
 from backend.edits.codes import Action

@@ -12,8 +12,8 @@ import pytest
 import streamlit as st
 
 from app.draw.drawing import vega_lite
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from app.steer import steer_find, steer_measure
 from app.steer.steer_measure import Asked
 from backend.answers.live import Arm

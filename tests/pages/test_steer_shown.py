@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import streamlit as st
 
-from app.environment import DATA_DIR_VARIABLE
 from app.shell import resources
+from app.shell.environment import DATA_DIR_VARIABLE
 from app.steer import edit_list, judged, measured, meter, steer_measure, steer_panels, steering, telling
 from app.steer.measured import Measured
 from app.steer.steer_measure import Asked

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from backend.analysis.measures import Measures
-from backend.data.seeds import HELD_OUT_SEED
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.families.kind import Other, Request
 from tests.toy.model import BOOKS
 

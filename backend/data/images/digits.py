@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.images.cells import PIXEL_FIELDS, counts, pixel_labels
 from backend.data.images.settings import read_settings, to_float
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import DataSource
 from backend.types import Item
 

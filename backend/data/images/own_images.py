@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.images.cells import PIXEL_FIELDS, pixel_labels
 from backend.data.images.files import ENDINGS, decode, fit
 from backend.data.images.settings import read_settings, to_float
 from backend.data.images.tables import TABLE_ENDING, Columns, table_rows
 from backend.data.report import Report
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import DataSource, Option, Settings
 from backend.data.tags import OPTIONS, SETTINGS, TagCount, TagRules, check_path, merge_tags, readable_path
 from backend.errors import BadInput, CatalogError

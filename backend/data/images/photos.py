@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.images.cells import PIXEL_FIELDS, pixel_labels
 from backend.data.images.files import read_picture
 from backend.data.images.settings import read_settings, to_float
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import DataSource
 from backend.errors import CatalogError
 from backend.types import Item

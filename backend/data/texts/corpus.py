@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from backend.data.seeds import HELD_OUT_SEED
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 from backend.types import Item, Progress
 

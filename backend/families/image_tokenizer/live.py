@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.answers.live import TokenMap
 from backend.data.images.files import fit
 from backend.data.images.settings import SIZES, to_float
-from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 from backend.families.image_tokenizer.model import BATCH_PIXELS, ImageTokenizerFamily
 from backend.families.kind import Other

@@ -16,8 +16,8 @@ import torch
 
 from backend.analysis.likeness import psnr, ssim
 from backend.analysis.measures import Measures
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.analysis.usage import TokenUse, token_use, utilization_ceiling
-from backend.data.seeds import HELD_OUT_SEED
 from backend.data.source import ImageDataset
 from backend.families.image_tokenizer.model import ImageTokenizerFamily, load_producer
 from backend.families.image_tokenizer.training.recipe import TOKENS_A_CODE

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from backend.analysis.seeds import stream
 from backend.analysis.states import StateCodes, jensen_shannon
 from backend.answers.live import Belief
 from backend.data.machines import Machine
-from backend.data.seeds import stream
 from backend.edits.codes import STRONGEST, Action, Edit
 from backend.errors import BadInput, UnknownCode
 from backend.families.transformer.machines import codes_by_state, machine_of, next_state, next_token

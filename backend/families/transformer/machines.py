@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from backend.analysis.seeds import numbered, stream
 from backend.analysis.states import StateCodes, state_codes
 from backend.data.machines import Machine
-from backend.data.seeds import numbered, stream
 from backend.errors import Unsupported
 from backend.families.transformer.model import TransformerFamily
 from backend.nn.sampling import Sampler

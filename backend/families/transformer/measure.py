@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from backend.analysis.measures import Measures
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.data.datasets import source_of
-from backend.data.seeds import HELD_OUT_SEED
 from backend.families.kind import Other, Request
 from backend.families.transformer.live import LiveModel
 from backend.families.transformer.machines import machine_of

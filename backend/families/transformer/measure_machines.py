@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from backend.analysis.measures import Measures
+from backend.analysis.seeds import HELD_OUT_SEED, stream
 from backend.analysis.states import StateCodes, jensen_shannon, neuron_precision, purity, wrong_code_precision
-from backend.data.seeds import HELD_OUT_SEED, stream
 from backend.families.transformer.machines import (
     codes_by_state,
     machine_of,

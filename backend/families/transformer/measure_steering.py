@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from backend.analysis.measures import Measures
+from backend.analysis.seeds import numbered
 from backend.data.datasets import source_of
 from backend.data.judging import Behaviour
-from backend.data.seeds import numbered
 from backend.families.transformer.conditions import Goal
 from backend.families.transformer.finding import Finder
 from backend.families.transformer.text_model import TextModel

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from backend.analysis.seeds import stream
 from backend.calls import recorded
-from backend.data.seeds import stream
 from backend.edits.codes import HeldNeuron
 from backend.errors import BadInput
 from backend.families.kind import Other

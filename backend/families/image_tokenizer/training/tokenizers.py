@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from backend.analysis.seeds import numbered
 from backend.analysis.usage import utilization_ceiling
-from backend.data.seeds import numbered
 from backend.errors import TrainingError
 from backend.families.image_tokenizer.training.picture_features import (
     feature_network,

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from torch import Tensor, nn
 
-from backend.data.seeds import numbered
+from backend.analysis.seeds import numbered
 from backend.errors import CheckpointError, TrainingError
 from backend.families.transformer.training.batches import Batch
 from backend.families.transformer.training.recipe import Recipe

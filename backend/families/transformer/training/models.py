@@ -19,9 +19,9 @@ from typing import Any
 from accelerate import PartialState
 
 from backend import catalog
+from backend.analysis.seeds import HELD_OUT_SEED
 from backend.catalog.cards import Card
 from backend.data.datasets import open_corpus, open_text
-from backend.data.seeds import HELD_OUT_SEED
 from backend.errors import BadInput
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.plan import TransformerPlan

@@ -27,7 +27,7 @@ from backend.errors import BuildError, CodescopeError, UsageError
 from backend.explorer import Explorer
 from backend.files import write_atomically
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LINE = 600  # characters that are kept of the last word
 LISTEN_SECONDS = 0.3  # what pages have left is looked at so often
 FIRST_CARDS = 5  # demo models that are built on first start: under two minutes on two cores

@@ -14,12 +14,11 @@ import pandas as pd
 
 from app.components.matrix import Kind, largest, matrix_data
 from app.draw import html
-from app.draw.charts import BLUE, GREEN, ORANGE
+from app.draw.charts import BLUE, GREEN, ORANGE, PINK
 from app.draw.tables import records
 from backend.answers.meaning import StateView
 
 GREY = "#8A949E"  # readable on white and on black
-PINK = "#C0639A"
 VERDICTS = ["right", "mistake", "missed"]
 VERDICT_COLOURS = [BLUE, ORANGE, PINK]
 VERDICT_SHAPES = ["square", "cross", "diamond"]
