@@ -15,11 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "backend/analysis",
+    "backend/answers",
+    "backend/build",
     "backend/catalog",
     "backend/data",
     "backend/edits",
     "backend/formats",
     "backend/nn",
+    "backend/store",
     "backend/calls.py",
     "backend/errors.py",
     "backend/files.py",
@@ -27,6 +30,7 @@ ROOMS = (
 )
 # These say when something was got, and not what it is. As a part of a longer name they may be right (`is_own`).
 EMPTY_NAMES = frozenset("asked found given got kept made one own said told usual".split())
+PUBLISHED = {"backend/answers/meaning.py": {"own"}}  # in people's programs and in JSON: these stay
 # What functions do. A verb that is missing is added here; a noun is not.
 VERBS = frozenset(
     """
@@ -90,7 +94,8 @@ def texts(module: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def nondescript(path: Path) -> list[str]:
-    return [f"{name(path)}:{line} {word}" for line, word in names(tree(path)) if word.strip("_").lower() in EMPTY_NAMES]
+    empty = EMPTY_NAMES - PUBLISHED.get(name(path), set())
+    return [f"{name(path)}:{line} {word}" for line, word in names(tree(path)) if word.strip("_").lower() in empty]
 
 
 def verbless(path: Path) -> list[str]:

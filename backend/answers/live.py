@@ -83,7 +83,7 @@ class Comparison:
         unsteered, steered, control: without edits, with them, and with random codes in their place.
         neuron: the best neurons held; None where no success was defined or it is true nowhere.
         dose: the edits at shares of their strength, as far as asked for.
-        warnings: what is other than it was asked for, a sentence each.
+        warnings: where something differs from the request, a sentence each.
     """
 
     unsteered: Arm
@@ -161,13 +161,13 @@ class Tokenizer(Protocol):
         ...
 
     def codebooks(self) -> Sequence[CodebookInfo]:
-        """All codebooks."""
+        """List the codebooks, in the order of the forward pass."""
         ...
 
     def encode(self, pixels: np.ndarray) -> Mapping[str, TokenMap]:
-        """Tokens of pictures float32 `[n, 3, height, width]` in [-1, 1], by site."""
+        """Turn pictures, float32 `[n, 3, height, width]` in [-1, 1], into tokens, by site."""
         ...
 
     def decode(self, tokens: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Pictures float32 `[n, 3, height, width]` in [-1, 1] from tokens int `[n, H, W]`, by site."""
+        """Turn tokens int `[n, H, W]`, by site, into pictures float32 `[n, 3, height, width]` in [-1, 1]."""
         ...

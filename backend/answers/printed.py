@@ -45,9 +45,9 @@ def printed(answer: Any, rows: int = ROWS) -> str:
     if is_dataclass(answer) and not isinstance(answer, type) and not _is_short(answer):
         return _fields(answer, rows)
     if isinstance(answer, Mapping):
-        return _named(answer.items(), rows) if answer else "none"
+        return _list_pairs(answer.items(), rows) if answer else "none"
     if isinstance(answer, Sequence) and not isinstance(answer, str):
-        return _list(answer, rows)
+        return _list_values(answer, rows)
     if isinstance(answer, float):
         return f"{answer:.6g}"
     return str(answer)
@@ -90,21 +90,21 @@ def _patch(patch: Patch) -> str:
 def _fields(answer: Any, rows: int) -> str:
     left_out = {"tokens"} if isinstance(answer, ItemView) else set()  # they say the text once more
     pairs = [(field.name, getattr(answer, field.name)) for field in fields(answer) if field.name not in left_out]
-    return _named(pairs, rows)
+    return _list_pairs(pairs, rows)
 
 
-def _named(pairs: Iterable[tuple[Any, Any]], rows: int) -> str:
+def _list_pairs(pairs: Iterable[tuple[Any, Any]], rows: int) -> str:
     lines = []
     for number, (name, value) in enumerate(pairs):
         if number == rows:
             lines.append("...")
             break
         text = printed(value, rows)
-        lines.append(f"{name}:\n{_indented(text)}" if "\n" in text else f"{name}: {text}")
+        lines.append(f"{name}:\n{_indent(text)}" if "\n" in text else f"{name}: {text}")
     return "\n".join(lines)
 
 
-def _list(answers: Sequence[Any], rows: int) -> str:
+def _list_values(answers: Sequence[Any], rows: int) -> str:
     if not len(answers):
         return "none"
     if isinstance(answers[0], Token):
@@ -125,5 +125,5 @@ def _more(length: int, rows: int) -> str:
     return f"\n... and {length - rows:,} more" if length > rows else ""
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.split("\n"))

@@ -43,13 +43,13 @@ class Token(NamedTuple):
 
 
 def tokens_of(item: Item) -> list[Token]:
-    """The tokens of a text item, each with the text between it and the one before."""
+    """Return the tokens of a text item, each with the text between it and the one before."""
     assert item.spans is not None
-    found, end = [], 0
+    tokens, end = [], 0
     for place, (start, stop) in enumerate(item.spans.tolist()):
-        found.append(Token(item.text[start:stop], item.text[end:start], place=place))
+        tokens.append(Token(item.text[start:stop], item.text[end:start], place=place))
         end = stop
-    return found
+    return tokens
 
 
 @dataclass(frozen=True)

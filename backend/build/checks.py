@@ -78,23 +78,23 @@ def check_store(
 
 def _sample(batches: list[tuple[int, int]], items: int, seed: int) -> list[tuple[int, int]]:
     """Return whole batches, drawn by seed, that together hold at least `SHARE` of the items."""
-    wanted, drawn = max(1, int(np.ceil(items * SHARE))), []
+    missing, drawn = max(1, int(np.ceil(items * SHARE))), []
     for number in np.random.default_rng([seed, items]).permutation(len(batches)):
         drawn.append(batches[number])
-        wanted -= batches[number][1] - batches[number][0]
-        if wanted <= 0:
+        missing -= batches[number][1] - batches[number][0]
+        if missing <= 0:
             break
     return sorted(drawn)
 
 
-def _fail(what: str, found: object, expected: object) -> CheckFailed:
+def _fail(what: str, actual: object, expected: object) -> CheckFailed:
     return CheckFailed(
-        f"The self-check of {what} found {found} where {expected} was expected. Nothing was published and the build "
+        f"The self-check of {what} found {actual} where {expected} was expected. Nothing was published and the build "
         f"before this one stays in use. Build again; if that fails too, the model's family is at fault."
     )
 
 
-def _single(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object] = ()) -> tuple:
+def _fetch_row(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[object] = ()) -> tuple:
     row = connection.execute(sql, list(values)).fetchone()
     assert row is not None
     return row
@@ -103,7 +103,7 @@ def _single(connection: duckdb.DuckDBPyConnection, sql: str, values: Sequence[ob
 def _check_counts(connection: duckdb.DuckDBPyConnection, shards: Sequence[Shard], items: int) -> str:
     positions = sum(shard.positions for shard in shards)
     activations = sum(shard.activations for shard in shards)
-    (slots,) = _single(connection, "SELECT coalesce(sum(slots), 0)::BIGINT FROM codebooks")
+    (slots,) = _fetch_row(connection, "SELECT coalesce(sum(slots), 0)::BIGINT FROM codebooks")
     empty = positions * slots - activations
     expected = {
         "items": (items, "SELECT count(DISTINCT item) FROM items WHERE item BETWEEN 0 AND ? - 1", [items]),
@@ -122,18 +122,18 @@ def _check_counts(connection: duckdb.DuckDBPyConnection, shards: Sequence[Shard]
         ),
     }
     for what, (number, sql, values) in expected.items():
-        (found,) = _single(connection, sql, values)
-        if found != number:
-            raise _fail(what, found, number)
+        (actual,) = _fetch_row(connection, sql, values)
+        if actual != number:
+            raise _fail(what, actual, number)
     return f"{positions} positions x {slots} slots - {empty} empty = {activations} activations"
 
 
 def _check_orders(connection: duckdb.DuckDBPyConnection) -> str:
     sums = [
-        _single(connection, f"SELECT count(*), sum(hash(site_id, code, pos, slot, score, margin)) FROM {table}")
+        _fetch_row(connection, f"SELECT count(*), sum(hash(site_id, code, pos, slot, score, margin)) FROM {table}")
         for table in ("grid", "postings")
     ]
-    if sums[0] != sums[1]:
+    if sums[0] != sums[1]:  # a sum of hashes does not depend on the order of rows
         raise _fail("postings against grid", f"count and checksum {sums[1]}", sums[0])
     return f"{sums[0][0]} activations have the same checksum by position and by code"
 
@@ -152,7 +152,7 @@ def _check_encoded(connection: duckdb.DuckDBPyConnection, family: Family, fresh:
         ).fetchall()
         if stored != [(item.index, storable(item.text)[0]) for item in again]:
             raise _fail("texts encoded again", "another text", f"the text of items {first} to {last}")
-        start, stop = _single(
+        start, stop = _fetch_row(
             connection, "SELECT min(pos), max(pos) + 1 FROM tokens WHERE item BETWEEN ? AND ?", [first, last]
         )
         tokens = connection.execute(
@@ -168,7 +168,8 @@ def _check_encoded(connection: duckdb.DuckDBPyConnection, family: Family, fresh:
         score, margin = np.zeros(codes.shape, np.float32), np.zeros(codes.shape, np.float32)
         place = rows["pos"] - start, first_slot[rows["site_id"]] + rows["slot"]
         stored_codes[place], score[place], margin[place] = rows["code"], rows["score"], rows["margin"]
-        # Two slots of nearly the same score may change places; then each one's score still agrees.
+        # Rounding differs between processors: two slots of nearly the same score may change places, or a code and the
+        # runner-up. Then the scores still agree, and nothing is wrong.
         differs = stored_codes != codes
         close = np.abs(score - scores) <= TOLERANCE * np.maximum(1, np.abs(scores))
         tie = close & ((margin <= TOLERANCE) | _in_row(codes, stored_codes, slots))
@@ -213,16 +214,16 @@ def _check_pictures(connection: duckdb.DuckDBPyConnection, family: Family, fresh
 def _check_labels(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
     """Check the label that occurs most often in the sample."""
     items = [item for again, _ in fresh for item in again]
-    seen = Counter(
+    counts = Counter(
         (field, storable(value)[0])
         for item in items
         for field, values in item.labels.items()
         for value in values
         if value
     )
-    if not seen:
+    if not counts:
         return ""
-    (field, value), _ = max(seen.items(), key=lambda pair: (pair[1], pair[0]))
+    (field, value), _ = max(counts.items(), key=lambda pair: (pair[1], pair[0]))
     brute: Counter[tuple[int, int]] = Counter()
     places = 0
     site_of_slot = np.repeat(np.arange(len(family.codebooks())), [i.slots for i in family.codebooks()])
@@ -244,7 +245,7 @@ def _check_labels(connection: duckdb.DuckDBPyConnection, family: Family, fresh: 
 
 def _check_regex(connection: duckdb.DuckDBPyConnection, family: Family, fresh: Fresh) -> str:
     """Search for two tokens that follow each other in the sample, the second one captured."""
-    pattern = _pattern([item for again, _ in fresh for item in again])
+    pattern = _choose_pattern([item for again, _ in fresh for item in again])
     if pattern is None:
         return ""
     brute: Counter[tuple[int, int]] = Counter()
@@ -263,20 +264,20 @@ def _check_regex(connection: duckdb.DuckDBPyConnection, family: Family, fresh: F
             row += item.positions
     numbers = [item.index for again, _ in fresh for item in again]
     texts = connection.execute("SELECT item, text FROM items WHERE item IN (SELECT unnest(?))", [numbers]).fetchall()
-    found = [(item, m.start(1)) for item, text in texts for m in re2.finditer(pattern, text)]
+    starts_in_store = [(item, m.start(1)) for item, text in texts for m in re2.finditer(pattern, text)]
     hits = connection.execute(
         """WITH matched AS (SELECT unnest(?) AS item, unnest(?) AS start),
                 places AS (SELECT DISTINCT pos FROM tokens JOIN matched USING (item)
                            WHERE start >= char_start AND start < char_end)
            SELECT site_id, code, count(*) FROM grid JOIN places USING (pos) GROUP BY ALL""",
-        [[item for item, _ in found], [at for _, at in found]],
+        [[item for item, _ in starts_in_store], [at for _, at in starts_in_store]],
     ).fetchall()
     if {(site, code): n for site, code, n in hits} != dict(brute):
         raise _fail(f"the regular expression {pattern!r}", f"hits of {len(hits)} codes", f"other hits of {len(brute)}")
     return f"{pattern!r}: {matches} tokens, hits of {len(hits)} codes equal a brute-force count"
 
 
-def _pattern(items: Sequence[Item]) -> str | None:
+def _choose_pattern(items: Sequence[Item]) -> str | None:
     for item in items:
         if item.text and item.spans is not None and len(item.spans) >= 2:
             for (a, b), (c, d) in zip(item.spans[:-1].tolist(), item.spans[1:].tolist(), strict=True):

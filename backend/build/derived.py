@@ -69,11 +69,11 @@ def count_codes(
         CheckFailed: the postings are out of order, or a code fills two slots of one position.
     """
     item_of = np.asarray(connection.execute("SELECT item FROM tokens ORDER BY pos").fetchnumpy()["item"])
-    symbol_of = _symbols(connection, len(item_of))
+    symbol_of = _read_symbols(connection, len(item_of))
     counted = []
     for site_id, info in enumerate(codebooks):
         tick("codes", site_id, len(codebooks))
-        usage = _usage(connection, site_id, info, item_of, symbol_of)
+        usage = _count_usage(connection, site_id, info, item_of, symbol_of)
         alive = np.flatnonzero(usage.count)
         drawing = None
         if maps is not None and UMAP_CODES[0] <= len(alive) <= UMAP_CODES[1]:
@@ -117,10 +117,10 @@ def write_codes(
     for site_id, (info, codebook) in enumerate(zip(codebooks, counted, strict=True)):
         tick("maps", site_id, len(codebooks))
         alive = np.flatnonzero(codebook.usage.count)
-        placed = codebook.flat[alive]
+        coordinates = codebook.flat[alive]
         if codebook.drawing is not None:
             try:
-                placed = codebook.drawing.result(MAP_SECONDS)
+                coordinates = codebook.drawing.result(MAP_SECONDS)
                 connection.execute("UPDATE codebooks SET projection = 'umap' WHERE site_id = ?", [site_id])
             except (BuildError, TimeoutError) as error:
                 tick(f"{info.site} is shown by PCA, not by UMAP: {error or f'no map in {MAP_SECONDS:g} s'}", 0, 0)
@@ -128,7 +128,9 @@ def write_codes(
             tick(f"{info.site} is shown by PCA: {len(alive)} live codes are more than {UMAP_CODES[1]}", 0, 0)
         vectors = np.asarray(tables(info.site), np.float32)
         insert(
-            connection, "codes", _code_rows(site_id, codebook.usage, positions, vectors, alive, placed, codebook.flat)
+            connection,
+            "codes",
+            _make_code_rows(site_id, codebook.usage, positions, vectors, alive, coordinates, codebook.flat),
         )
     tick("maps", len(codebooks), len(codebooks))
 
@@ -154,7 +156,7 @@ def write_together(
         tick("together", site_id, len(codebooks))
         tables = []
         here = counts[first_code[site_id] : first_code[site_id] + info.num_codes]
-        for start, codes, positions in _runs(connection, site_id, here, TOGETHER_RUN):
+        for start, codes, positions in _read_runs(connection, site_id, here, TOGETHER_RUN):
             first = int(first_code[site_id]) + start
             codes = codes + int(first_code[site_id])
             bounds = {"first": first, "at_least": MIN_TOGETHER, "keep": PARTNERS}
@@ -208,17 +210,17 @@ def write_outputs(
         counts = connection.execute("SELECT count FROM codes WHERE site_id = ? ORDER BY code", [site_id]).fetchnumpy()
         sampled = values[:, positions].T  # [sample, dim]
         alive = np.append(np.asarray(counts["count"]) > 0, np.zeros(len(sampled), bool))
-        placed = pca(np.concatenate([vectors, sampled]), alive)[len(vectors) :]
+        coordinates = pca(np.concatenate([vectors, sampled]), alive)[len(vectors) :]
         rows_of_site = {
             "site_id": np.full(len(sampled), site_id, np.int16),
             "pos": positions,
-            "pca_x": placed[:, 0],
-            "pca_y": placed[:, 1],
+            "pca_x": coordinates[:, 0],
+            "pca_y": coordinates[:, 1],
         }
         insert(connection, "outputs", pa.table(rows_of_site))
 
 
-def _symbols(connection: duckdb.DuckDBPyConnection, positions: int) -> np.ndarray:
+def _read_symbols(connection: duckdb.DuckDBPyConnection, positions: int) -> np.ndarray:
     """Return what a code's entropy is taken over, int32 `[P]`: the token id; without tokens the first label field's value."""
     symbols = np.asarray(connection.execute("SELECT token_id FROM tokens ORDER BY pos").fetchnumpy()["token_id"])
     if (symbols < 0).all():
@@ -230,7 +232,7 @@ def _symbols(connection: duckdb.DuckDBPyConnection, positions: int) -> np.ndarra
     return symbols
 
 
-def _usage(
+def _count_usage(
     connection: duckdb.DuckDBPyConnection, site_id: int, info: CodebookInfo, item_of: np.ndarray, symbol_of: np.ndarray
 ) -> Usage:
     rows = connection.execute(
@@ -239,7 +241,7 @@ def _usage(
     counts = np.zeros(info.num_codes, np.int64)
     counts[rows["code"]] = rows["n"]
     items, entropy = np.zeros(info.num_codes, np.int64), np.zeros(info.num_codes)
-    for start, codes, positions in _runs(connection, site_id, counts, RUN):
+    for start, codes, positions in _read_runs(connection, site_id, counts, RUN):
         stop = int(codes[-1]) + 1
         usage = count_usage(codes - start, positions, stop - start, item_of, symbol_of)
         items[start:stop], entropy[start:stop] = usage.items, usage.entropy
@@ -251,7 +253,7 @@ def _usage(
     return Usage(counts, items, entropy, 0)
 
 
-def _runs(
+def _read_runs(
     connection: duckdb.DuckDBPyConnection, site_id: int, counts: np.ndarray, size: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield all activations of a codebook, in runs of whole codes: first code, codes `[n]`, positions `[n]`."""
@@ -272,7 +274,7 @@ def _runs(
         start = stop
 
 
-def _code_rows(
+def _make_code_rows(
     site_id: int,
     usage: Usage,
     positions: int,

@@ -43,7 +43,7 @@ def locked(builds: Path, model: str, wait: float | None, tell: Progress) -> Iter
             lock.acquire(timeout=max(0.0, min(_LOOK_SECONDS, end - time.monotonic())))
             break
         except Timeout:
-            who = _who(holder)
+            who = _describe_holder(holder)
             if time.monotonic() >= end:
                 raise BuildLocked(
                     f"{model!r} was not built: {who} in {builds}, and it did not end within {wait:g} s. Wait for it to "
@@ -86,7 +86,7 @@ def training_alone(folder: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _who(holder: Path) -> str:
+def _describe_holder(holder: Path) -> str:
     try:
         held = json.loads(holder.read_text())
         return f"process {held['pid']} builds {held['model']!r} since {held['since']}"

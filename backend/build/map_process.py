@@ -67,12 +67,12 @@ class MapProcess:
         points = vectors()
         try:
             _send(self._child.stdin, {"cosine": cosine}, points)
-            answer, placed = _receive(self._child.stdout)
+            answer, coordinates = _receive(self._child.stdout)
         except (OSError, ValueError, EOFError) as error:
             raise BuildError(f"The process that draws maps ended: {error or type(error).__name__}.") from error
-        if placed.shape != (len(points), 2) or not np.isfinite(placed).all():
+        if coordinates.shape != (len(points), 2) or not np.isfinite(coordinates).all():
             raise BuildError(f"The map of {len(points)} codes failed: {answer.get('error') or 'it is not finite'}.")
-        return placed
+        return coordinates
 
     def close(self) -> None:
         """End the child at once."""

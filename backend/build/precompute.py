@@ -147,14 +147,14 @@ def build(
     default = int(spec.settings.get("items", spec.dataset.get("items", DEFAULT_ITEMS)))
     count = default if items is None else items
     if count < 1:
-        raise BadInput(f"A build of {count} items was asked for. Give 1 or more.")
+        raise BadInput(f"A build cannot have {count} items. Give 1 or more.")
     tell = progress or (lambda stage, done, total: None)
     limits = limits or Limits()
     builds = data_dir / "builds"
     partial = builds / f"{model}.partial"
-    with _explained(model, builds), locked(builds, model, wait, tell):
+    with _explain_errors(model, builds), locked(builds, model, wait, tell):
         drawing = MapProcess() if projection == "umap" else nullcontext()
-        with _tidied(partial), drawing as maps:
+        with _tidy_up(partial), drawing as maps:
             checkpoint = hash_checkpoint(spec, data_dir)
             tell("load model", 0, 1)
             family: Family = (open_family or families.open_family)(spec, data_dir)
@@ -167,17 +167,17 @@ def build(
                     f"train tokfsm --from {model}); then build that model."
                 )
             partial.mkdir(exist_ok=True)
-            count = _available(family, count, seed, tell)
+            count = _count_available(family, count, seed, tell)
             key = build_key(spec, checkpoint, count, seed, limits)
             if maps is not None and not any(info.num_codes >= UMAP_CODES[0] for info in family.codebooks()):
                 maps.close()
-            plan = _plan(family, count, seed, limits)
+            plan = _plan_shards(family, count, seed, limits)
             job = Job(spec, data_dir, partial, seed, plan.batch_items, plan.neuron_items)
             manifest = _resume(partial, key, plan.shards, tell)
             building = Building(job, family, manifest, limits, started, tell)
             try:
                 _make_missing(building, make_shards)
-                facts = _facts(building, checkpoint)
+                facts = _gather_facts(building, checkpoint)
                 facts["training_curve"] = curve
                 report = _write_and_publish(building, facts, maps)
             except CheckFailed as error:
@@ -189,7 +189,7 @@ def build(
 
 
 @contextmanager
-def _explained(model: str, builds: Path) -> Iterator[None]:
+def _explain_errors(model: str, builds: Path) -> Iterator[None]:
     """Turn errors of the system and of DuckDB into named ones."""
     try:
         yield
@@ -203,7 +203,7 @@ def _explained(model: str, builds: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _tidied(partial: Path) -> Iterator[None]:
+def _tidy_up(partial: Path) -> Iterator[None]:
     """Give back the room of an unfinished store after an error; the shards stay."""
     try:
         yield
@@ -214,10 +214,11 @@ def _tidied(partial: Path) -> Iterator[None]:
         raise
 
 
-def _available(family: Family, items: int, seed: int, tell: Progress) -> int:
+def _count_available(family: Family, items: int, seed: int, tell: Progress) -> int:
     """Return how many of the items asked for the data set has; say so if there are fewer."""
     if family.items(items - 1, items, seed):
         return items
+    # whether there is an item i can be asked, how many there are cannot: by halves some ten questions find the end
     available = bisect.bisect_left(range(items), True, key=lambda item: not family.items(item, item + 1, seed))
     if not available:
         raise BadInput(f"The data set has no items with seed {seed}. Give it more, or another seed.")
@@ -225,7 +226,7 @@ def _available(family: Family, items: int, seed: int, tell: Progress) -> int:
     return available
 
 
-def _plan(family: Family, items: int, seed: int, limits: Limits) -> Plan:
+def _plan_shards(family: Family, items: int, seed: int, limits: Limits) -> Plan:
     """Cut the items into batches and shards by the longest of the first items; shards with neurons are shorter."""
     first = family.items(0, min(items, SAMPLE), seed)
     length = max(1, *(item.positions for item in first))
@@ -297,7 +298,7 @@ def _make_missing(building: Building, make_shards: Callable[..., None]) -> None:
         raise BuildError(f"The engine did not make the shards of items {missing[:10]}. Run the build again.")
 
 
-def _facts(building: Building, checkpoint: str) -> dict[str, Any]:
+def _gather_facts(building: Building, checkpoint: str) -> dict[str, Any]:
     spec, begun = building.job.spec, datetime.now(UTC).timestamp() - (time.monotonic() - building.started)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -344,7 +345,7 @@ def _write_and_publish(building: Building, facts: dict[str, Any], maps: MapProce
         "checks": checks,
     }
     if facts["replaced_characters"]:
-        tell(f"{facts['replaced_characters']} characters that are no Unicode text were stored as U+FFFD", 0, 0)
+        tell(f"{facts['replaced_characters']} characters that are not Unicode text were stored as U+FFFD", 0, 0)
     with open_for_writing(store) as connection:
         write_facts(connection, facts)
         connection.execute("CHECKPOINT")

@@ -78,10 +78,10 @@ class TextBlock:
 
 def columns(reader: Reader) -> Columns:
     """Return the columns of a build's code blocks."""
-    return reader.cache.get((reader.path, "columns"), partial(_columns, list(reader.sites.values())))
+    return reader.cache.get((reader.path, "columns"), partial(_lay_out_columns, list(reader.sites.values())))
 
 
-def _columns(sites: Sequence[Site]) -> tuple[Columns, int]:
+def _lay_out_columns(sites: Sequence[Site]) -> tuple[Columns, int]:
     first: dict[int, int] = {}
     code_offset: dict[int, int] = {}
     offset: list[int] = []
@@ -97,12 +97,12 @@ def _columns(sites: Sequence[Site]) -> tuple[Columns, int]:
     return layout, layout.offset.nbytes + 200 * len(sites)
 
 
-def code_blocks(reader: Reader, wanted: np.ndarray) -> Iterator[tuple[CodeBlock, slice]]:
-    """Yield the blocks that hold any of the sorted positions `wanted`, each with the slice of `wanted` that lies in it."""
+def code_blocks(reader: Reader, positions: np.ndarray) -> Iterator[tuple[CodeBlock, slice]]:
+    """Yield the blocks that hold any of the sorted positions `positions`, each with the slice of them that lies in it."""
     layout = columns(reader)
     for start in range(0, reader.positions, layout.block):
         stop = min(start + layout.block, reader.positions)
-        low, high = np.searchsorted(wanted, (start, stop))
+        low, high = np.searchsorted(positions, (start, stop))
         if low == high:
             continue
         part = slice(int(low), int(high))
@@ -140,7 +140,7 @@ def count_codes(reader: Reader, positions: np.ndarray) -> tuple[np.ndarray, np.n
         codes = block.codes[positions[part] - block.start]
         held_out = halves(reader, positions[part]) == 1
         for half, inside in enumerate((~held_out, held_out)):
-            by_half[half] += _bincount(layout, block, codes[inside])
+            by_half[half] += _count_block(layout, block, codes[inside])
     return by_half.sum(axis=0), by_half[1]
 
 
@@ -167,7 +167,7 @@ def refs(reader: Reader, numbers: np.ndarray) -> list[CodeRef]:
     ]
 
 
-def _bincount(layout: Columns, block: CodeBlock, codes: np.ndarray) -> np.ndarray:
+def _count_block(layout: Columns, block: CodeBlock, codes: np.ndarray) -> np.ndarray:
     numbered = codes + layout.offset  # int64 [positions, columns]
     if block.has_empty:
         return np.bincount(numbered[codes != layout.empty], minlength=layout.total)
@@ -190,23 +190,23 @@ def halves(reader: Reader, positions: np.ndarray) -> np.ndarray:
     return reader.items.half[reader.items.index_of(positions)]
 
 
-def text_blocks(reader: Reader, wanted: np.ndarray | None = None) -> Iterator[TextBlock]:
-    """Yield the texts of all items, in order; with `wanted` (sorted positions) only the blocks that hold any of them."""
+def text_blocks(reader: Reader, positions: np.ndarray | None = None) -> Iterator[TextBlock]:
+    """Yield the texts of all items, in order; with sorted `positions` only the blocks that hold any of them."""
     items = reader.items
     # A block begins with the first item at or behind every multiple of BLOCK_POSITIONS.
     first = np.unique(np.searchsorted(items.first_pos, np.arange(0, reader.positions, BLOCK_POSITIONS)))
     starts = [int(items.first_pos[item]) for item in first if item < len(items.first_pos)]
     for start, stop in zip(starts, [*starts[1:], reader.positions], strict=True):
-        if wanted is None or np.diff(np.searchsorted(wanted, (start, stop)))[0]:
+        if positions is None or np.diff(np.searchsorted(positions, (start, stop)))[0]:
             yield reader.cache.get((reader.path, "text", start), partial(_load_text, reader, start, stop))
 
 
-def texts_at(reader: Reader, wanted: np.ndarray) -> list[tuple[str, str]]:
+def texts_at(reader: Reader, positions: np.ndarray) -> list[tuple[str, str]]:
     """Return the exact text between the token before and each token, and of the token, at some sorted positions."""
     texts: list[tuple[str, str]] = []
-    for block in text_blocks(reader, wanted):
-        low, high = np.searchsorted(wanted, (block.first_pos, block.first_pos + len(block.start)))
-        at = wanted[low:high] - block.first_pos
+    for block in text_blocks(reader, positions):
+        low, high = np.searchsorted(positions, (block.first_pos, block.first_pos + len(block.start)))
+        at = positions[low:high] - block.first_pos
         start, end = block.start[at], block.end[at]
         item = np.searchsorted(block.first, at, side="right") - 1
         behind = np.where(at == block.first[item], block.base[item], block.end[at - 1])

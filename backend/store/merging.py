@@ -44,7 +44,7 @@ def read_document(document: Mapping[str, Any]) -> Document:
         entries = document.get(part, [])
         if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
             raise BadInput(f"{part!r} must be a list of at most {MAX_ENTRIES:,} entries.")
-        parts[part] = [_entry(f"{part}[{i}]", entry, fields) for i, entry in enumerate(entries)]
+        parts[part] = [_check_entry(f"{part}[{i}]", entry, fields) for i, entry in enumerate(entries)]
     return Document(**parts)
 
 
@@ -61,7 +61,7 @@ def merge(db: sqlite3.Connection, document: Document, now: str) -> MergeReport:
             if here is None:
                 insert(db, entry)
                 added[table] += 1
-            elif _same(here, entry):
+            elif _is_same(here, entry):
                 known += 1
             else:
                 conflicts.append(f"{table[:-1]} {entry['uid']} on {entry['ref']}: kept {here['text'][:60]!r}")
@@ -110,34 +110,36 @@ def append_to_list(db: sqlite3.Connection, name: str, ref: CodeRef, author: str,
     )
 
 
-def _same(here: sqlite3.Row, entry: Mapping[str, Any]) -> bool:
+def _is_same(here: sqlite3.Row, entry: Mapping[str, Any]) -> bool:
     ref = CodeRef(here["model"], here["site"], here["code"])
     return str(ref) == entry["ref"] and all(here[k] == entry[k] for k in entry if k not in ("ref",))
 
 
-def _entry(where: str, entry: Any, fields: tuple[str, ...]) -> dict[str, Any]:
+def _check_entry(where: str, entry: Any, fields: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(entry, Mapping) or not set(fields) >= set(entry) or not {"created", *fields[:1]} <= set(entry):
         raise BadInput(f"{where} must be an object with the keys {', '.join(fields)}.")
     try:
-        read: dict[str, Any] = {k: entry.get(k) for k in fields}
-        datetime.fromisoformat(read["created"])
+        values: dict[str, Any] = {k: entry.get(k) for k in fields}
+        datetime.fromisoformat(values["created"])
         if fields == _LIST:
-            read["name"] = checked("list", read["name"], required=True)
-            read["author"] = checked("author", read["author"] or "")
-            if not isinstance(read["refs"], list) or len(read["refs"]) > MAX_ENTRIES:
+            values["name"] = checked("list", values["name"], required=True)
+            values["author"] = checked("author", values["author"] or "")
+            if not isinstance(values["refs"], list) or len(values["refs"]) > MAX_ENTRIES:
                 raise BadInput("refs must be a list of codes.")
-            read["refs"] = [CodeRef.parse(ref) for ref in read["refs"]]
-            return read
-        if not isinstance(read["uid"], str) or not 1 <= len(read["uid"]) <= 64:
+            values["refs"] = [CodeRef.parse(ref) for ref in values["refs"]]
+            return values
+        if not isinstance(values["uid"], str) or not 1 <= len(values["uid"]) <= 64:
             raise BadInput("uid must be a text of 1 to 64 characters.")
-        read["ref"] = str(CodeRef.parse(read["ref"]))
-        read["text"] = checked("label" if fields == _LABEL else "note", read["text"], required=True, strip=False)
+        values["ref"] = str(CodeRef.parse(values["ref"]))
+        values["text"] = checked("label" if fields == _LABEL else "note", values["text"], required=True, strip=False)
         for key in ("author", "build", "pattern"):
-            if key in read:
-                read[key] = checked(key, read[key] or "", strip=False)
+            if key in values:
+                values[key] = checked(key, values[key] or "", strip=False)
         for key in ("precision", "recall", "support"):
-            if read.get(key) is not None and (isinstance(read[key], bool) or not isinstance(read[key], int | float)):
+            if values.get(key) is not None and (
+                isinstance(values[key], bool) or not isinstance(values[key], int | float)
+            ):
                 raise BadInput(f"{key} must be a number.")
     except (BadInput, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{where} cannot be imported: {error} Nothing was imported.") from error
-    return read
+    return values

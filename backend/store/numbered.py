@@ -73,9 +73,8 @@ def crossed(codes: np.ndarray, num_codes: int, values: Numbered, where: np.ndarr
             part = where[begin : begin + rows]
             cell = codes[part].astype(np.int64)
             if size < num_codes:
-                cell = np.where(
-                    (cell >= first) & (cell < first + size), cell - first, size
-                )  # the others behind the last
+                inside = (cell >= first) & (cell < first + size)
+                cell = np.where(inside, cell - first, size)  # the others behind the last, cut off below
             cell *= width
             cell += values.number[part][:, None]
             counts += np.bincount(cell.ravel(), minlength=len(counts) + width)[: len(counts)]

@@ -310,7 +310,7 @@ def _has_tables(db: sqlite3.Connection) -> bool:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Switch a new file to the write-ahead log, again and again as the switch does not wait; make the tables."""
+    """Switch a new file to the write-ahead log and make the tables; the switch does not wait, so it is tried again."""
     started = time.monotonic()
     while db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:

@@ -45,15 +45,16 @@ def decoder_layers(model: PreTrainedModel) -> list[LayerParts]:
     """
     expected = model.config.get_text_config().num_hidden_layers
     for module in model.modules():
+        # an encoder's stack, or the vision tower's, may be as long: only this one holds attention under a known name
         if isinstance(module, nn.ModuleList) and len(module) == expected and _child(module[0], _ATTENTION):
-            return [_parts(model, layer) for layer in module]
+            return [_take_apart(model, layer) for layer in module]
     raise Unsupported(
         f"No stack of {expected} decoder layers with attention was found in a {type(model).__name__}. "
         "Codebooks go into causal language models whose layers have attention and a feed-forward block."
     )
 
 
-def _parts(model: PreTrainedModel, layer: nn.Module) -> LayerParts:
+def _take_apart(model: PreTrainedModel, layer: nn.Module) -> LayerParts:
     attention = _child(layer, _ATTENTION)
     if attention is not None and (inner := _child(attention, _ATTENTION)) is not None:
         attention = inner  # GPT-Neo wraps its attention twice

@@ -117,7 +117,7 @@ class CodebookLayer(nn.Module):
     def split(self, x: Tensor) -> Tensor:
         """Split activations `[..., dim]` into normalised rows `[group, row, dim / groups]`."""
         groups = self.config.groups
-        rows = x.reshape(-1, groups, x.shape[-1] // groups).transpose(0, 1)
+        rows = x.reshape(-1, groups, x.shape[-1] // groups).transpose(0, 1)  # [group, row, dim / groups]
         if not self.config.layer_norm:
             return rows
         rows = nn.functional.layer_norm(rows, rows.shape[-1:], eps=1e-5)
@@ -140,6 +140,7 @@ class CodebookLayer(nn.Module):
     def _nearest(self, rows: Tensor, *, full: bool = False, bans: Sequence[Ban] = ()) -> Nearest:
         """Find the nearest codes; what follows from the table alone is kept until the table changes."""
         table, rule = self.table.detach(), self.config.similarity
+        # `_version` grows with every change in place
         state = (table.data_ptr(), self.table._version, table.dtype, table.device)
         if self.training or self._ordering is None or self._ordering[0] != state:
             self._ordering = (state, ordering(table, rule))
@@ -155,7 +156,7 @@ class CodebookLayer(nn.Module):
             self.loss = self.autoencoding * _relative_error(out, rows.detach())
             if self.commitment:
                 self.loss = self.loss + self.commitment * _relative_error(rows, out.detach(), rows.detach())
-            if self.straight_through:
+            if self.straight_through:  # adds zero, and the gradient of the output to that of the input
                 out = out + rows - rows.detach()
         return out.transpose(0, 1).reshape(x.shape)
 

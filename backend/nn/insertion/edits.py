@@ -16,9 +16,8 @@ from backend.errors import UnknownCode
 from backend.nn.insertion.bottleneck import CodebookLayer, PlacedEdit
 
 Site = tuple[str, CodebookLayer, int]  # name of the codebook layer, the layer, the group
-Rows = Callable[
-    [Where], Tensor | None
-]  # bool `[row]` of a place in a forward pass; None: it has none of these positions
+# bool `[row]` of a place in a forward pass; None: it has none of these positions
+Rows = Callable[[Where], Tensor | None]
 
 
 @dataclass
@@ -89,7 +88,7 @@ def make_ready(edits: Iterable[Edit], site_of: Callable[[str], Site], owner: obj
         here = steps.setdefault(name, [])
         if edit.action != "force":
             here.append(Step(group, edit, edit.where))
-            forcing.pop((name, group), None)
+            forcing.pop((name, group), None)  # a later force comes after this edit, so it may not join an earlier one
             continue
         step = forcing.get((name, group))
         if step is None or step.where != edit.where:
@@ -134,7 +133,8 @@ def rows_at(positions: Tensor, where: Where, prompt: int | Tensor | None) -> Ten
         )
     else:
         length = int(positions.max()) + 1 if prompt is None else prompt
-        wanted = torch.tensor(where, device=positions.device)
-        rows = torch.isin(positions, wanted[wanted >= 0])
-        rows |= torch.isin(positions - length, wanted[wanted < 0]) & (positions >= 0)
+        places = torch.tensor(where, device=positions.device)
+        rows = torch.isin(positions, places[places >= 0])
+        # from the end of the prompt; padding is below 0 and never meant
+        rows |= torch.isin(positions - length, places[places < 0]) & (positions >= 0)
     return rows.reshape(-1)

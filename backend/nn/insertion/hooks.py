@@ -12,9 +12,8 @@ from backend.errors import Unsupported
 from backend.nn.insertion.anatomy import LayerParts
 from backend.nn.insertion.placement import PLACES, Place
 
-Change = Callable[
-    [Tensor], Tensor
-]  # an activation -> what goes on in its stead; itself: nothing changes, not even rounding
+# an activation -> what goes on in its stead; itself: nothing changes, not even rounding
+Change = Callable[[Tensor], Tensor]
 
 
 def attach(parts: LayerParts, place: Place, change: Change, *, first: bool = False) -> list[RemovableHandle]:

@@ -40,7 +40,7 @@ class CodebookTransformer(nn.Module):
     Attributes:
         model: the Hugging Face model; call it and its `generate` as always.
         codebooks: `L0:attn` and so on -> `CodebookLayer`.
-        placements: as given.
+        placements: where codebooks are, and of what kind.
     """
 
     def __init__(self, model: PreTrainedModel, placements: Sequence[Placement] = ()) -> None:
@@ -229,6 +229,7 @@ class CodebookTransformer(nn.Module):
         batch, length = tokens.shape[:2]
         positions = torch.arange(past, past + length, device=tokens.device).expand(batch, length)
         if mask is not None and mask.ndim == 2:
+            # padding on the left gets numbers below 0
             positions = positions - (mask.cumsum(-1) == 0).sum(-1, keepdim=True)
         self._positions = positions
 
@@ -251,11 +252,11 @@ class CodebookTransformer(nn.Module):
         return rows_at(self._positions, where, prompt)
 
     @torch.no_grad()
-    def _widths(self, layers: list[LayerParts], wanted: set[tuple[int, Place]]) -> dict[tuple[int, Place], int]:
+    def _widths(self, layers: list[LayerParts], places: set[tuple[int, Place]]) -> dict[tuple[int, Place], int]:
         """Return the width of the activation at each place, seen in one forward pass of one token."""
         widths: dict[tuple[int, Place], int] = {}
         handles = []
-        for index, place in wanted:
+        for index, place in places:
 
             def see(value: Tensor, key: tuple[int, Place] = (index, place)) -> Tensor:
                 widths[key] = value.shape[-1]
@@ -264,7 +265,7 @@ class CodebookTransformer(nn.Module):
             handles += attach(layers[index], place, see)
         training = self.model.training
         try:
-            if wanted:
+            if places:
                 self.model.eval()
                 self.model(torch.zeros((1, 1), dtype=torch.long, device=self.model.device), use_cache=False)
         finally:

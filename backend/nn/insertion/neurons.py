@@ -28,16 +28,16 @@ def holding(model: CodebookTransformer, neurons: Sequence[HeldNeuron], prompt_le
     for site in dict.fromkeys(neuron.site for neuron in neurons):
         layer, place = site[1:].split(".")
         here = [neuron for neuron in neurons if neuron.site == site]
-        move = partial(_moved, model, neurons=here, prompt_length=prompt_length)
+        move = partial(_move, model, neurons=here, prompt_length=prompt_length)
         handles += attach(layers[int(layer)], "attn" if place == "attn" else "mlp", move)
     try:
         yield
-    finally:
+    finally:  # a hook that stays would change the answers to everybody
         for handle in handles:
             handle.remove()
 
 
-def _moved(model: CodebookTransformer, x: Tensor, neurons: Sequence[HeldNeuron], prompt_length: int | None) -> Tensor:
+def _move(model: CodebookTransformer, x: Tensor, neurons: Sequence[HeldNeuron], prompt_length: int | None) -> Tensor:
     """Return activations `[..., width]` with the neurons moved towards their values."""
     rows = x.flatten(0, -2).clone()  # [row, width]
     for neuron in neurons:
