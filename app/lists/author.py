@@ -29,7 +29,7 @@ def author_line() -> None:
         st.text_input("Your name, asked once: it signs what you add", **state.author_widget())
         return
     widgets.draw(
-        Markup('<p style="color-scheme:{}" class="faint">You sign as <b>{}</b>; it is changed under {}.</p>').format(
-            state.theme(), html.visible_label(name), html.link(html.address("lists"), "Lists")
-        )
+        Markup(
+            '<p style="color-scheme:{};color:var(--faint)">You sign as <b>{}</b>; it is changed under {}.</p>'
+        ).format(state.theme(), html.visible_label(name), html.link(html.address("lists"), "Lists"))
     )

@@ -94,7 +94,7 @@ def _dialog(found: Withdrawal) -> None:
     @st.dialog(f"{found.title}?", on_dismiss=_close)
     def once_more() -> None:
         # a dialog lies outside of what Streamlit gives the theme's colours
-        frame = Markup('<div style="color-scheme:{}">{}<p>{}</p></div>')
+        frame = Markup('<div style="color-scheme:{};color:var(--ink)">{}<p>{}</p></div>')
         widgets.draw(frame.format(state.theme(), found.shown, found.warning))
         first, second = st.columns(2)
         if first.button(found.title, type="primary", width="stretch"):
