@@ -59,11 +59,11 @@ def _search_row(row: Row, labels: Mapping[CodeRef, str]) -> list[Markup | str]:
 
 
 def control(row: Row) -> Markup:
-    """The mean precision of a row's control codes with their range; which codes they are stands in the title."""
+    """Return the mean precision of a row's control codes, below it their range; which codes they are stands in the title."""
     if not row.controls:
         return Markup("–")
     title = f"{row.controls} other codes that fire about as often: {row.control}"
-    return Markup('<span title="{}">{} <span class="faint">{} to {}</span></span>').format(
+    return Markup('<span title="{}">{}<br><span class="faint">{} to {}</span></span>').format(
         title, html.share(row.control_precision), html.share(row.control_low), html.share(row.control_high)
     )
 
