@@ -59,7 +59,7 @@ def test_texts_tell_their_topic_up_to_the_first_word_that_is_typical_of_it(items
     texts = texts_of(items, "topic", "sea")
     assert texts is not None and texts.topical.sum() == 40 == (~texts.topical).sum()
     for tokens, prompt, own, telling, other in zip(
-        texts.tokens.numpy(), texts.prompts[:, 0], texts.own, texts.telling.numpy(), texts.other.numpy(), strict=True
+        texts.tokens.numpy(), texts.prompts[:, 0], texts.topical, texts.telling.numpy(), texts.other.numpy(), strict=True
     ):
         first = np.flatnonzero(np.isin(tokens, OWN if own else RIVALS))[0]
         assert np.flatnonzero(telling).tolist() == list(range(max(first - 7, prompt), first + 1))
@@ -89,7 +89,7 @@ def test_texts_of_a_beginning_go_on_with_it_and_the_others_otherwise_behind_the_
     for tokens, prompt, own, telling, other in zip(
         texts.tokens.numpy(),
         texts.prompts[:, 0].tolist(),
-        texts.own,
+        texts.topical,
         texts.telling.numpy(),
         texts.other.numpy(),
         strict=True,
@@ -126,7 +126,7 @@ def test_no_text_about_others_goes_on_with_a_token_that_begins_it_elsewhere(item
     texts = texts_of_beginnings(items, truth)
     assert texts is not None
     tells = texts.tokens[texts.telling]
-    assert not {*tells[texts.own].tolist()} & {*tells[~texts.own].tolist()}
+    assert not {*tells[texts.topical].tolist()} & {*tells[~texts.topical].tolist()}
 
 
 def test_forced_slots_come_in_their_order_whatever_they_are_put_together_with(model: CodebookTransformer) -> None:
@@ -225,14 +225,14 @@ def counted(model: CodebookTransformer, texts: Texts, edits: tuple[Edit, ...]) -
 
 def loss_of(descent: Descent, model: CodebookTransformer, texts: Texts, edits: tuple[Edit, ...]) -> float:
     with torch.no_grad(), model.session(edits, prompt_length=texts.prompts):
-        return float(descent._loss(torch.arange(len(texts.own)), 1.5))
+        return float(descent._loss(torch.arange(len(texts.topical)), 1.5))
 
 
 def test_the_loss_is_the_one_that_the_module_names(texts: Texts, model: CodebookTransformer) -> None:
     descent = Descent(model, texts)
     descent.run(1.0, 2)
     assert (edits := descent.added.edits())
-    own, other = texts.own.numpy(), texts.other.numpy()
+    own, other = texts.topical.numpy(), texts.other.numpy()
     plain, usual = counted(model, texts, ())
     nats, logp = counted(model, texts, edits)
     told, before = ((table * texts.telling.numpy()).sum(1) for table in (nats, plain))
@@ -268,7 +268,7 @@ def test_a_descent_makes_the_topic_likelier_with_few_codes(texts: Texts, model: 
     assert {(e.action, e.where) for e in edits} == {("add", texts.where)}
     assert [e.strength for e in edits] == sorted((e.strength for e in edits), reverse=True)
     assert all(0 < e.strength <= CAP and Edit.parse(str(e)) == e for e in edits)
-    own = texts.own.numpy()
+    own = texts.topical.numpy()
     plain, nats = (counted(model, texts, e)[0] * texts.telling.numpy() for e in ((), edits))
     gained = (plain - nats).sum(1)
     assert gained[own].mean() > max(0, gained[~own].mean()) + 0.5
@@ -288,7 +288,7 @@ def test_tags_of_many_values_texts_without_the_tag_and_short_ones_do_no_harm(
         for n, i in enumerate(many)
     ]
     texts = texts_of(split, "topic", "sea")
-    assert texts is not None and (~texts.own).sum() <= 256
+    assert texts is not None and (~texts.topical).sum() <= 256
     assert texts_of([*items, Item(0, (3,), np.arange(3))], "topic", "sea") is not None
     assert texts_of([Item(0, (3,), np.arange(3))], "topic", "sea") is None
     short = [
