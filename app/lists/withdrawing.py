@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.shell import state, widgets
-from backend.store.people import CodeList, Label, Note, People
+from backend.answers.people import CodeList, Label, Note
+from backend.explorer import People
 from backend.types import CodeRef
 
 GONE = "It goes for everyone, and cannot be had back."
