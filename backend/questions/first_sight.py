@@ -35,7 +35,9 @@ def first_look(reader: Reader) -> FirstLook:
 
     Without labels: the codebook that spreads its use most, and in it the code of the fewest different tokens.
     """
-    table = concepts(reader) if reader.fields else pd.DataFrame()  # tags say nothing of single positions
+    if not reader.fields:  # tags alone say nothing of single positions
+        return _by_usage(reader)
+    table = concepts(reader)
     good = table[is_good(table["hits"].to_numpy(), table["count"].to_numpy())] if len(table) else table
     table = (good if len(good) else table).sort_values("worth", ascending=False, kind="stable").head(LOOKED_AT)
     if table.empty:

@@ -22,7 +22,6 @@ from backend.explorer import Explorer
 from backend.families import open_family
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.conditions import Goal
-from backend.families.transformer.live import LiveModel
 from backend.families.transformer.measure_concepts import concepts
 from backend.families.transformer.training.batches import batches_of
 from backend.families.transformer.training.codebooks import Recipe, Run
@@ -141,7 +140,7 @@ def test_one_line_makes_a_data_set_that_opens_is_judged_trained_on_built_and_sea
         write_spec(spec, tmp_path)
     family = open_family(spec, tmp_path)
     assert {"forecast", "steer"} <= family.capabilities and "states" not in family.capabilities
-    shown = LiveModel(spec, tmp_path).family.items(0, 9, 0)
+    shown = family.items(0, 9, 0)
     assert [succeeds(item.text) for item in shown] == [item.tags["weather"] == "rain" for item in shown]
     build("toy", tmp_path, items=24, projection="pca")
     explorer = Explorer(tmp_path)
