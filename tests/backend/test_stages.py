@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 import torch
 
-from backend.cli import Bar
+from backend.cli import Bar, Lines
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import build_model
 from backend.families.transformer.training import first_codes, work
@@ -111,6 +112,20 @@ def test_the_bar_shows_the_whole_first_and_the_stage_behind_it(monkeypatch: pyte
         "17 %, about 6 min left in all  1 of 2: 500/1,000 first codes, L3.mlp (4 of 30): k-means 3/10"
     )
     assert third == f"[{'#' * 8}{'.' * 16}] 33 %, about 5 min left in all  2 of 2: 0/400 training, loss 2.0"
+
+
+def test_programs_are_told_the_whole_in_lines_of_json():
+    stream = io.StringIO()
+    lines = Lines(stream)
+    run, clock = stages({"codes": 30.0, "training": 60.0}, lines)
+    run.stage("codes")("looking", 0, 0)
+    run.stage("codes")("first codes", 1000, 1000)
+    clock.now += 30
+    run.stage("training")("training, loss 2.0", 400, 400)
+    message, codes, training = map(json.loads, stream.getvalue().splitlines())
+    assert message == {"stage": "looking", "done": 0, "total": 0, "left": None}
+    assert codes == {"stage": "first codes, 1,000 of 1,000", "done": 333, "total": 1000, "left": None}
+    assert training["done"] == training["total"] == 1000 and training["stage"] == "training, loss 2.0, 400 of 400"
 
 
 def test_on_a_terminal_the_line_ends_where_the_terminal_does(monkeypatch: pytest.MonkeyPatch):
