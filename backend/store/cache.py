@@ -6,7 +6,8 @@ Large things by their size in bytes, the ones used last; small things that took 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
@@ -20,11 +21,8 @@ class ByteCache:
     def __init__(self, limit: int) -> None:
         self._kept: LRUCache[Hashable, tuple[Any, int]] = LRUCache(limit, getsizeof=lambda kept: kept[1])
         self._remembered: dict[Hashable, Any] = {}
-        self._remembering: dict[
-            Hashable, threading.Lock
-        ] = {}  # one for each key: these take seconds, others must not wait
         self._lock = threading.Lock()
-        self._making = threading.RLock()  # one at a time: ten threads must not load the same block ten times
+        self._making: dict[Hashable, threading.RLock] = {}
 
     @property
     def used(self) -> int:
@@ -36,7 +34,7 @@ class ByteCache:
         kept = self._find(key)
         if kept is not None:
             return kept[0]
-        with self._making:
+        with self._alone(key):
             kept = self._find(key)
             if kept is not None:
                 return kept[0]
@@ -54,9 +52,7 @@ class ByteCache:
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made under `key` the first time, even if its build was closed since: for what is small."""
-        with self._lock:
-            lock = self._remembering.setdefault(key, threading.Lock())
-        with lock:
+        with self._alone(("remembered", key)):
             if key not in self._remembered:
                 self._remembered[key] = make()
             value: T = self._remembered[key]
@@ -65,6 +61,21 @@ class ByteCache:
     def remembered(self, key: Hashable) -> Any:
         """Return what is remembered under `key`; None where nothing is."""
         return self._remembered.get(key)
+
+    @contextmanager
+    def _alone(self, key: Hashable) -> Iterator[None]:
+        """Let one thread at a time make what stands under a key, and others make other things meanwhile.
+
+        Ten threads must not load the same block ten times; but making may take seconds, in which nobody else should wait.
+        """
+        with self._lock:
+            lock = self._making.setdefault(key, threading.RLock())
+        try:
+            with lock:
+                yield
+        finally:
+            with self._lock:
+                self._making.pop(key, None)  # those who wait for it have it in hand, and look again before they make
 
     def _find(self, key: Hashable) -> tuple[Any, int] | None:
         with self._lock:
