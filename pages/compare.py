@@ -99,6 +99,6 @@ drawing.draw(
     compare_figures.rate_distortion, frame, score, alt=f"Bits per pixel against {score} of {', '.join(chosen)}"
 )
 below = st.container()
-widgets.footer(explorer, {"tokenizers": frame, "pictures": single}, compare.as_python(chosen, pictures, seed))
+widgets.footer(explorer, {"tokenizers": frame, "pictures": single}, compare.python(chosen, pictures, seed))
 with below:  # last: many passes, for which nothing else should wait, and which nothing else should disturb
     compare.times_panel(tuple(chosen), compared, pixels, lives)

@@ -185,7 +185,7 @@ def _matched(compared: Sequence[Compared], lives: Sequence[Any]) -> list[np.ndar
     return matched
 
 
-def as_python(names: Sequence[str], shown: Sequence[Picture], seed: int) -> list[str]:
+def python(names: Sequence[str], shown: Sequence[Picture], seed: int) -> list[str]:
     """Return lines that print the figures of the page.
 
     Args:

@@ -137,7 +137,7 @@ def parse(text: str) -> Change:
         top, left, bottom, right, row, column = map(int, match.groups()[2:])
         if top < bottom and left < right:
             return Copy(match["site"], match[2], (top, left, bottom, right), (row, column))
-    raise BadInput(f"{text[:80]!r} is no change of a token map. Write {_FORMS}.")
+    raise BadInput(f"{text[:80]!r} is not a change of a token map. Write {_FORMS}.")
 
 
 def apply(
@@ -146,7 +146,7 @@ def apply(
     tables: Mapping[str, np.ndarray],
     others: Callable[[str], TokenMaps] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Token maps with all changes made, in order; the given ones stay as they are.
+    """Return token maps with all changes made, in order; the given ones stay as they are.
 
     Args:
         changes: what to do.
@@ -160,11 +160,11 @@ def apply(
     """
     if len(changes) > MAX_CHANGES:
         raise BadInput(f"{len(changes)} changes were given; at most {MAX_CHANGES} are made. Leave some out.")
-    made = {site: np.array(codes, dtype=np.int32) for site, codes in tokens.items()}
+    maps = {site: np.array(codes, dtype=np.int32) for site, codes in tokens.items()}
     for change in changes:
-        if change.site not in made:
-            raise UnknownCode(f"{change.site[:80]!r} is no codebook of this model. Known: {', '.join(made)}.")
-        codes, size = made[change.site], len(tables[change.site])
+        if change.site not in maps:
+            raise UnknownCode(f"{change.site[:80]!r} is not a codebook of this model. Known: {', '.join(maps)}.")
+        codes, size = maps[change.site], len(tables[change.site])
         if isinstance(change, Copy):
             if others is None:
                 raise BadInput(f"The picture {change.picture} is not here, so nothing can be copied from it.")
@@ -182,7 +182,7 @@ def apply(
             codes[first], codes[second] = change.second, change.first
         else:
             codes[here] = nearest_codes(tables[change.site], codes[here], change.rank)[:, -1]
-    return made
+    return maps
 
 
 def _mask(cells: Where, shape: tuple[int, ...]) -> np.ndarray:
@@ -210,7 +210,7 @@ def _copy(codes: np.ndarray, other: np.ndarray, change: Copy) -> None:
 
 
 def nearest_codes(table: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
-    """The nearest other codes by euclidean distance, ties to the lower id; int32 `[n, count]`.
+    """Return the nearest other codes by euclidean distance, ties to the lower id; int32 `[n, count]`.
 
     Args:
         table: float32 `[num_codes, dim]`.
@@ -222,20 +222,20 @@ def nearest_codes(table: np.ndarray, codes: np.ndarray, count: int) -> np.ndarra
     """
     if not 1 <= count < len(table):
         raise BadInput(f"The table has {len(table):,} codes: a code has 1 to {len(table) - 1:,} others, not {count}.")
-    asked, where = np.unique(codes, return_inverse=True)
-    found = np.full((len(asked), count), -1, dtype=np.int32)
+    distinct, where = np.unique(codes, return_inverse=True)
+    nearest = np.full((len(distinct), count), -1, dtype=np.int32)
     lengths = (table.astype(np.float64) ** 2).sum(1)
     step = max(1, _BLOCK // len(table))
-    for start in range(0, len(asked), step):
-        rows = np.arange(start, min(start + step, len(asked)))
-        rows = rows[asked[rows] >= 0]
-        distances = lengths - 2 * table[asked[rows]].astype(np.float64) @ table.T.astype(np.float64)
-        distances[np.arange(len(rows)), asked[rows]] = np.inf
+    for start in range(0, len(distinct), step):
+        rows = np.arange(start, min(start + step, len(distinct)))
+        rows = rows[distinct[rows] >= 0]
+        distances = lengths - 2 * table[distinct[rows]].astype(np.float64) @ table.T.astype(np.float64)
+        distances[np.arange(len(rows)), distinct[rows]] = np.inf
         reach = np.partition(distances, count - 1, axis=1)[:, count - 1]
         for row, line, limit in zip(rows, distances, reach, strict=True):
             near = np.flatnonzero(line <= limit)
-            found[row] = near[np.argsort(line[near], kind="stable")][:count]
-    return found[where.reshape(-1)]
+            nearest[row] = near[np.argsort(line[near], kind="stable")][:count]
+    return nearest[where.reshape(-1)]
 
 
 # -- what a change does --------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _reach(edited: np.ndarray, seen: np.ndarray) -> int:
-    """Chessboard distance of the farthest seen cell to the nearest edited one."""
+    """Return the chessboard distance of the farthest seen cell to the nearest edited one."""
     from scipy.ndimage import distance_transform_cdt  # costs a moment to import
 
     if not edited.any() or not seen.any():

@@ -93,7 +93,7 @@ def image_tokenizer(explorer: Explorer, model: str) -> LiveTokenizer:
         Unsupported: the model is of another kind.
     """
     if catalog.find(model, explorer.data_dir).kind != "image":
-        raise Unsupported(f"{model} makes no tokens of pictures. Choose an image tokenizer.")
+        raise Unsupported(f"{model} does not turn pictures into tokens. Choose an image tokenizer.")
     live: LiveTokenizer = explorer.live(model)
     return live
 
