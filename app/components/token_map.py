@@ -109,8 +109,8 @@ def map_data(
     rows, columns = cells.before.shape
 
     def flat(values: np.ndarray, digits: int | None = None) -> list[Any]:
-        made = values.reshape(-1).tolist()
-        return made if digits is None else [f"{v:.{digits}f}" if v == v else "–" for v in made]
+        plain = values.reshape(-1).tolist()
+        return plain if digits is None else [f"{v:.{digits}f}" if v == v else "–" for v in plain]
 
     return {
         "rows": rows,
