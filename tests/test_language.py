@@ -20,6 +20,7 @@ ROOMS = (
     "backend/catalog",
     "backend/data",
     "backend/edits",
+    "backend/families",
     "backend/formats",
     "backend/nn",
     "backend/store",

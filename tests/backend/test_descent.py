@@ -57,7 +57,7 @@ def model() -> CodebookTransformer:
 
 def test_texts_tell_their_topic_up_to_the_first_word_that_is_typical_of_it(items: list[Item]) -> None:
     texts = texts_of(items, "topic", "sea")
-    assert texts is not None and texts.own.sum() == 40 == (~texts.own).sum()
+    assert texts is not None and texts.topical.sum() == 40 == (~texts.topical).sum()
     for tokens, prompt, own, telling, other in zip(
         texts.tokens.numpy(), texts.prompts[:, 0], texts.own, texts.telling.numpy(), texts.other.numpy(), strict=True
     ):

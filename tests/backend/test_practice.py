@@ -69,7 +69,7 @@ def test_slopes_are_what_a_little_of_each_code_does_to_the_same_samples(live: Li
     reward = good.numpy() - WEIGHT * np.minimum(nats, np.mean(nats) + 1)
     slopes, success, ratio = found._step(1)
     assert success == pytest.approx(float(good.mean()))
-    assert ratio == pytest.approx(np.exp(nats).mean() / found._usual, rel=1e-3)
+    assert ratio == pytest.approx(np.exp(nats).mean() / found._unsteered_perplexity, rel=1e-3)
     before = surrogate(model, plain, start, made, reward - reward.mean())
     for place, where in enumerate(("generated:4", "generated")):
         real = slopes["L1:mlp"][place, 0] / found.added.units["L1:mlp"][0]

@@ -79,7 +79,7 @@ class ImageTokenizerFamily:
         """Return cells of a picture of that many pixels.
 
         Raises:
-            BadInput: its sides are no multiples of a cell's.
+            BadInput: its sides are not multiples of a cell's.
         """
         cell = self.model.downsampling
         if not height or not width or height % cell or width % cell:

@@ -89,7 +89,7 @@ def _ablation(name: str, note: str, method: str, paper: Mapping[str, Any] | None
 
 
 def _longer(method: str, steps: int, tokens_a_code: int) -> ImageRow:
-    """The table of 102,400 codes trained longer and counted over more tokens: is what is unused dead, or rare?"""
+    """Make the row of 102,400 codes trained longer and counted over more tokens: is what is unused dead, or rare?"""
     row = _row(method, LARGE)
     return dataclasses.replace(
         row,

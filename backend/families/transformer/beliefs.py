@@ -134,7 +134,7 @@ def believe(
         seed: of the samples and controls.
 
     Raises:
-        BadInput: the walk is no walk, too long, or there is no such state.
+        BadInput: the walk is not one, is too long, or there is no such state.
         UnknownCode: the model has no codebooks at those places.
     """
     machine = machine_of(family)
@@ -218,7 +218,7 @@ def _random_code(family: TransformerFamily, edit: Edit, rng: np.random.Generator
 
 
 def _whole(p: np.ndarray) -> np.ndarray:
-    """Return probabilities of the states and, last, of everything that is no state."""
+    """Return probabilities of the states and, last, of everything that is not a state."""
     return np.append(p, max(0.0, 1.0 - p.sum()))
 
 

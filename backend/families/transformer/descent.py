@@ -53,7 +53,7 @@ class Texts:
     Attributes:
         tokens: int64 `[text, token]`.
         prompts: int64 `[text, 1]`, how many tokens count as the prompt.
-        own: bool `[text]`, about the topic.
+        topical: bool `[text]`, about the topic.
         telling, other: bool `[text, token]`, tokens behind the prompt. Padding is neither, nor is what follows the telling
             tokens of another topic.
         where: at which positions codes are added for them.
@@ -61,7 +61,7 @@ class Texts:
 
     tokens: Tensor
     prompts: Tensor
-    own: Tensor
+    topical: Tensor
     telling: Tensor
     other: Tensor
     where: Where
@@ -104,14 +104,14 @@ def texts_of(items: Sequence[Item], field: str, value: str) -> Texts | None:
         return None
     longest = max(len(text) for text, *_ in texts)
     length = min(longest, TELLING + int(np.quantile([first for _, _, first, topical in texts if topical], 0.95)))
-    texts = [one for one in texts if one[2] < length]
+    texts = [entry for entry in texts if entry[2] < length]
     tokens, place = np.zeros((len(texts), length), dtype=np.int64), np.arange(length)
     telling, other = np.zeros((2, len(texts), length), dtype=bool)
     for row, (text, prompt, first, topical) in enumerate(texts):
         tokens[row, : min(length, len(text))] = text[:length]
         telling[row] = (place >= prompt) & (place <= first) & (place > first - TELLING)
         other[row] = (place >= prompt) & (place < (len(text) if topical else first)) & ~telling[row]
-    prompts, about = np.array([[one[1]] for one in texts]), np.array([one[3] for one in texts])
+    prompts, about = np.array([[entry[1]] for entry in texts]), np.array([entry[3] for entry in texts])
     on = torch.from_numpy
     return Texts(on(tokens), on(prompts), on(about), on(telling), on(other), where=f"generated:{length}")
 
@@ -152,7 +152,7 @@ def texts_of_beginnings(items: Sequence[Item], truth: np.ndarray) -> Texts | Non
             begin = tokens[rng.choice(begins[before[begins] == before[at]])]
             rows += [(np.append(front, tokens[at]), len(front), False), (np.append(front, begin), len(front), True)]
     padded = nn.utils.rnn.pad_sequence([torch.from_numpy(text) for text, *_ in rows], batch_first=True)
-    prompts, about = torch.tensor([[one[1]] for one in rows]), torch.tensor([one[2] for one in rows])
+    prompts, about = torch.tensor([[row[1]] for row in rows]), torch.tensor([row[2] for row in rows])
     lengths = torch.tensor([[len(text)] for text, *_ in rows])
     column = torch.arange(padded.shape[1])
     return Texts(padded, prompts, about, column == prompts, (column > prompts) & (column < lengths), ONCE)
@@ -176,19 +176,19 @@ class Descent:
         self.model = model
         self._order = torch.Generator().manual_seed(seed)
         device = model.model.device
-        self._tokens, self._prompts, self._own = (x.to(device) for x in (texts.tokens, texts.prompts, texts.own))
+        parts = (texts.tokens, texts.prompts, texts.topical)
+        self._tokens, self._prompts, self._topical = (x.to(device) for x in parts)
         self._telling, self._other = texts.telling.to(device)[:, 1:], texts.other.to(device)[:, 1:]
-        # of each text its log-probabilities without edits, float16 [other token, vocabulary], and `_told` + FARTHEST
+        # of each text its log-probabilities without edits, float16 [other token, vocabulary], and `_sum_telling` + FARTHEST
         plain, farthest = list[Tensor](), list[Tensor]()
         for batch in torch.arange(len(self._tokens), device=device).split(BATCH):
             with torch.no_grad(), model.session():
                 logits = self._logits(batch)
-            farthest.append(self._told(self._nats(logits, batch), batch) + FARTHEST)
+            farthest.append(self._sum_telling(self._nats(logits, batch), batch) + FARTHEST)
             plain += [row[at].log_softmax(-1).half() for row, at in zip(logits, self._other[batch], strict=True)]
-        self._usual, self._farthest = plain, torch.cat(farthest)
-        self.added = Strengths(
-            model, [texts.where], self._tokens[torch.cat([self._some(self._own), self._some(~self._own)])]
-        )
+        self._unedited, self._farthest = plain, torch.cat(farthest)
+        sample = torch.cat([self._some(self._topical), self._some(~self._topical)])
+        self.added = Strengths(model, [texts.where], self._tokens[sample])
 
     def run(self, weight: float, rounds: int, progress: Callable[[], None] | None = None) -> None:
         """Go on from where it stands.
@@ -216,7 +216,7 @@ class Descent:
 
     def _slopes(self, weight: float) -> dict[str, Tensor]:
         """Return the slopes of the loss of some texts by the strengths."""
-        batch = torch.cat([self._some(self._own), self._some(~self._own)])
+        batch = torch.cat([self._some(self._topical), self._some(~self._topical)])
         return self.added.slopes(lambda: self._loss(batch, weight), self._prompts[batch])
 
     def _some(self, which: Tensor) -> Tensor:
@@ -224,13 +224,13 @@ class Descent:
         return places[torch.randperm(len(places), generator=self._order)[:BATCH].to(places.device)]
 
     def _loss(self, batch: Tensor, weight: float) -> Tensor:
-        """See the module; a mean over these texts."""
+        """Return the loss of the module, a mean over these texts."""
         logits = self._logits(batch)
-        nats, topical, other = self._nats(logits, batch), self._own[batch], self._other[batch]
-        telling = self._told(nats, batch)
+        nats, topical, other = self._nats(logits, batch), self._topical[batch], self._other[batch]
+        telling = self._sum_telling(nats, batch)
         rivals = torch.minimum(telling, self._farthest[batch])[~topical]
         written = (logits[other] / TEMPERATURE).softmax(-1)
-        plain = torch.cat([self._usual[i] for i in batch.tolist()])
+        plain = torch.cat([self._unedited[i] for i in batch.tolist()])
         fluent = LIKELY * nats[other] - (written * plain).sum(-1)
         return (
             telling[topical].mean()
@@ -246,6 +246,6 @@ class Descent:
         """Return the nats of every token but the first, `[text, token - 1]`."""
         return nn.functional.cross_entropy(logits.transpose(1, 2), self._tokens[batch, 1:], reduction="none")
 
-    def _told(self, nats: Tensor, batch: Tensor) -> Tensor:
+    def _sum_telling(self, nats: Tensor, batch: Tensor) -> Tensor:
         """Add up the nats of the telling tokens of each text, `[text]`."""
         return (nats * self._telling[batch]).sum(1)

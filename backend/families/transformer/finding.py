@@ -46,7 +46,7 @@ NEW_TOKENS = 60  # of a sample, where a data set does not say
 
 
 @dataclass(frozen=True)
-class Found:
+class FindResult:
     """What was found for a behaviour.
 
     Attributes:
@@ -134,7 +134,7 @@ def choosing_prompts(live: TextModel, after: int, seed: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate that wrote its samples: a row of `Found.tried`."""
+    """A candidate that wrote its samples: a row of `FindResult.tried`."""
 
     sites: int
     where: str
@@ -184,13 +184,13 @@ class Finder:
             live.parse(prompt)  # what cannot be read is said before the search
         trial = source_of(live.spec.dataset).trial
         self.live = live
-        self._given, self._items = tuple(prompts), items
+        self._prompts, self._items = tuple(prompts), items
         self._practice, self._progress = practice, progress
-        usual_tokens, usual_temperature = (trial.new_tokens, trial.temperature) if trial else (NEW_TOKENS, 1.0)
+        default_tokens, default_temperature = (trial.new_tokens, trial.temperature) if trial else (NEW_TOKENS, 1.0)
         self._sampling = Sampling(
             samples,
-            usual_tokens if new_tokens is None else new_tokens,
-            usual_temperature if temperature is None else temperature,
+            default_tokens if new_tokens is None else new_tokens,
+            default_temperature if temperature is None else temperature,
             seed=seed,
         )
         self._infos = live.family.codebooks()
@@ -199,7 +199,7 @@ class Finder:
     @cached_property
     def prompts(self) -> tuple[str, ...]:
         """What the candidates' samples go on from."""
-        return self._given or choosing_prompts(self.live, self._items, self._sampling.seed)
+        return self._prompts or choosing_prompts(self.live, self._items, self._sampling.seed)
 
     @cached_property
     def _shown(self) -> Sequence[Item]:
@@ -218,14 +218,14 @@ class Finder:
         return self.live.family.encode(self._shown).grids
 
     @cached_property
-    def _usual(self) -> float:
+    def _unsteered_perplexity(self) -> float:
         """Perplexity of unsteered samples."""
         return self.live.perplexity(self._sample(()))
 
     def _sample(self, edits: Sequence[Edit]) -> list[Generated]:
         return self.live.write(self.prompts, self._sampling, edits)
 
-    def find(self, goal: Goal) -> Found:
+    def find(self, goal: Goal) -> FindResult:
         """Find the edits that bring something about; see the module.
 
         Args:
@@ -270,9 +270,9 @@ class Finder:
                 if tried[edits].perplexity_ratio > FLUENT:
                     break
             if tried and self._practice and whole_items:  # what begins at one token, repetitions would win
-                started = max(tried.values(), key=lambda one: one.worth)
+                started = max(tried.values(), key=lambda trial: trial.worth)
                 worth("samples", self._practised(started.edits, succeeds))
-        if not tried or max(one.worth for one in tried.values()) < ENOUGH:
+        if not tried or max(trial.worth for trial in tried.values()) < ENOUGH:
             for truth, ranking in rankings.items():
                 best = max(self._starts(truth, ranking, places[:1] if whole_items else places), key=climbed)
                 while True:
@@ -280,9 +280,9 @@ class Finder:
                     if climbed(better) <= climbed(best) + 1e-9:
                         break
                     best = better
-        chosen = max(tried.values(), key=lambda one: one.worth)
-        rows = [{**vars(one), "edits": tuple(map(str, one.edits))} for one in tried.values()]
-        return Found(
+        chosen = max(tried.values(), key=lambda trial: trial.worth)
+        rows = [{**vars(trial), "edits": tuple(map(str, trial.edits))} for trial in tried.values()]
+        return FindResult(
             edits=chosen.edits,
             sites=rankings.get("now", []),
             tried=pd.DataFrame(rows),
@@ -327,14 +327,14 @@ class Finder:
     def _try(self, truth: str, edits: tuple[Edit, ...], succeeds: Callable[[str], bool]) -> Tried:
         samples = self._sample(edits)
         share = float(np.mean([succeeds(sample.new_text) for sample in samples]))
-        ratio = self.live.perplexity(samples) / self._usual
+        ratio = self.live.perplexity(samples) / self._unsteered_perplexity
         lost = 0.0 if np.isnan(ratio) else LOSS * max(0.0, ratio - FLUENT)
         sites = len({edit.site for edit in edits})
         where = ", ".join(dict.fromkeys(edit.written_where for edit in edits))
         return Tried(sites, where, truth, share, ratio, share - lost, edits)
 
 
-def find_edits(live: TextModel, goal: Goal, **options: Any) -> Found:
+def find_edits(live: TextModel, goal: Goal, **options: Any) -> FindResult:
     """Find the edits for one behaviour; the options are those of `Finder`."""
     return Finder(live, **options).find(goal)
 

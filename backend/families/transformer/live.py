@@ -16,7 +16,7 @@ from backend.answers.stored import tokens_of
 from backend.calls import recorded
 from backend.families.kind import Other
 from backend.families.transformer import beliefs, conditions
-from backend.families.transformer.finding import Found, find_edits
+from backend.families.transformer.finding import FindResult, find_edits
 from backend.families.transformer.model import TransformerFamily
 from backend.families.transformer.text_model import TextModel
 from backend.types import Edit, Progress, Sampling
@@ -128,7 +128,7 @@ class LiveModel(TextModel):
         return conditions.arms(self, plan, done, progress)
 
     @recorded
-    def find_codes(self, field: str, value: str, *, success: str = "", **options: Any) -> Found:
+    def find_codes(self, field: str, value: str, *, success: str = "", **options: Any) -> FindResult:
         """Find the codes that stand for something, and the edits that bring it about.
 
         Args:

@@ -190,13 +190,13 @@ def _origin(options: argparse.Namespace, source: DataSource) -> ModelSpec | None
 
 def _dataset(options: argparse.Namespace, source: DataSource, origin: ModelSpec | None) -> Mapping[str, Any]:
     """Return the `[dataset]`: as a person gave it, and as the model of `--from` needs it."""
-    given = given_settings(options, source)
+    choices = given_settings(options, source)
     if source.corpus is not None:
-        return source.settings(_text(options, given, origin))
+        return source.settings(_text(options, choices, origin))
     if origin is None:
-        return source.settings(given)
+        return source.settings(choices)
     settings = source.settings({key: value for key, value in origin.dataset.items() if key != "name"})
-    if wrong := sorted(key for key, value in given.items() if settings[key] != value):
+    if wrong := sorted(key for key, value in choices.items() if settings[key] != value):
         machine = ", ".join(f"{key} {value}" for key, value in settings.items() if key != "name")
         raise BadInput(
             f"{origin.name} was trained on another machine: {machine}. Leave out the options for {', '.join(wrong)}."
@@ -204,9 +204,9 @@ def _dataset(options: argparse.Namespace, source: DataSource, origin: ModelSpec 
     return settings
 
 
-def _text(options: argparse.Namespace, given: dict[str, Any], origin: ModelSpec | None) -> dict[str, Any]:
+def _text(options: argparse.Namespace, choices: dict[str, Any], origin: ModelSpec | None) -> dict[str, Any]:
     """Return the settings of a text with a length that the model of `--from` can read."""
-    length = given.get("length", LENGTH)
+    length = choices.get("length", LENGTH)
     if origin is not None:
         from backend.families.transformer.checkpoint import read_config
 
@@ -214,12 +214,12 @@ def _text(options: argparse.Namespace, given: dict[str, Any], origin: ModelSpec 
             raise BadInput(f"The tokenizer is that of {origin.name}. Leave out --vocabulary.")
         config = read_config(catalog.checkpoint_folder(origin, options.data_dir)).get_text_config()
         longest = int(getattr(config, "max_position_embeddings", length))
-        if "length" in given and length > longest:
+        if "length" in choices and length > longest:
             raise BadInput(f"{origin.name} reads up to {longest} tokens; --length {length} is too long.")
         length = min(length, longest)
     if length < SHORTEST:
         raise BadInput(f"Rows of {length} tokens are too short to learn from. Give --length {SHORTEST} or more.")
-    return {**given, "length": length}
+    return {**choices, "length": length}
 
 
 # -- model and training --------------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Practice:
         self._weight = WEIGHT
         self.success: list[float] = []
         tokens, _, new, _ = self._write((), sampling.seed)
-        self._usual = float(self._nats(self._plain(tokens), tokens, new).exp().mean())
+        self._unsteered_perplexity = float(self._nats(self._plain(tokens), tokens, new).exp().mean())
         places = [*dict.fromkeys(edit.where for edit in edits), "generated"]
         few = tokens[:: -(-len(tokens) // BATCH)]  # of every prompt: they come one after the other
         self.added = Strengths(self._model, list(dict.fromkeys(places)), few)
@@ -149,7 +149,7 @@ class Practice:
 
             for name, slope in self.added.slopes(loss, prompts[batch]).items():
                 total[name] = total[name] + slope if name in total else slope
-        return total, float(good.mean()), float(nats.exp().mean()) / self._usual
+        return total, float(good.mean()), float(nats.exp().mean()) / self._unsteered_perplexity
 
     def _write(self, edits: Sequence[Edit], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Write samples: tokens `[sample, token]`, prompt lengths `[sample, 1]`, which tokens but the first are new, success."""

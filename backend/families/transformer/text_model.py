@@ -29,7 +29,7 @@ MAX_CHARACTERS = 20_000
 EPSILON = 0.02  # strength at which the linear estimate is taken
 FIRST_ITEMS = 16  # in which a live code fires
 BATCH = 32  # samples whose perplexity is measured at a time: bounds memory
-ONE = Sampling()
+SINGLE_SAMPLE = Sampling()
 
 
 class TextModel:
@@ -103,7 +103,7 @@ class TextModel:
     def stream(
         self,
         prompt: str,
-        sampling: Sampling = ONE,
+        sampling: Sampling = SINGLE_SAMPLE,
         *,
         edits: Sequence[Edit] = (),
         neurons: Sequence[HeldNeuron] = (),
@@ -129,7 +129,9 @@ class TextModel:
             yield [self._generated(row, len(ids)) for row in sampler.tokens.tolist()]
 
     @recorded
-    def generate(self, prompt: str, sampling: Sampling = ONE, *, edits: Sequence[Edit] = ()) -> list[Generated]:
+    def generate(
+        self, prompt: str, sampling: Sampling = SINGLE_SAMPLE, *, edits: Sequence[Edit] = ()
+    ) -> list[Generated]:
         """Generate as `stream` does; the finished samples alone."""
         return deque(self.stream(prompt, sampling, edits=edits), maxlen=1).pop()
 

@@ -26,7 +26,7 @@ class Pool:
     """Pictures as bytes, mapped from a file."""
 
     def __init__(self, pictures: np.ndarray) -> None:
-        """uint8 `[n, 3, size, size]`."""
+        """Take pictures, uint8 `[n, 3, size, size]`."""
         self.pictures = pictures
 
     def __len__(self) -> int:

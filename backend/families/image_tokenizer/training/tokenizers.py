@@ -67,7 +67,7 @@ class Learner(nn.Module):
     """Network and tables together, as they train."""
 
     def __init__(self, recipe: TokenizerRecipe, features: Tensor | None) -> None:
-        """Random weights; `features`: of `lc`, see `make_table`."""
+        """Start with random weights; `features`: of `lc`, see `make_table`."""
         super().__init__()
         count = recipe.levels if recipe.method == "rvq" else 1
         normalized = recipe.method == "fc"

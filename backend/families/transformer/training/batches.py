@@ -88,7 +88,7 @@ class TextBatches:
     """Stretches of documents as token ids; each row begins at a document, or at the rest of a long one."""
 
     def __init__(self, items: TextItems, length: int) -> None:
-        """Rows of `length` tokens out of the training part of the corpus."""
+        """Take rows of `length` tokens out of the training part of the corpus."""
         self.items = items
         self.length = length
         self.vocabulary, self.bos = items.vocabulary, items.bos

@@ -60,11 +60,11 @@ class Codebook:
         return max(ACTIVATIONS, ACTIVATIONS_A_CODE * self.codes)
 
     def choosing(self, rows: int) -> float:
-        """Seconds in which codes are chosen for so many activations."""
+        """Estimate the seconds in which codes are chosen for so many activations."""
         return 2 * rows * self.codes * self.width / _FLOPS + self.groups * rows * self.codes / _COMPARED
 
     def learning(self, rows: int) -> float:
-        """Seconds in which codes are chosen, put together and corrected."""
+        """Estimate the seconds in which codes are chosen, put together and corrected."""
         return self.choosing(rows) + rows * self.k * self.width / _GATHERED
 
     @property
