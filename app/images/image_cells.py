@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.draw import html, patches, pictures
 from app.images.image_tokens import View, added, errors
 from app.images.in_words import AROUND_ERROR, CELL_ERROR
-from app.shell import state
+from app.shell import address
 from backend.analysis.patches import crop_cell
 from backend.analysis.pixels import to_bytes
 from backend.edits.token_maps import Change, Footprint, Paint, nearest_codes
@@ -64,7 +64,7 @@ def worst_cells(shown: View, site: str, most: int = 8) -> Markup:
 
 def here(**changed: Any) -> str:
     """Return the address of this page with some parameters changed."""
-    return html.address("image_tokens", **{**state.parameters(), **changed})
+    return html.address("image_tokens", **{**address.parameters(), **changed})
 
 
 def candidates(live: Any, shown: View, site: str, cell: int, widely: bool) -> list[tuple[int, np.ndarray, float]]:

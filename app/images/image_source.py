@@ -16,7 +16,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
-from app.shell import state
+from app.shell import address, session
 from backend.data.images.files import read_picture
 from backend.errors import BadInput
 
@@ -66,7 +66,7 @@ def picture(live: Any, name: str, size: int, seed: int = 0) -> Picture:
         return Picture(
             name, f"{'item' if source == 'item' else 'held-out picture'} {index}", items[0].payload, items[0].tags
         )
-    uploads = state.kept("uploads", {})
+    uploads = session.kept("uploads", {})
     if source == "own" and rest in uploads:
         title, data = uploads[rest]
         return Picture(name, title, live.fit(_pixels(rest, data), size))
@@ -75,15 +75,15 @@ def picture(live: Any, name: str, size: int, seed: int = 0) -> Picture:
 
 def _pixels(digest: str, data: bytes) -> np.ndarray:
     """Return uint8 `[height, width, 3]`; the last one is kept decoded."""
-    if state.kept("decoded", ("", None))[0] != digest:
-        state.keep("decoded", (digest, read_picture(data)))
-    pixels: np.ndarray = state.kept("decoded")[1]
+    if session.kept("decoded", ("", None))[0] != digest:
+        session.keep("decoded", (digest, read_picture(data)))
+    pixels: np.ndarray = session.kept("decoded")[1]
     return pixels
 
 
 def has(digest: str) -> bool:
     """Say whether the session holds that file."""
-    return digest in state.kept("uploads", {})
+    return digest in session.kept("uploads", {})
 
 
 def upload(label: str, key: str, *, several: bool = False) -> list[str]:
@@ -101,7 +101,7 @@ def upload(label: str, key: str, *, several: bool = False) -> list[str]:
         label, accept_multiple_files=several, key=key, help="It stays in this session and is never stored."
     )
     files = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
-    uploads, digests = dict(state.kept("uploads", {})), []
+    uploads, digests = dict(session.kept("uploads", {})), []
     for file in files[:KEPT]:
         data = file.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:DIGITS]
@@ -115,7 +115,7 @@ def upload(label: str, key: str, *, several: bool = False) -> list[str]:
         digests.append(digest)
     while len(uploads) > KEPT:
         uploads.pop(next(iter(uploads)))
-    state.keep("uploads", uploads)
+    session.keep("uploads", uploads)
     return digests
 
 
@@ -132,7 +132,7 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
         The picture; None where a person has still to choose a file.
     """
     options = [name for name in SOURCES if built or name != "item"]
-    source = state.choice("source", options, options[0])
+    source = address.choice("source", options, options[0])
     clears = ["item", "change", "cell", "region"]
     first, second, third = st.columns([1.5, 1.2, 2.2], vertical_alignment="bottom")
     with first:
@@ -141,31 +141,31 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
             options,
             format_func=SOURCES.__getitem__,
             required=True,
-            **state.bound("source", source, options[0], clears),
+            **address.bound("source", source, options[0], clears),
         )
     if source != "own":
         last = items - 1 if source == "item" else LAST_TEST
-        number = state.integer("item", 0, 0, last)
+        number = address.integer("item", 0, 0, last)
         with second:
             st.number_input(
-                f"Number, 0 to {last:,}", 0, last, **state.bound("item", number, None, ["change", "cell", "region"])
+                f"Number, 0 to {last:,}", 0, last, **address.bound("item", number, None, ["change", "cell", "region"])
             )
         shown = picture(live, f"{source}.{number}", live.size, seed)
         with third:
             st.html(html.wrap(_tags(shown.tags)))
         return shown
     sizes = own_sizes(live.size, live.cell)
-    digest = state.text("own", "", 64)
+    digest = address.text("own", "", 64)
     with second:
-        size = int(state.choice("size", list(map(str, sizes)), str(default_size(sizes))))
+        size = int(address.choice("size", list(map(str, sizes)), str(default_size(sizes))))
         st.selectbox(
-            "Pixels a side", sizes, **state.bound("size", size, default_size(sizes), ["change", "cell", "region"])
+            "Pixels a side", sizes, **address.bound("size", size, default_size(sizes), ["change", "cell", "region"])
         )
     with third:
         uploaded = upload("A picture of your own (its middle square is used)", "upload")
-    if uploaded and uploaded[0] != digest and state.kept("last upload") != uploaded[0]:
-        state.keep("last upload", uploaded[0])
-        state.write(own=uploaded[0], change=None, cell=None, region=None)
+    if uploaded and uploaded[0] != digest and session.kept("last upload") != uploaded[0]:
+        session.keep("last upload", uploaded[0])
+        address.write(own=uploaded[0], change=None, cell=None, region=None)
         digest = uploaded[0]
     if digest and has(digest):
         return picture(live, f"own.{digest}", size, seed)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from app.components.token_map import Cells, Pane
 from app.draw import html, pictures
 from app.images.image_source import LAST_TEST, SOURCES, Picture
-from app.shell import state
+from app.shell import address
 from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
 from backend.analysis.token_colours import code_colours
@@ -73,9 +73,9 @@ class View:
 def changes() -> list[Change]:
     """Return the changes of the address (`change`, repeated). Raises `BadAddress` where one cannot be read."""
     try:
-        return [parse(text) for text in state.many("change", limit=500)]
+        return [parse(text) for text in address.many("change", limit=500)]
     except CodescopeError as error:
-        raise state.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
+        raise address.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
 
 
 @remembered(200)
@@ -292,9 +292,9 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
     fields = st.columns([1, 1, 2], vertical_alignment="bottom")
 
     def number(place: int, label: str, name: str, default: int, low: int, high: int) -> int:
-        value = state.integer(name, default, low, high)
+        value = address.integer(name, default, low, high)
         with fields[place]:
-            st.number_input(label, low, high, **state.bound(name, value))
+            st.number_input(label, low, high, **address.bound(name, value))
         return value
 
     if tool in BRUSHES:
@@ -306,13 +306,13 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
         brush["rank"] = number(0, "M", "rank", 1, 1, last)
     else:
         options = ["item", "test"] if other.startswith("item") else ["test"]
-        source = state.choice("from", options, options[0])
+        source = address.choice("from", options, options[0])
         with fields[0]:
             st.selectbox(
                 "Copy from",
                 options,
                 format_func=SOURCES.__getitem__,
-                **state.bound("from", source, options[0], ["region"]),
+                **address.bound("from", source, options[0], ["region"]),
             )
         index = number(1, "Number", "other", 1, 0, LAST_TEST)
         brush["other"] = f"{source}.{index}"
@@ -321,7 +321,7 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
 
 def region() -> list[int] | None:
     """Return the region chosen on the other picture, from the address."""
-    parts = state.text("region", "", 40).split(".")
+    parts = address.text("region", "", 40).split(".")
     return (
         [int(part) for part in parts] if len(parts) == 4 and all(p.isascii() and p.isdigit() for p in parts) else None
     )

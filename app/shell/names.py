@@ -65,8 +65,6 @@ def _finder() -> _Finder:
 
 def _names(explorer: Explorer, model: str, site: str) -> dict[int, str]:
     """Return code -> what it fires on, shortened."""
-    if not hasattr(explorer, "code_names"):
-        return {}
     try:
         frame = explorer.code_names(model, site)
     except CodescopeError:  # the build was replaced while its turn came
