@@ -203,5 +203,5 @@ def test_first_codes_are_a_stage_of_their_own_that_outlasts_the_training_where_m
     assert len(books) == 3 and all(book.refined and book.width == 192 for book in books)
     single = work.codebooks_of((Placement("attn", codes=512),), Shape(layers=3, dim=192, heads=6))
     assert [book.groups for book in single] == [6] * 3 and not single[0].refined
-    assert work.first_codes(books, 10**6) > 300 > work.first_codes(single, 10**6)
-    assert work.first_codes(books, 10**6, "random") == 0
+    assert work.first_codes(books, work.Size(10**6, 3)) > 300 > work.first_codes(single, work.Size(10**6, 3))
+    assert work.first_codes(books, work.Size(10**6, 3), "random") == 0
