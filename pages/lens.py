@@ -95,7 +95,7 @@ if view is not None:
         widgets.section(
             f"Position {place}", f"token {html.visible_text(shown.text)!s} {html.labels_text(shown.labels)}"
         )
-        widgets.draw(lens.position_table(view, place, model, labels))
+        widgets.draw(lens.position_table(view, place, model, labels, site))
     with second:
         if view.next is not None and place == len(view.tokens) - 1:
             widgets.section("Next token", "probability after the whole text")
