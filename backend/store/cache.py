@@ -19,36 +19,36 @@ class ByteCache:
     """Keeps what was used last, up to `limit` bytes in all; something larger than that is made anew each time."""
 
     def __init__(self, limit: int) -> None:
-        self._kept: LRUCache[Hashable, tuple[Any, int]] = LRUCache(limit, getsizeof=lambda kept: kept[1])
+        self._entries: LRUCache[Hashable, tuple[Any, int]] = LRUCache(limit, getsizeof=lambda entry: entry[1])
         self._remembered: dict[Hashable, Any] = {}
         self._lock = threading.Lock()
         self._making: dict[Hashable, threading.RLock] = {}
 
     @property
     def used(self) -> int:
-        """Bytes kept now."""
-        return int(self._kept.currsize)
+        """Bytes that are kept now."""
+        return int(self._entries.currsize)
 
     def get(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
         """Return what is kept under `key`; `make` returns it and its size in bytes if it is not there."""
-        kept = self._find(key)
-        if kept is not None:
-            return kept[0]
+        entry = self._find(key)
+        if entry is not None:
+            return entry[0]
         with self._alone(key):
-            kept = self._find(key)
-            if kept is not None:
-                return kept[0]
+            entry = self._find(key)
+            if entry is not None:
+                return entry[0]
             value, size = make()
             with self._lock:
-                if size <= self._kept.maxsize:
-                    self._kept[key] = (value, size)
+                if size <= self._entries.maxsize:
+                    self._entries[key] = (value, size)
             return value
 
     def drop(self, prefix: Hashable) -> None:
         """Forget everything whose key is a tuple starting with `prefix`, but not what is remembered."""
         with self._lock:
-            for key in [k for k in self._kept if isinstance(k, tuple) and k[0] == prefix]:
-                del self._kept[key]
+            for key in [k for k in self._entries if isinstance(k, tuple) and k[0] == prefix]:
+                del self._entries[key]
 
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what was made under `key` the first time, even if its build was closed since: for what is small."""
@@ -79,5 +79,5 @@ class ByteCache:
 
     def _find(self, key: Hashable) -> tuple[Any, int] | None:
         with self._lock:
-            kept: tuple[Any, int] | None = self._kept.get(key)
-            return kept
+            entry: tuple[Any, int] | None = self._entries.get(key)
+            return entry

@@ -166,7 +166,7 @@ def assemble(
             spatial_norm=spatial_norm,
         )
     except ValueError as error:
-        raise CheckpointError(f"{source} makes no network: {error}") from error
+        raise CheckpointError(f"{source} does not make a network: {error}") from error
     if settings.image_channels != 3:
         raise CheckpointError(f"{source} reads pictures of {settings.image_channels} channels; only RGB is supported.")
     if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] != settings.code_dim:
