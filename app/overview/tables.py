@@ -94,7 +94,10 @@ def figures(explorer: Explorer, models: pd.DataFrame, usual: str) -> Tables:
         if len(metrics):
             widgets.draw(measures.metric_table(metrics, measures.published(explorer, chosen)))
         else:
-            widgets.empty("Nothing was measured yet.", f"Run: python -m backend evaluate {chosen}")
+            widgets.empty(
+                "Nothing was measured yet.",
+                f"Run: python -m backend evaluate {chosen} --write-card, then build it again.",
+            )
     with right:
         widgets.section("The build", "what was precomputed, from what, and when")
         has_codes = int(models.loc[models["model"] == chosen, "codebooks"].iloc[0]) > 0
