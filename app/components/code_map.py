@@ -52,6 +52,7 @@ def map_data(
     data: dict[str, Any] = {
         "count": shown["count"].tolist(),
         "names": names,
+        "codebook": f"{model}/{site}",
         "positions": max(1, positions),
         "grid": layout == "grid",
         "href": html.address("code", model=model, site=site) + "&code=",
