@@ -33,7 +33,7 @@ class Pane:
         id: what a click reports.
         title: stands above it, with `note` in a fainter colour.
         picture: uint8 `[height, width, 3]`.
-        alt: what it shows, for those who hear it.
+        alt: what it shows, for screen readers.
         note: a figure.
         codes: `before` or `after`: which codes are written on it where they are large enough; empty: none.
         overlay: the overlay lies on it.

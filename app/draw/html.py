@@ -211,7 +211,7 @@ def table(
         columns: the headings; words of the glossary are explained.
         rows: one sequence of cells each.
         right: numbers of the columns that are set flush right.
-        caption: what the table is, for those who hear it.
+        caption: what the table is, for screen readers.
     """
     classes = ["right" if i in right else "" for i in range(len(columns))]
     head = Markup("").join(
