@@ -50,7 +50,7 @@ def run(pages: Sequence[Page] = PAGES) -> None:
         except Ended:
             pass
     foot.draw()
-    names.await_names()
+    names.deliver()
     resources.warm_up()
 
 

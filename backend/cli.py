@@ -162,14 +162,22 @@ class Lines:
     """Progress for programs: one JSON object a line on stderr, `{"stage", "done", "total", "left"}`.
 
     `left` is an estimate in seconds, or null; a `total` of 0 marks a message. Five lines a second, and each stage's last.
+    Where it is told about the whole of a run (`backend.train.stages.Watcher`), `done`, `total` and `left` are those of the
+    whole, and the count of the stage stands in its words.
     """
 
     shown = True
+    PARTS = 1000  # that the whole of a run is told in
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream` (stderr)."""
         self._stream = stream or sys.stderr
         self._stage, self._began, self._last = "", 0.0, -math.inf
+        self._whole: tuple[float, float | None] | None = None
+
+    def whole(self, number: int, count: int, share: float, left: float | None) -> None:
+        """Take in the share of the whole and the seconds that are left, stage `number` of `count` being at work."""
+        self._whole = (share, left) if count > 1 else None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report `done` of `total`."""
@@ -180,6 +188,9 @@ class Lines:
             return
         self._last = now
         left = seconds_left(now - self._began, done / total) if total > 0 else None
+        if self._whole is not None and total > 0:
+            share, left = self._whole
+            stage, done, total = f"{stage}, {done:,} of {total:,}", round(self.PARTS * share), self.PARTS
         self._stream.write(json.dumps({"stage": stage, "done": done, "total": total, "left": left}) + "\n")
         self._stream.flush()
 

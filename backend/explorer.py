@@ -73,6 +73,7 @@ __all__ = [
     "MergeReport",
     "Note",
     "Patch",
+    "People",
     "QueryResult",
     "SearchResult",
     "StateView",

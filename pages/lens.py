@@ -81,15 +81,15 @@ if view is not None:
     code = address.integer("code", -1, 0, 10**9)
     note = "coloured by score" if code < 0 else f"coloured where code {code} fires"
     widgets.section(
-        f"{len(view.tokens):,} tokens through {site}",
-        f"{note}; the number is the best code; point at a token for all, click to choose it",
+        f"{len(view.tokens):,} {view_of_items.position}s through {site}",
+        f"{note}; the number is the best code; point at a {view_of_items.position} for all, click to choose it",
     )
     picked = token_strip(
         lens.strip(view, site, names, model, code),
         key=f"strip-{model}",
         selected=place,
-        alt="the tokens of the text with their codes",
-        hint="Point at a token.",
+        alt=f"the {view_of_items.position}s of the item with their codes",
+        hint=f"Point at a {view_of_items.position}.",
     )
     if picked is not None and picked != place:
         address.write(place=picked)
@@ -98,7 +98,8 @@ if view is not None:
     first, second = st.columns([3, 2], gap="medium")
     with first:
         widgets.section(
-            f"Position {place}", f"token {html.visible_text(shown.text)!s} {html.labels_text(shown.labels)}"
+            f"Position {place}",
+            f"{view_of_items.position} {html.visible_text(shown.text)!s} {html.labels_text(shown.labels)}",
         )
         widgets.draw(lens.position_table(view, place, model, names, site))
     with second:
@@ -106,6 +107,6 @@ if view is not None:
             widgets.section("Next token", "probability after the whole text")
             widgets.draw(lens.next_table(view.next))
         else:
-            widgets.section("Codes of this text", f"of {site}, most frequent first")
+            widgets.section("Codes of this item", f"of {site}, most frequent first")
             widgets.draw(lens.usage_chips(view, site, model, names))
 foot.offer({"codes": lens.long_table(view)} if view is not None else None, again)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app.draw import html
 from app.overview import cards, measures, tables
-from app.shell import building, foot, resources, script, state, widgets
+from app.shell import address, building, chosen, foot, resources, script, widgets
 
 VIEWS = {
     "gallery": "Worth opening",
@@ -16,8 +16,8 @@ VIEWS = {
 explorer = resources.explorer()
 models = explorer.models()
 built = models[models["built"] != ""]
-usual = state.usual_model(built[built["codebooks"] > 0])
-view = state.choice("view", list(VIEWS), "figures" if "model" in state.parameters() else "gallery")
+usual = chosen.usual_model(built[built["codebooks"] > 0])
+view = address.choice("view", list(VIEWS), "figures" if "model" in address.parameters() else "gallery")
 lead = "See, search, test and steer the discrete codes inside neural networks."
 widgets.draw(html.page_title("Overview", lead), measures.introduction(usual))
 st.segmented_control(
@@ -26,7 +26,7 @@ st.segmented_control(
     format_func=VIEWS.__getitem__,
     required=True,
     label_visibility="collapsed",
-    **state.bound("view", view, "gallery", clears=["model"]),
+    **address.bound("view", view, "gallery", clears=["model"]),
 )
 building.line()
 if view == "gallery":
@@ -40,6 +40,6 @@ elif view == "paper":
 else:
     downloads = tables.figures(explorer, models, usual)
 again = ["show(explorer.models())"]
-if view == "figures" and "model" in state.parameters():
-    again.append(f"show({script.asked('facts', model=state.text('model'))})")
+if view == "figures" and "model" in address.parameters():
+    again.append(f"show({script.asked('facts', model=address.text('model'))})")
 foot.offer(downloads, again)

@@ -4,19 +4,19 @@ import streamlit as st
 
 from app.draw import html
 from app.draw.tables import row
-from app.shell import foot, resources, state, widgets
+from app.shell import address, chosen, foot, resources, widgets
 from app.shell.names import Names
 from app.steer import edit_list, measured, steer_find, steer_measure, steer_panels, steering, telling
 
 explorer = resources.explorer()
 models = explorer.models()
 widgets.draw(html.page_title("Steer", "What does the model write when its codes are changed?"))
-model = state.model(models)
+model = chosen.model(models)
 facts = row(models, "model", model)
 machine = explorer.machine(model) if "states" in facts.capabilities else None
 codebooks = explorer.codebooks(model)
 labels = Names(explorer, model)
-edits, wrong = edit_list.known(state.edits(), codebooks)
+edits, wrong = edit_list.known(address.edits(), codebooks)
 for reason in wrong:
     widgets.empty("Left out:", reason)
 known = measured.measured(explorer, model)
@@ -54,6 +54,6 @@ else:
             with measuring:  # drawn last: it may take minutes, and nothing else should wait for it
                 asked = steer_measure.controls(facts.dataset, settings, machine, model)
                 tables |= steer_measure.measure_panel(explorer, model, prompt, edits, asked, machine)
-                if state.flag("measure"):
+                if address.flag("measure"):
                     again += [asked.python(), "show(measured)"]
 foot.offer(tables, again)

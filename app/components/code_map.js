@@ -99,7 +99,9 @@ export default function (component) {
     const detail = { href: data.href + code(i) };
     if (i >= 0) document.dispatchEvent(new CustomEvent("codescope-open", { detail }));
   };
+  const named = (event) => Object.assign(data.names, event.detail[data.codebook]);  // see chip_names.js
+  document.addEventListener("codescope-names", named);
   const watch = new ResizeObserver(() => draw());  // which calls it at once, before the page is painted
   watch.observe(root);
-  return () => watch.disconnect();
+  return () => { watch.disconnect(); document.removeEventListener("codescope-names", named); };
 }

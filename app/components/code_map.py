@@ -38,7 +38,7 @@ def map_data(
         layout: `grid`, `projection` (columns `x, y`) or `pca` (columns `pca_x, pca_y`).
         labels: people's labels of the model's codes.
         spoken: code -> what it fires on, for codes without a label.
-        alt: what the picture shows, for those who hear it.
+        alt: what the picture shows, for screen readers.
         positions: denominator of the shares that are shown.
         outputs: `pca_x, pca_y` of vectors that the codebook was asked for, drawn over its PCA.
         mark: a code to ring.
@@ -52,6 +52,7 @@ def map_data(
     data: dict[str, Any] = {
         "count": shown["count"].tolist(),
         "names": names,
+        "codebook": f"{model}/{site}",
         "positions": max(1, positions),
         "grid": layout == "grid",
         "href": html.address("code", model=model, site=site) + "&code=",

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-_JS = """
-export default function (component) {
-  const { data, parentElement } = component;
-  const mark = parentElement.host ?? parentElement;
-  if (mark.dataset.brought === data.occasion) return;  // once for each occasion: whoever scrolls on is left alone
-  mark.dataset.brought = data.occasion;
-  const box = mark.getBoundingClientRect();
-  const room = 0.35 * innerHeight;  // of what begins here, that much is to be seen
-  if (box.top < 0 || box.bottom > innerHeight - room) mark.scrollIntoView({ block: "center", behavior: "smooth" });
-}
-"""
+_HERE = Path(__file__)
 
 
 @st.cache_resource(show_spinner=False)
 def _component() -> Any:
-    return st.components.v2.component("codescope.into_view", js=_JS)
+    return st.components.v2.component("codescope.into_view", js=_HERE.with_suffix(".js").read_text(encoding="utf-8"))
 
 
 def into_view(key: str, occasion: str) -> None:

@@ -72,7 +72,7 @@ def matrix_data(
         said: what a row and a column are called where a cell is pointed at.
         counted: what `count` counts, out of the row's total.
         totals: of each row; a row that is not there has none, and its counts are not said.
-        alt: what the picture shows, for those who hear it.
+        alt: what the picture shows, for screen readers.
         height: of the cells together, in pixels.
         square: they are as wide as high; else they take all the width there is.
         notes: said of each column.

@@ -102,14 +102,15 @@ export default function (component) {
       if (!col || !within(i - 1)) edge(left, top, left, bottom);
       if (col === cols - 1 || !within(i + 1)) edge(right, top, right, bottom);
     }
+    const thick = side * own.zoom / cols > 10 ? 2 : 1;  // small cells would vanish under their border
     pen.lineCap = "square";
-    pen.lineWidth = 4; pen.strokeStyle = "rgba(0,0,0,0.75)"; pen.stroke(edges);
-    pen.lineWidth = 2; pen.strokeStyle = colour; pen.stroke(edges);
+    pen.lineWidth = 2 * thick; pen.strokeStyle = "rgba(0,0,0,0.75)"; pen.stroke(edges);
+    pen.lineWidth = thick; pen.strokeStyle = colour; pen.stroke(edges);
   };
   const draw = () => {
     clamp();
     const side = width(), high = Math.round(side * rows / cols), at = pointed(), selected = chosen();
-    const touched = new Set(own.stroke || []);
+    const touched = new Set(own.stroke || []), edited = new Set(data.edited);
     parts.forEach((part, index) => {
       const pane = panes[index], canvas = part.canvas;
       if (canvas.width !== Math.round(side * ratio) || canvas.height !== Math.round(high * ratio)) {
@@ -137,8 +138,8 @@ export default function (component) {
           pen.lineWidth = 3; pen.strokeStyle = "rgba(0,0,0,0.7)"; pen.strokeText(text, x, y); pen.fillStyle = "#fff"; pen.fillText(text, x, y);
         }
       }
-      if (pane.edited) for (const i of data.edited) frame(pen, box(i, i), side, high, CHANGED, 1);
-      if (isCell(at) && !measured && pane.id !== "other" && data.after[at] >= 0) {  // where else its code lies
+      if (pane.edited && edited.size) outline(pen, (i) => edited.has(i), side, high, CHANGED);
+      if (isCell(at) && !measured && !pane.edited && pane.id !== "other" && data.after[at] >= 0) {  // where else its code lies
         if (own.overlay && pane.overlay && data.ids) {
           pen.fillStyle = "rgba(13,17,23,0.4)";
           for (let i = 0; i < cells; i++) {

@@ -33,7 +33,7 @@ class Pane:
         id: what a click reports.
         title: stands above it, with `note` in a fainter colour.
         picture: uint8 `[height, width, 3]`.
-        alt: what it shows, for those who hear it.
+        alt: what it shows, for screen readers.
         note: a figure.
         codes: `before` or `after`: which codes are written on it where they are large enough; empty: none.
         overlay: the overlay lies on it.
@@ -109,8 +109,8 @@ def map_data(
     rows, columns = cells.before.shape
 
     def flat(values: np.ndarray, digits: int | None = None) -> list[Any]:
-        made = values.reshape(-1).tolist()
-        return made if digits is None else [f"{v:.{digits}f}" if v == v else "–" for v in made]
+        plain = values.reshape(-1).tolist()
+        return plain if digits is None else [f"{v:.{digits}f}" if v == v else "–" for v in plain]
 
     return {
         "rows": rows,

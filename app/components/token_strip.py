@@ -37,7 +37,7 @@ def token_strip(
         tokens: what `token_data` made.
         key: names this strip on the page.
         selected: the position that is framed.
-        alt: what it is, for those who hear it.
+        alt: what it is, for screen readers.
         hint: what stands below while nothing is pointed at.
 
     Returns:

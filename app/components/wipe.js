@@ -61,8 +61,10 @@ export default function (component) {
       if (under) {
         const at = (own.split / 100) * side;
         pen.save(); pen.beginPath(); pen.rect(0, 0, at, side); pen.clip(); paint(under); pen.restore();
-        pen.fillStyle = "rgba(0,0,0,0.6)"; pen.fillRect(at - 1.5, 0, 3, side);
-        pen.fillStyle = "#fff"; pen.fillRect(at - 0.5, 0, 1, side);
+        if (at > 0 && at < side) {
+          pen.fillStyle = "rgba(0,0,0,0.6)"; pen.fillRect(at - 1.5, 0, 3, side);
+          pen.fillStyle = "#fff"; pen.fillRect(at - 0.5, 0, 1, side);
+        }
       }
     }
   };

@@ -21,7 +21,7 @@ class Shown:
 
     Attributes:
         picture: uint8 `[height, width, 3]`.
-        alt: what it shows, for those who hear it.
+        alt: what it shows, for screen readers.
         note: a figure below it.
         wipes: the slider uncovers the original over it.
     """

@@ -21,7 +21,7 @@ def draw(make: Callable[..., Made], *arguments: Any, alt: str, **options: Any) -
     Args:
         make: one of `app.draw.charts` or `app.states.machine_charts`: the same arguments, the same chart.
         arguments: of `make`; tables among them are compared by what they hold.
-        alt: what the picture shows, for those who hear it.
+        alt: what the picture shows, for screen readers.
         options: of `st.vega_lite_chart`: `key, on_select, width`.
 
     Returns:

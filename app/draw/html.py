@@ -54,7 +54,7 @@ def code_address(ref: CodeRef) -> str:
     return address("code", model=ref.model, site=ref.site, code=ref.code)
 
 
-def link(href: str, content: str, css: str = "", title: str = "", key: str = "") -> Markup:
+def link(href: str, content: str, css: str = "", title: str = "", key: str = "", code: str = "") -> Markup:
     """A link inside the app: it opens without loading the app again, and is still an honest `<a href>`.
 
     Args:
@@ -63,10 +63,11 @@ def link(href: str, content: str, css: str = "", title: str = "", key: str = "")
         css: class names.
         title: shown on hovering.
         key: the key on the keyboard that follows this link, e.g. `j`.
+        code: the code that it is the chip of, where its name may come later.
     """
-    return Markup('<a data-nav="1" href="{}" class="{}" title="{}"{}>{}</a>').format(
-        href, css, title, Markup(' data-key="{}"').format(key) if key else "", content
-    )
+    more = Markup(' data-key="{}"').format(key) if key else Markup("")
+    more += Markup(' data-code="{}"').format(code) if code else ""
+    return Markup('<a data-nav="1" href="{}" class="{}" title="{}"{}>{}</a>').format(href, css, title, more, content)
 
 
 def visible_text(text: str) -> str:
@@ -131,7 +132,8 @@ def chip(ref: CodeRef, count: int | None = None, label: str = "", *, model: bool
         + (f" · {visible_label(label)}" if label else "")
         + (f" · fires {count:,} times" if count is not None else "")
     )
-    return link(code_address(ref), Markup("").join(parts), f"chip {colour_of(ref.site)}", title, key)
+    code = "" if label else str(ref)
+    return link(code_address(ref), Markup("").join(parts), f"chip {colour_of(ref.site)}", title, key, code)
 
 
 def chips(content: Iterable[Markup]) -> Markup:
@@ -209,7 +211,7 @@ def table(
         columns: the headings; words of the glossary are explained.
         rows: one sequence of cells each.
         right: numbers of the columns that are set flush right.
-        caption: what the table is, for those who hear it.
+        caption: what the table is, for screen readers.
     """
     classes = ["right" if i in right else "" for i in range(len(columns))]
     head = Markup("").join(

@@ -16,7 +16,7 @@ from app.draw import html, pictures
 from app.draw.tables import records
 from app.images import compare_figures, image_source
 from app.images.image_source import Picture
-from app.shell import resources, state, widgets
+from app.shell import address, resources, session, widgets
 from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
 from backend.analysis.token_colours import code_colours, turned_towards
@@ -75,28 +75,28 @@ def chosen_pictures(lives: Sequence[Any], first_built: bool, items: int, seed: i
         size: pixels a side of a person's own.
     """
     options = [name for name in image_source.SOURCES if first_built or name != "item"]
-    source = state.choice("source", options, "test")
+    source = address.choice("source", options, "test")
     one, two, three = st.columns([1.6, 1, 1], vertical_alignment="bottom")
     with one:
         names = image_source.SOURCES
-        arguments = state.bound("source", source, "test", ["start"])
+        arguments = address.bound("source", source, "test", ["start"])
         st.segmented_control("Pictures", options, format_func=names.__getitem__, required=True, wrap=True, **arguments)
     if source == "own":
         uploaded = image_source.upload("Pictures of your own (their middle squares are used)", "uploads", several=True)
-        if uploaded and uploaded != state.kept("last uploads"):
-            state.keep("last uploads", uploaded)
-            state.write(own=uploaded)
-        digests = state.many("own", limit=image_source.KEPT)
+        if uploaded and uploaded != session.kept("last uploads"):
+            session.keep("last uploads", uploaded)
+            address.write(own=uploaded)
+        digests = address.many("own", limit=image_source.KEPT)
         missing = [digest for digest in digests if not image_source.has(digest)]
         if missing:
             st.html(html.wrap(html.empty("Choose the files again.", _again(missing))))
         return [image_source.picture(lives[0], f"own.{one}", size) for one in digests if image_source.has(one)]
     last = (items if source == "item" else image_source.LAST_TEST + 1) - 1
-    start, count = state.integer("start", 0, 0, last), state.integer("n", 16, *PICTURES)
+    start, count = address.integer("start", 0, 0, last), address.integer("n", 16, *PICTURES)
     with two:
-        st.number_input(f"From, 0 to {last:,}", 0, last, **state.bound("start", start, 0))
+        st.number_input(f"From, 0 to {last:,}", 0, last, **address.bound("start", start, 0))
     with three:
-        st.number_input(f"How many, up to {PICTURES[1]}", *PICTURES, **state.bound("n", count, 16))
+        st.number_input(f"How many, up to {PICTURES[1]}", *PICTURES, **address.bound("n", count, 16))
     numbers = range(start, min(start + count, last + 1))
     return [image_source.picture(lives[0], f"{source}.{number}", size, seed) for number in numbers]
 
@@ -229,7 +229,7 @@ def times_panel(names: tuple[str, ...], compared: Sequence[Compared], pixels: np
         pixels: the pictures.
         lives: the live tokenizers.
     """
-    again = int(state.kept("timed", 0))
+    again = int(session.kept("timed", 0))
     with widgets.guarded():
         heading = st.empty()
         with st.spinner("Measuring how long they take ..."):
@@ -239,7 +239,7 @@ def times_panel(names: tuple[str, ...], compared: Sequence[Compared], pixels: np
         widgets.draw(compare_figures.times_table(compared, timings))
         warning = compare_figures.busy_note(timings)
         left, right = st.columns([1, 5], vertical_alignment="center")
-        left.button("Measure again", on_click=state.keep, args=("timed", again + 1), width="stretch")
+        left.button("Measure again", on_click=session.keep, args=("timed", again + 1), width="stretch")
         if warning:
             with right:
                 widgets.draw(Markup('<p class="bad" role="status">{}</p>').format(warning))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.draw import html, patches, pictures
 from app.images.image_tokens import View, added, errors
 from app.images.in_words import AROUND_ERROR, CELL_ERROR
-from app.shell import state
+from app.shell import address
 from backend.analysis.patches import crop_cell
 from backend.analysis.pixels import to_bytes
 from backend.edits.token_maps import Change, Footprint, Paint, nearest_codes
@@ -24,19 +24,19 @@ TRIED_PIXELS = 1 << 20  # decoded for them at most
 REACH = 3  # cells around the chosen one that are decoded with each of them
 
 
-def footprint_figures(found: Footprint) -> Markup:
-    """What the changes reach, with denominators."""
-    cells = found.edited.size
+def footprint_figures(reach: Footprint) -> Markup:
+    """Draw what the changes reach, with denominators."""
+    cells = reach.edited.size
     return html.stats(
         [
-            ("cells edited", f"{int(found.edited.sum()):,}", f"of {cells:,}"),
-            ("change inside", html.share(found.inside), "mean |difference| in edited cells, of the range"),
-            ("change outside", html.share(found.outside), "the same in all other cells"),
-            ("share outside", html.share(found.outside_share), "of the sum of all differences"),
+            ("cells edited", f"{int(reach.edited.sum()):,}", f"of {cells:,}"),
+            ("change inside", html.share(reach.inside), "mean |difference| in edited cells, of the range"),
+            ("change outside", html.share(reach.outside), "the same in all other cells"),
+            ("share outside", html.share(reach.outside_share), "of the sum of all differences"),
             (
                 "cells touched",
-                f"{found.touched:,}",
-                f"not edited and changed by 1/255 or more; up to {found.reach} cells away",
+                f"{reach.touched:,}",
+                f"not edited and changed by 1/255 or more; up to {reach.reach} cells away",
             ),
         ]
     )
@@ -63,8 +63,8 @@ def worst_cells(shown: View, site: str, most: int = 8) -> Markup:
 
 
 def here(**changed: Any) -> str:
-    """The address of this page with some parameters changed."""
-    return html.address("image_tokens", **{**state.parameters(), **changed})
+    """Return the address of this page with some parameters changed."""
+    return html.address("image_tokens", **{**address.parameters(), **changed})
 
 
 def candidates(live: Any, shown: View, site: str, cell: int, widely: bool) -> list[tuple[int, np.ndarray, float]]:
@@ -88,13 +88,13 @@ def candidates(live: Any, shown: View, site: str, cell: int, widely: bool) -> li
 
 
 def _nearest(live: Any, now: np.ndarray, row: int, column: int, site: str, count: int) -> np.ndarray:
-    """Codes nearest to the one in a cell."""
+    """Return the codes nearest to the one in a cell."""
     table = live.table(site)
     return nearest_codes(table, now[row : row + 1, column], min(count, len(table) - 1))[0]
 
 
 def _best_of_many(live: Any, shown: View, site: str, row: int, column: int) -> np.ndarray:
-    """The best of many codes near the present one, judged by a piece of the picture decoded with each."""
+    """Return the best of many codes near the present one, judged by a piece of the picture decoded with each."""
     top, left = max(0, row - REACH), max(0, column - REACH)
     piece = {one: ids[top : row + REACH + 1, left : column + REACH + 1] for one, ids in shown.after.items()}
     pixels = piece[site].size * shown.cell[0] * shown.cell[1]
@@ -122,7 +122,7 @@ def _lost(decoded: np.ndarray, shown: View, row: int, column: int, corner: tuple
 
 
 def candidate_table(
-    found: Sequence[tuple[int, np.ndarray, float]], shown: View, site: str, cell: int, made: Sequence[Change], model: str,
+    options: Sequence[tuple[int, np.ndarray, float]], shown: View, site: str, cell: int, edits: Sequence[Change], model: str,
     counts: np.ndarray | None, labels: Mapping[CodeRef, str],
 ) -> Markup:  # fmt: skip
     """Draw the candidates with the place decoded with each, and both errors; a link paints the code there."""
@@ -130,11 +130,11 @@ def candidate_table(
     row, column = divmod(cell, now.shape[1])
     original = pictures.around(shown.picture.pixels.transpose(1, 2, 0), row, column, shown.cell, 0)
     rows = []
-    for code, pixels, error in found:
+    for code, pixels, error in options:
         ref = CodeRef(model, site, code)
         inside = pictures.around(pixels.transpose(1, 2, 0), row, column, shown.cell, 0)
         crop = crop_cell(to_bytes(pixels), (row, column), shown.cell, 1)
-        new = [str(change) for change in added(made, Paint(site, code, (cell,)))]
+        new = [str(change) for change in added(edits, Paint(site, code, (cell,)))]
         roles = [
             word
             for word, is_so in (
@@ -154,13 +154,13 @@ def candidate_table(
         rows.append(
             [
                 patches.picture(crop, 40, f"decoded with code {code}", 1),
-                Markup('{} <span class="faint whole">{}</span>').format(chip, ", ".join(roles)),
+                Markup('{}<br><span class="faint">{}</span>').format(chip, ", ".join(roles)) if roles else chip,
                 f"{50 * np.abs(inside - original).mean():.2f} %",
                 f"{100 * error:.2f} %",
                 act,
             ]
         )
-    return html.table(
+    table = html.table(
         [
             "Decoded",
             "Code",
@@ -172,6 +172,7 @@ def candidate_table(
         right=(2, 3),
         caption="codes to try in this cell",
     )
+    return Markup('<div class="narrow">{}</div>').format(table)
 
 
 def to_choose(shown: View, site: str) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from app.components.token_map import map_data, runs_when_settled, token_map
 from app.images import image_cells, image_source, image_tokens, in_words
 from app.images.image_source import Picture
 from app.images.image_tokens import OVERLAYS, TOOLS, View
-from app.shell import foot, resources, state, widgets
+from app.shell import address, foot, resources, session, widgets
 from app.shell.names import Names
 from app.shell.parts import part
 from backend.analysis.pixels import to_bytes
@@ -69,7 +69,7 @@ class Editor:
 
     def cell(self) -> int:
         """The chosen cell of the address; -1 where there is none."""
-        return state.integer("cell", -1, -1, self.grid**2 - 1)
+        return address.integer("cell", -1, -1, self.grid**2 - 1)
 
     def other(self, name: str) -> Picture:
         """A picture that a region is copied from."""
@@ -78,13 +78,13 @@ class Editor:
 
 def keep_place(model: str, live: Any, picture: Picture) -> None:
     """Move the chosen cell to the same place of the picture where another tokenizer cuts the same picture otherwise."""
-    grid, cell = int(picture.pixels.shape[1] // live.cell), state.text("cell", "", 10)
-    before = state.kept("place", {})
+    grid, cell = int(picture.pixels.shape[1] // live.cell), address.text("cell", "", 10)
+    before = session.kept("place", {})
     same = before.get("picture") == picture.name and before.get("cell") == cell and before.get("model") != model
     if same and before["grid"] != grid and cell.isascii() and cell.isdigit() and int(cell) < before["grid"] ** 2:
         cell = str(image_source.same_place(int(cell), before["grid"], grid))
-        state.write(cell=cell)
-    state.keep("place", {"model": model, "picture": picture.name, "grid": grid, "cell": cell})
+        address.write(cell=cell)
+    session.keep("place", {"model": model, "picture": picture.name, "grid": grid, "cell": cell})
 
 
 @part
@@ -97,10 +97,10 @@ def draw(editor: Editor) -> None:
 def _draw(editor: Editor) -> None:
     live, model = editor.live, editor.model
     sizes = {info.site: info.num_codes for info in live.codebooks()}
-    site = state.choice("site", list(sizes), next(iter(sizes)))
-    tool = state.choice("tool", list(TOOLS), "look")
-    shade = state.choice("overlay", list(OVERLAYS), "none")
-    lines = state.flag("lines", True)
+    site = address.choice("site", list(sizes), next(iter(sizes)))
+    tool = address.choice("tool", list(TOOLS), "look")
+    shade = address.choice("overlay", list(OVERLAYS), "none")
+    lines = address.flag("lines", True)
     _tools(list(sizes), site, tool, shade, lines)
     made = image_tokens.changes()
     cell, shown = editor.cell(), editor.view(made)
@@ -136,7 +136,7 @@ def _tools(sites: Sequence[str], site: str, tool: str, shade: str, lines: bool) 
             format_func=OVERLAYS.__getitem__,
             required=True,
             wrap=True,
-            **state.bound("overlay", shade, "none"),
+            **address.bound("overlay", shade, "none"),
         )
         st.segmented_control(
             "A click or a drag",
@@ -144,12 +144,12 @@ def _tools(sites: Sequence[str], site: str, tool: str, shade: str, lines: bool) 
             format_func=TOOLS.__getitem__,
             required=True,
             wrap=True,
-            **state.bound("tool", tool, "look"),
+            **address.bound("tool", tool, "look"),
         )
         if len(sites) > 1:
-            bound = state.bound("site", site, sites[0], ["code", "second"])
+            bound = address.bound("site", site, sites[0], ["code", "second"])
             st.selectbox("Codebook", sites, width=160, **bound)
-        st.toggle("Grid", **state.bound("lines", lines, True))
+        st.toggle("Grid", **address.bound("lines", lines, True))
 
 
 @st.fragment
@@ -160,9 +160,9 @@ def _map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], shade: 
 
 def _draw_map(editor: Editor, site: str, tool: str, brush: Mapping[str, Any], shade: str, lines: bool) -> None:
     def on_pick() -> None:
-        report = state.triggered(MAP, "picked")
+        report = session.triggered(MAP, "picked")
         if report:
-            state.write(**image_tokens.picked(report, tool, site, list(shown.before), editor.grid, brush))
+            address.write(**image_tokens.picked(report, tool, site, list(shown.before), editor.grid, brush))
 
     made, cell = image_tokens.changes(), editor.cell()
     shown = editor.view(made)
@@ -208,8 +208,8 @@ def _buttons(
     written = [str(change) for change in made]
     none, name = not made, f"{editor.model}-{editor.picture.name}"
     before = {"change": written[:-1]}
-    undo.button("Undo", disabled=none, on_click=state.write, kwargs=before, width="stretch", shortcut="ctrl+z")
-    reset.button("Reset", disabled=none, on_click=state.write, kwargs={"change": None}, width="stretch")
+    undo.button("Undo", disabled=none, on_click=address.write, kwargs=before, width="stretch", shortcut="ctrl+z")
+    reset.button("Reset", disabled=none, on_click=address.write, kwargs={"change": None}, width="stretch")
     with picture:
         file = encode_png(to_bytes(shown.changed))
         st.download_button("PNG", file, f"{name}.png", "image/png", on_click="ignore", width="stretch")
@@ -220,7 +220,7 @@ def _buttons(
         swap = tool == "swap"
         change = Swap(site, brush["first"], brush["second"]) if swap else Nearest(site, brush["rank"])
         text, after = "Exchange them everywhere" if swap else "Replace all codes", {"change": [*written, str(change)]}
-        rest.button(text, type="primary", on_click=state.write, kwargs=after)
+        rest.button(text, type="primary", on_click=address.write, kwargs=after)
     elif made:
         with rest:
             widgets.draw(image_tokens.change_list(made))
@@ -236,8 +236,8 @@ def _one_cell(editor: Editor, shown: View, site: str, cell: int, made: Sequence[
         return
     row, column = divmod(cell, editor.grid)
     widgets.section(f"Row {row}, column {column}", "codes that could stand here, each decoded in its place; best first")
-    widely = state.flag("widely")
-    st.toggle(f"Try up to {image_cells.TRIED:,} codes", **state.bound("widely", widely, False))
+    widely = address.flag("widely")
+    st.toggle(f"Try up to {image_cells.TRIED:,} codes", **address.bound("widely", widely, False))
     found = image_cells.candidates(editor.live, shown, site, cell, widely)
     labels = Names(editor.explorer, editor.model)
     widgets.draw(image_cells.candidate_table(found, shown, site, cell, made, editor.model, editor.counts(site), labels))

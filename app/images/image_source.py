@@ -16,7 +16,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
-from app.shell import state
+from app.shell import address, session
 from backend.data.images.files import read_picture
 from backend.errors import BadInput
 
@@ -46,7 +46,7 @@ class Picture:
 
 
 def picture(live: Any, name: str, size: int, seed: int = 0) -> Picture:
-    """The picture of a written form.
+    """Return the picture of a written form.
 
     Args:
         live: the live tokenizer that is to see it.
@@ -60,13 +60,13 @@ def picture(live: Any, name: str, size: int, seed: int = 0) -> Picture:
     source, _, rest = name.partition(".")
     if source in ("item", "test") and rest.isascii() and rest.isdigit() and len(rest) < 10:
         index = int(rest)
-        found = live.items(index, index + 1, seed) if source == "item" else live.held_out(index, index + 1)
-        if not found:
+        items = live.items(index, index + 1, seed) if source == "item" else live.held_out(index, index + 1)
+        if not items:
             raise BadInput(f"There is no picture {index}. Choose a smaller number.")
         return Picture(
-            name, f"{'item' if source == 'item' else 'held-out picture'} {index}", found[0].payload, found[0].tags
+            name, f"{'item' if source == 'item' else 'held-out picture'} {index}", items[0].payload, items[0].tags
         )
-    uploads = state.kept("uploads", {})
+    uploads = session.kept("uploads", {})
     if source == "own" and rest in uploads:
         title, data = uploads[rest]
         return Picture(name, title, live.fit(_pixels(rest, data), size))
@@ -74,16 +74,16 @@ def picture(live: Any, name: str, size: int, seed: int = 0) -> Picture:
 
 
 def _pixels(digest: str, data: bytes) -> np.ndarray:
-    """uint8 `[height, width, 3]`; the last one is kept decoded."""
-    if state.kept("decoded", ("", None))[0] != digest:
-        state.keep("decoded", (digest, read_picture(data)))
-    found: np.ndarray = state.kept("decoded")[1]
-    return found
+    """Return uint8 `[height, width, 3]`; the last one is kept decoded."""
+    if session.kept("decoded", ("", None))[0] != digest:
+        session.keep("decoded", (digest, read_picture(data)))
+    pixels: np.ndarray = session.kept("decoded")[1]
+    return pixels
 
 
 def has(digest: str) -> bool:
-    """Whether the session holds that file."""
-    return digest in state.kept("uploads", {})
+    """Say whether the session holds that file."""
+    return digest in session.kept("uploads", {})
 
 
 def upload(label: str, key: str, *, several: bool = False) -> list[str]:
@@ -101,7 +101,7 @@ def upload(label: str, key: str, *, several: bool = False) -> list[str]:
         label, accept_multiple_files=several, key=key, help="It stays in this session and is never stored."
     )
     files = chosen if isinstance(chosen, list) else [] if chosen is None else [chosen]
-    uploads, found = dict(state.kept("uploads", {})), []
+    uploads, digests = dict(session.kept("uploads", {})), []
     for file in files[:KEPT]:
         data = file.getvalue()
         digest = hashlib.sha256(data).hexdigest()[:DIGITS]
@@ -112,11 +112,11 @@ def upload(label: str, key: str, *, several: bool = False) -> list[str]:
                 st.warning(f"{html.visible_label(file.name[:80])}: {error}")
                 continue
             uploads[digest] = (file.name[:80], data)
-        found.append(digest)
+        digests.append(digest)
     while len(uploads) > KEPT:
         uploads.pop(next(iter(uploads)))
-    state.keep("uploads", uploads)
-    return found
+    session.keep("uploads", uploads)
+    return digests
 
 
 def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
@@ -132,7 +132,7 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
         The picture; None where a person has still to choose a file.
     """
     options = [name for name in SOURCES if built or name != "item"]
-    source = state.choice("source", options, options[0])
+    source = address.choice("source", options, options[0])
     clears = ["item", "change", "cell", "region"]
     first, second, third = st.columns([1.5, 1.2, 2.2], vertical_alignment="bottom")
     with first:
@@ -141,38 +141,38 @@ def choose(live: Any, built: bool, items: int, seed: int) -> Picture | None:
             options,
             format_func=SOURCES.__getitem__,
             required=True,
-            **state.bound("source", source, options[0], clears),
+            **address.bound("source", source, options[0], clears),
         )
     if source != "own":
         last = items - 1 if source == "item" else LAST_TEST
-        number = state.integer("item", 0, 0, last)
+        number = address.integer("item", 0, 0, last)
         with second:
             st.number_input(
-                f"Number, 0 to {last:,}", 0, last, **state.bound("item", number, None, ["change", "cell", "region"])
+                f"Number, 0 to {last:,}", 0, last, **address.bound("item", number, None, ["change", "cell", "region"])
             )
         shown = picture(live, f"{source}.{number}", live.size, seed)
         with third:
             st.html(html.wrap(_tags(shown.tags)))
         return shown
     sizes = own_sizes(live.size, live.cell)
-    asked = state.text("own", "", 64)
+    digest = address.text("own", "", 64)
     with second:
-        size = int(state.choice("size", list(map(str, sizes)), str(default_size(sizes))))
+        size = int(address.choice("size", list(map(str, sizes)), str(default_size(sizes))))
         st.selectbox(
-            "Pixels a side", sizes, **state.bound("size", size, default_size(sizes), ["change", "cell", "region"])
+            "Pixels a side", sizes, **address.bound("size", size, default_size(sizes), ["change", "cell", "region"])
         )
     with third:
-        found = upload("A picture of your own (its middle square is used)", "upload")
-    if found and found[0] != asked and state.kept("last upload") != found[0]:
-        state.keep("last upload", found[0])
-        state.write(own=found[0], change=None, cell=None, region=None)
-        asked = found[0]
-    if asked and has(asked):
-        return picture(live, f"own.{asked}", size, seed)
+        uploaded = upload("A picture of your own (its middle square is used)", "upload")
+    if uploaded and uploaded[0] != digest and session.kept("last upload") != uploaded[0]:
+        session.keep("last upload", uploaded[0])
+        address.write(own=uploaded[0], change=None, cell=None, region=None)
+        digest = uploaded[0]
+    if digest and has(digest):
+        return picture(live, f"own.{digest}", size, seed)
     text: str | Markup = (
-        f"This address is of a picture of somebody's own, whose file's SHA-256 begins with {asked}. It is not stored here: "
+        f"This address is of a picture of somebody's own, whose file's SHA-256 begins with {digest}. It is not stored here: "
         "choose the same file again."
-        if asked
+        if digest
         else examples(
             "PNG, JPEG, WebP, TIFF and more; a photo is cut to its middle square and scaled to the size beside. Or look at",
             [
@@ -200,7 +200,7 @@ def examples(text: str, links: Sequence[tuple[str, str]]) -> Markup:
 
 
 def _tags(tags: Mapping[str, str]) -> Markup:
-    """What is true of the picture, in one line."""
+    """Draw what is true of the picture, in one line."""
     said = Markup(" ").join(
         Markup('<span class="tag">{} {}</span>').format(name, html.visible_label(value))
         for name, value in tags.items()
@@ -222,7 +222,7 @@ def same_place(cell: int, before: int, after: int) -> int:
 
 
 def own_sizes(size: int, cell: int) -> list[int]:
-    """Sides that a person's own picture can have: from the trained one up to 256 pixels, doubling."""
+    """Return the sides that a person's own picture can have: from the trained one up to 256 pixels, doubling."""
     sizes = [size]
     while sizes[-1] * 2 <= 256:
         sizes.append(sizes[-1] * 2)
@@ -230,5 +230,5 @@ def own_sizes(size: int, cell: int) -> list[int]:
 
 
 def default_size(sizes: Sequence[int]) -> int:
-    """128 pixels, or the nearest above that there is."""
+    """Return 128 pixels, or the nearest above that there is."""
     return next((one for one in sizes if one >= 128), sizes[-1])

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from app.components.token_map import Cells, Pane
 from app.draw import html, pictures
 from app.images.image_source import LAST_TEST, SOURCES, Picture
-from app.shell import state
+from app.shell import address
 from app.shell.timing import remembered
 from backend.analysis.pixels import to_bytes
 from backend.analysis.token_colours import code_colours
@@ -71,23 +71,23 @@ class View:
 
 
 def changes() -> list[Change]:
-    """The changes of the address (`change`, repeated). Raises `BadAddress` where one cannot be read."""
+    """Return the changes of the address (`change`, repeated). Raises `BadAddress` where one cannot be read."""
     try:
-        return [parse(text) for text in state.many("change", limit=500)]
+        return [parse(text) for text in address.many("change", limit=500)]
     except CodescopeError as error:
-        raise state.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
+        raise address.BadAddress(f"The address asks for a change that cannot be read. {error}") from error
 
 
 @remembered(200)
 def encoded(
     data_dir: str, model: str, name: str, pixels: np.ndarray, _live: Any
 ) -> tuple[dict[str, TokenMap], np.ndarray]:
-    """What the model chooses and decodes for one picture; kept, so that an edit decodes only itself."""
+    """Return what the model chooses and decodes for one picture; kept, so that an edit decodes only itself."""
     chosen = _live.encode(pixels[None])
-    return chosen, _live.decode({site: found.codes for site, found in chosen.items()})[0]
+    return chosen, _live.decode({site: maps.codes for site, maps in chosen.items()})[0]
 
 
-def view(data_dir: str, model: str, live: Any, picture: Picture, made: Sequence[Change], other: Any) -> View:
+def view(data_dir: str, model: str, live: Any, picture: Picture, edits: Sequence[Change], other: Any) -> View:
     """Encode, change, decode.
 
     Args:
@@ -95,18 +95,18 @@ def view(data_dir: str, model: str, live: Any, picture: Picture, made: Sequence[
         model: its name.
         live: the live tokenizer.
         picture: the picture.
-        made: the changes.
+        edits: the changes.
         other: name of another picture -> `Picture`, for copies.
     """
     chosen, decoded = encoded(data_dir, model, picture.name, picture.pixels, live)
-    before = {site: found.codes[0] for site, found in chosen.items()}
+    before = {site: maps.codes[0] for site, maps in chosen.items()}
 
     def tokens_of(name: str) -> dict[str, np.ndarray]:
         return {
-            site: found.codes[0] for site, found in encoded(data_dir, model, name, other(name).pixels, live)[0].items()
+            site: maps.codes[0] for site, maps in encoded(data_dir, model, name, other(name).pixels, live)[0].items()
         }
 
-    after = apply(made, before, {site: live.table(site) for site in before}, tokens_of)
+    after = apply(edits, before, {site: live.table(site) for site in before}, tokens_of)
     same = all(np.array_equal(before[site], after[site]) for site in before)
     changed = decoded if same else live.decode({site: codes[None] for site, codes in after.items()})[0]
     return View(picture, chosen, before, after, decoded, changed, footprint(before, after, decoded, changed))
@@ -115,9 +115,9 @@ def view(data_dir: str, model: str, live: Any, picture: Picture, made: Sequence[
 # -- changing ------------------------------------------------------------------------------------------------------
 
 
-def added(made: Sequence[Change], new: Change) -> list[Change]:
-    """The changes with one more; strokes of the same code become one."""
-    last = made[-1] if made else None
+def added(edits: Sequence[Change], new: Change) -> list[Change]:
+    """Return the changes with one more; strokes of the same code become one."""
+    last = edits[-1] if edits else None
     if (
         isinstance(new, Paint)
         and isinstance(last, Paint)
@@ -125,12 +125,12 @@ def added(made: Sequence[Change], new: Change) -> list[Change]:
         and isinstance(last.cells, tuple)
         and isinstance(new.cells, tuple)
     ):
-        return [*made[:-1], Paint(new.site, new.code, tuple(sorted({*last.cells, *new.cells})))]
-    return [*made, new]
+        return [*edits[:-1], Paint(new.site, new.code, tuple(sorted({*last.cells, *new.cells})))]
+    return [*edits, new]
 
 
 def cells_of(box: Sequence[int], columns: int) -> tuple[int, ...]:
-    """The cells of a region (top, left, bottom, right) in reading order."""
+    """Return the cells of a region (top, left, bottom, right) in reading order."""
     top, left, bottom, right = box
     return tuple(row * columns + column for row in range(top, bottom) for column in range(left, right))
 
@@ -138,7 +138,7 @@ def cells_of(box: Sequence[int], columns: int) -> tuple[int, ...]:
 def picked(
     report: Any, tool: str, site: str, sites: Sequence[str], columns: int, brush: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a click, a stroke or a dragged rectangle on the map means: parameters of the address to set.
+    """Return what a click, a stroke or a dragged rectangle on the map means: parameters of the address to set.
 
     Args:
         report: `{"pane", "box"}` of the map, of a stroke also `cells`.
@@ -150,7 +150,7 @@ def picked(
     """
     box = [int(v) for v in report["box"]]
     touched = [int(cell) for cell in report.get("cells") or ()]
-    cells, made = tuple(sorted(set(touched))) or cells_of(box, columns), changes()
+    cells, edits = tuple(sorted(set(touched))) or cells_of(box, columns), changes()
     new: list[Change] = []
     if report["pane"] == "other":
         return {"region": ".".join(map(str, box))}
@@ -166,10 +166,10 @@ def picked(
     if not new:
         return {"cell": cells[0]}
     for change in new:
-        made = added(made, change)
+        edits = added(edits, change)
     if tool not in BRUSHES:
-        return {"change": [str(change) for change in made]}
-    return {"change": [str(change) for change in made], "cell": touched[-1] if touched else cells[0]}
+        return {"change": [str(change) for change in edits]}
+    return {"change": [str(change) for change in edits], "cell": touched[-1] if touched else cells[0]}
 
 
 # -- showing -------------------------------------------------------------------------------------------------------
@@ -187,27 +187,27 @@ def panes(shown: View, other: Picture | None, over: str = "") -> list[Pane]:
     edited = bool(foot.edited.any())
     error = np.abs(shown.decoded - picture.pixels).mean(0) / 2
     alt = f"{picture.title}, as the model is shown it"
-    made = [Pane("original", "Original", to_bytes(picture.pixels), alt, picture.title)]
+    row = [Pane("original", "Original", to_bytes(picture.pixels), alt, picture.title)]
     if over:
         under, note = (shown.changed, "with your changes") if edited else (picture.pixels, "over the picture")
-        made.append(Pane("map", over, to_bytes(under), f"{over} of {picture.title}", note, "after", overlay=True))
+        row.append(Pane("map", over, to_bytes(under), f"{over} of {picture.title}", note, "after", overlay=True))
     note = f"mean error {html.share(float(error.mean()))}"
-    made.append(Pane("decoded", "Decoded", to_bytes(shown.decoded), "decoded from the model's tokens", note))
+    row.append(Pane("decoded", "Decoded", to_bytes(shown.decoded), "decoded from the model's tokens", note))
     if edited:
         note = f"{int(foot.edited.sum())} of {foot.edited.size:,} cells edited"
         now = to_bytes(shown.changed)
-        made.append(Pane("changed", "With your changes", now, "decoded with the changes", note, edited=True))
+        row.append(Pane("changed", "With your changes", now, "decoded with the changes", note, edited=True))
         top = max(float(foot.difference.max()), 1 / 255)
         note = f"0 to {html.share(top)}; {html.share(foot.outside_share)} outside"
         heat, alt = pictures.heat(foot.difference, top), "difference to what was decoded before"
-        made.append(Pane("footprint", "What they change", heat, alt, note, edited=True))
+        row.append(Pane("footprint", "What they change", heat, alt, note, edited=True))
     else:
         top = max(float(error.max()), 1 / 255)
         heat, alt = pictures.heat(error, top), "difference of decoded and original"
-        made.append(Pane("error", "What is lost", heat, alt, f"0 to {html.share(top)} of the range"))
+        row.append(Pane("error", "What is lost", heat, alt, f"0 to {html.share(top)} of the range"))
     if other is not None:
-        made.append(Pane("other", "Copy from", to_bytes(other.pixels), f"{other.title}, to copy from", other.title))
-    return made
+        row.append(Pane("other", "Copy from", to_bytes(other.pixels), f"{other.title}, to copy from", other.title))
+    return row
 
 
 def errors(shown: View, site: str) -> np.ndarray:
@@ -216,7 +216,7 @@ def errors(shown: View, site: str) -> np.ndarray:
 
 
 def overlay(shown: View, kind: str, site: str, table: np.ndarray) -> np.ndarray | None:
-    """uint8 `[H, W, 3]`, one colour a cell, of a key of `OVERLAYS`."""
+    """Return uint8 `[H, W, 3]`, one colour a cell, of a key of `OVERLAYS`."""
     if kind == "codes":
         return pictures.places_to_rgb(code_colours(shown.after[site][None], table)[0])
     values = {"error": errors(shown, site), "margin": shown.chosen[site].margins[0]}.get(kind)
@@ -224,7 +224,7 @@ def overlay(shown: View, kind: str, site: str, table: np.ndarray) -> np.ndarray 
 
 
 def cells(shown: View, site: str, counts: np.ndarray | None, other: Mapping[str, TokenMap] | None) -> Cells:
-    """What the map says of each cell.
+    """Return what the map says of each cell.
 
     Args:
         shown: the view.
@@ -232,7 +232,7 @@ def cells(shown: View, site: str, counts: np.ndarray | None, other: Mapping[str,
         counts: how often each code fires in the build, or None.
         other: the other picture's tokens.
     """
-    after, found = shown.after[site], shown.chosen[site]
+    after, choice = shown.after[site], shown.chosen[site]
     if counts is None:
         counts, counted = (
             np.bincount(after[after >= 0], minlength=int(after.max(initial=0)) + 1),
@@ -244,8 +244,8 @@ def cells(shown: View, site: str, counts: np.ndarray | None, other: Mapping[str,
         site,
         shown.before[site],
         after,
-        found.runner_up[0],
-        found.margins[0],
+        choice.runner_up[0],
+        choice.margins[0],
         np.where(after >= 0, counts[np.maximum(after, 0)], 0),
         counted,
         errors(shown, site),
@@ -253,24 +253,24 @@ def cells(shown: View, site: str, counts: np.ndarray | None, other: Mapping[str,
     )
 
 
-def codes_json(shown: View, model: str, made: Sequence[Change]) -> str:
-    """Tokens and changes as a JSON document."""
+def codes_json(shown: View, model: str, edits: Sequence[Change]) -> str:
+    """Return tokens and changes as a JSON document."""
     document = {
         "model": model,
         "picture": shown.picture.name,
-        "changes": [str(change) for change in made],
+        "changes": [str(change) for change in edits],
         "codes": {site: codes.tolist() for site, codes in shown.after.items()},
         "codes_before": {site: codes.tolist() for site, codes in shown.before.items()},
     }
     return json.dumps(document)
 
 
-def change_list(made: Sequence[Change]) -> Markup:
-    """The changes in their order, as addresses write them."""
+def change_list(edits: Sequence[Change]) -> Markup:
+    """Draw the changes in their order, as addresses write them."""
     said = Markup("").join(
-        Markup('<span class="tag mono">{}</span>').format(_short(str(change))) for change in made[-6:]
+        Markup('<span class="tag mono">{}</span>').format(_short(str(change))) for change in edits[-6:]
     )
-    more = Markup('<span class="faint">{} before these</span>').format(len(made) - 6) if len(made) > 6 else Markup("")
+    more = Markup('<span class="faint">{} before these</span>').format(len(edits) - 6) if len(edits) > 6 else Markup("")
     return Markup('<div class="chips">{}{}</div>').format(more, said)
 
 
@@ -292,9 +292,9 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
     fields = st.columns([1, 1, 2], vertical_alignment="bottom")
 
     def number(place: int, label: str, name: str, default: int, low: int, high: int) -> int:
-        value = state.integer(name, default, low, high)
+        value = address.integer(name, default, low, high)
         with fields[place]:
-            st.number_input(label, low, high, **state.bound(name, value))
+            st.number_input(label, low, high, **address.bound(name, value))
         return value
 
     if tool in BRUSHES:
@@ -306,13 +306,13 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
         brush["rank"] = number(0, "M", "rank", 1, 1, last)
     else:
         options = ["item", "test"] if other.startswith("item") else ["test"]
-        source = state.choice("from", options, options[0])
+        source = address.choice("from", options, options[0])
         with fields[0]:
             st.selectbox(
                 "Copy from",
                 options,
                 format_func=SOURCES.__getitem__,
-                **state.bound("from", source, options[0], ["region"]),
+                **address.bound("from", source, options[0], ["region"]),
             )
         index = number(1, "Number", "other", 1, 0, LAST_TEST)
         brush["other"] = f"{source}.{index}"
@@ -320,15 +320,15 @@ def tool_fields(tool: str, site: str, last: int, here: int, other: str) -> dict[
 
 
 def region() -> list[int] | None:
-    """The region chosen on the other picture, from the address."""
-    parts = state.text("region", "", 40).split(".")
+    """Return the region chosen on the other picture, from the address."""
+    parts = address.text("region", "", 40).split(".")
     return (
         [int(part) for part in parts] if len(parts) == 4 and all(p.isascii() and p.isdigit() for p in parts) else None
     )
 
 
-def as_python(model: str, picture: Picture, made: Sequence[Change], seed: int) -> list[str]:
-    """Lines that encode and decode the same picture with the same changes."""
+def as_python(model: str, picture: Picture, edits: Sequence[Change], seed: int) -> list[str]:
+    """Return lines that encode and decode the same picture with the same changes."""
     source, _, index = picture.name.partition(".")
     pixels = {
         "item": f"live.items({index}, {index} + 1, {seed})[0].payload[None]",
@@ -341,16 +341,16 @@ def as_python(model: str, picture: Picture, made: Sequence[Change], seed: int) -
     )
     lines += [
         f"live = explorer.live({model!r})",
-        f"tokens = {{site: found.codes for site, found in live.encode({pixels}).items()}}",
+        f"tokens = {{site: maps.codes for site, maps in live.encode({pixels}).items()}}",
     ]
-    if made:
+    if edits:
         lines += [
             "from backend.edits.token_maps import apply, parse",
             "def others(name):  # the pictures that regions are copied from",
             "    source, start = name.split('.')[0], int(name.split('.')[1])",
-            f"    found = live.items(start, start + 1, {seed}) if source == 'item' else live.held_out(start, start + 1)",
-            "    return {site: map.codes[0] for site, map in live.encode(found[0].payload[None]).items()}",
-            f"changes = [parse(text) for text in {[str(change) for change in made]!r}]",
+            f"    items = live.items(start, start + 1, {seed}) if source == 'item' else live.held_out(start, start + 1)",
+            "    return {site: map.codes[0] for site, map in live.encode(items[0].payload[None]).items()}",
+            f"changes = [parse(text) for text in {[str(change) for change in edits]!r}]",
             "before, tables = {s: c[0] for s, c in tokens.items()}, {s: live.table(s) for s in tokens}",
             "tokens = {s: c[None] for s, c in apply(changes, before, tables, others).items()}",
         ]

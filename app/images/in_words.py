@@ -82,27 +82,27 @@ def without(live: Any, shown: View, site: str, code: int) -> Footprint | None:
     return footprint(shown.after, tokens, shown.changed, decoded)
 
 
-def without_it(found: Footprint) -> Markup:
+def without_it(reach: Footprint) -> Markup:
     """Say what `without` measured."""
-    edited = int(found.edited.sum())
+    edited = int(reach.edited.sum())
     return Markup("With the next best {} there instead, the picture changes {}.").format(
-        "code" if edited == 1 else "codes", _reach(found, "there")
+        "code" if edited == 1 else "codes", _reach(reach, "there")
     )
 
 
-def your_changes(found: Footprint) -> Markup:
+def your_changes(reach: Footprint) -> Markup:
     """Say how far a person's changes reach; nothing where no token changed."""
-    edited = int(found.edited.sum())
+    edited = int(reach.edited.sum())
     if not edited:
         return Markup("")
-    return Markup("Your changes of {} change the picture {}.").format(many(edited, "cell"), _reach(found, "in them"))
+    return Markup("Your changes of {} change the picture {}.").format(many(edited, "cell"), _reach(reach, "in them"))
 
 
-def _reach(found: Footprint, there: str) -> Markup:
-    inside, outside = html.share(found.inside), html.share(found.outside_share)
-    if not found.touched:
+def _reach(reach: Footprint, there: str) -> Markup:
+    inside, outside = html.share(reach.inside), html.share(reach.outside_share)
+    if not reach.touched:
         return Markup("by {} of the range {} and nowhere else by 1/255 or more").format(inside, there)
     said = Markup(
         "by {} of the range {}, and by 1/255 or more in {}, up to {} away: <b>{}</b> of all change lies outside"
     )
-    return said.format(inside, there, many(found.touched, "other cell"), many(found.reach, "cell"), outside)
+    return said.format(inside, there, many(reach.touched, "other cell"), many(reach.reach, "cell"), outside)

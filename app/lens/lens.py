@@ -26,6 +26,10 @@ from backend.types import CodeRef
 MAX_TEXT = 20_000  # characters
 MAX_LINK = 2_000  # a longer text is kept in the session and not in the address
 MAX_TOKENS = 2_000  # drawn; more would make the browser slow
+FEW = 10  # codebooks: up to that many are all open
+SHOWN = 8  # choices of the codebook that is looked at
+IN_LINE = 3  # choices of each other codebook
+OFTEN, MOST_CODES = 20, 200  # codes of a text: seen at once, and at all
 
 
 @dataclass(frozen=True)
@@ -165,18 +169,68 @@ def _named(labels: Mapping[CodeRef, str], model: str, site: str, code: int) -> s
 
 
 def position_table(view: View, place: int, model: str, labels: Mapping[CodeRef, str], first: str = "") -> Markup:
-    """Return what every codebook chose at one position, with its runner-up; the codebook `first` before the others."""
-    rows = []
-    here = view.codes[view.codes["place"] == place]
-    for row in records(here.loc[(here["site"] != first).sort_values(kind="stable").index]):
-        own = CodeRef(model, row.site, int(row.code))
-        other = widgets.chip(CodeRef(model, row.site, int(row.runner_up)), None, labels) if row.runner_up >= 0 else "–"
-        rows.append(
-            [widgets.chip(own, None, labels) if row.code >= 0 else "–", f"{row.score:.3f}", f"+{row.margin:.3f}", other]
+    """What every codebook chose at one position, with its runner-up.
+
+    With many codebooks of many slots each that would be a wall, so the codebook `first` stands first with its choices one
+    below the other, and the others follow by layer, a line each. More than a few choices are behind "and N more".
+    """
+    by_site: dict[str, list[Row]] = {}
+    for row in records(view.codes[view.codes["place"] == place]):
+        by_site.setdefault(str(row.site), []).append(row)
+    first = first if first in by_site else next(iter(by_site), "")
+    if not first:
+        return html.empty("None.", "No codebook chose anything here.")
+    layers: dict[str, list[str]] = {}
+    for site in by_site:
+        if site != first:
+            layers.setdefault(site.partition(".")[0], []).append(site)
+    many = len(by_site) > FEW
+    groups = [
+        Markup("<details{}><summary>{}, {}</summary>{}</details>").format(
+            Markup("") if many else Markup(" open"),
+            f"Layer {layer[1:]}" if layer[:1] == "L" and layer[1:].isdigit() else layer,
+            "1 codebook" if len(sites) == 1 else f"{len(sites)} codebooks",
+            _lines({site: by_site[site] for site in sites}, model, labels),
         )
-    return html.table(
-        ["Chosen", "Score", "Margin", "Runner-up"], rows, right=(1, 2), caption=f"codes at position {place}"
-    )
+        for layer, sites in layers.items()
+    ]
+    return _choices(by_site[first], first, model, labels) + Markup("").join(groups)
+
+
+def _choices(rows: Sequence[Row], site: str, model: str, labels: Mapping[CodeRef, str]) -> Markup:
+    """The choices of one codebook below each other, the best first."""
+
+    def table(some: Sequence[Row]) -> Markup:
+        cells = [[_chip(r.code, site, model, labels), f"{r.score:.3f}", f"+{r.margin:.3f}"] for r in some]
+        return html.table([f"Chosen by {site}", "Score", "Margin"], cells, right=(1, 2), caption=f"codes of {site}")
+
+    best = sorted(rows, key=lambda r: r.slot)
+    rest = _more(len(best) - SHOWN, table(best[SHOWN:])) if len(best) > SHOWN + 1 else Markup("")
+    runner_up = Markup('<p class="faint">Runner-up: {}</p>').format(_chip(best[0].runner_up, site, model, labels))
+    return table(best[:SHOWN] if rest else best) + rest + runner_up
+
+
+def _lines(by_site: Mapping[str, Sequence[Row]], model: str, labels: Mapping[CodeRef, str]) -> Markup:
+    """The choices of several codebooks, a line each."""
+    lines = []
+    for site, rows in by_site.items():
+        best = sorted(rows, key=lambda r: r.slot)
+        chips = [_chip(r.code, site, model, labels) for r in best]
+        few = html.chips(chips[:IN_LINE])
+        rest = _more(len(chips) - IN_LINE, html.chips(chips[IN_LINE:])) if len(chips) > IN_LINE else Markup("")
+        runner_up = _chip(best[0].runner_up, site, model, labels)
+        lines.append([few + rest, f"{best[0].score:.3f}", f"+{best[0].margin:.3f}", runner_up])
+    heads = ["Chosen", "Score of the best", "Margin", "Runner-up"]
+    return html.table(heads, lines, right=(1, 2), caption="codes of the other codebooks")
+
+
+def _chip(code: float, site: str, model: str, labels: Mapping[CodeRef, str]) -> Markup:
+    """A code's chip; a dash for an empty slot."""
+    return widgets.chip(CodeRef(model, site, int(code)), None, labels) if code >= 0 else Markup("–")
+
+
+def _more(count: int, content: Markup) -> Markup:
+    return Markup("<details><summary>and {:,} more</summary>{}</details>").format(count, content)
 
 
 def next_table(frame: pd.DataFrame, most: int = 12) -> Markup:
@@ -192,7 +246,11 @@ def next_table(frame: pd.DataFrame, most: int = 12) -> Markup:
 def usage_chips(view: View, site: str, model: str, labels: Mapping[CodeRef, str]) -> Markup:
     """The codes of one codebook in this text with how often each fires in it."""
     counts = Counter(int(c) for c in view.codes.loc[view.codes["site"] == site, "code"] if c >= 0)
-    return html.chips(widgets.chip(CodeRef(model, site, c), n, labels) for c, n in counts.most_common(40))
+    chips = [widgets.chip(CodeRef(model, site, c), n, labels) for c, n in counts.most_common(MOST_CODES)]
+    rest = _more(len(chips) - OFTEN, html.chips(chips[OFTEN:])) if len(chips) > OFTEN + 1 else Markup("")
+    if len(counts) > MOST_CODES:
+        rest += Markup('<p class="faint">{:,} rarer ones are in the download.</p>').format(len(counts) - MOST_CODES)
+    return html.chips(chips[:OFTEN] if rest else chips) + rest
 
 
 def long_table(view: View) -> pd.DataFrame:

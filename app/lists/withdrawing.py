@@ -10,8 +10,9 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
-from app.shell import state, widgets
-from backend.store.people import CodeList, Label, Note, People
+from app.shell import address, session, widgets
+from backend.answers.people import CodeList, Label, Note
+from backend.explorer import People
 from backend.types import CodeRef
 
 GONE = "It goes for everyone, and cannot be had back."
@@ -56,13 +57,13 @@ def out_link(ref: CodeRef, current: str) -> Markup:
 
 def ask(people: People, labels: Sequence[Label], notes: Sequence[Note], shown: CodeList | None) -> None:
     """Ask once more what the address asks for (`withdraw`: a label or note, `out`: a code of the list that is shown)."""
-    uid, out = state.text("withdraw", limit=100), state.text("out", limit=300)
+    uid, out = address.text("withdraw", limit=100), address.text("out", limit=300)
     if not uid and not out:
         return
     found = _label_or_note(people, labels, notes, uid) or (_code(people, shown, out) if shown else None)
     if found is None:
         widgets.empty("That is not here (any more).", "Somebody may have withdrawn it already.")
-        state.write(withdraw=None, out=None)
+        address.write(withdraw=None, out=None)
         return
     _dialog(found)
 
@@ -87,7 +88,7 @@ def _code(people: People, shown: CodeList, out: str) -> Withdrawal | None:
 
 
 def _close() -> None:
-    state.write(withdraw=None, out=None)
+    address.write(withdraw=None, out=None)
 
 
 def _dialog(found: Withdrawal) -> None:
@@ -95,7 +96,7 @@ def _dialog(found: Withdrawal) -> None:
     def once_more() -> None:
         # a dialog lies outside of what Streamlit gives the theme's colours
         frame = Markup('<div style="color-scheme:{};color:var(--ink)">{}<p>{}</p></div>')
-        widgets.draw(frame.format(state.theme(), found.shown, found.warning))
+        widgets.draw(frame.format(session.theme(), found.shown, found.warning))
         first, second = st.columns(2)
         if first.button(found.title, type="primary", width="stretch"):
             found.do()

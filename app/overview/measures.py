@@ -187,18 +187,6 @@ def ways(model: str) -> Markup:
     return Markup('<div class="actions" style="margin-top:.6rem">{}</div>').format(Markup("").join(links))
 
 
-def place_in_queue(entries: Sequence[Mapping[str, Any]], names: Collection[str]) -> str:
-    """Where the first of some models stands among the builds that are still to be done; empty where none is."""
-    ahead = [entry for entry in entries if entry.get("state") not in ("done", "failed")]
-    for number, entry in enumerate(ahead):
-        if entry["model"] in names:
-            if not number:
-                return f"{entry['model']} is next, its state: {entry['state']}. The Overview shows how far it is."
-            before = "1 build" if number == 1 else f"{number} builds"
-            return f"{entry['model']} is to be built after {before} more. The Overview shows how far they are."
-    return ""
-
-
 COMPARED = {  # measure -> heading; those the paper prints get its figure beside them
     "lm_loss": "Loss, nats",
     "lm_loss_above_base": "above base",
@@ -261,7 +249,7 @@ def _by_title(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
 
 
 def _fixed(name: str, value: Any) -> str:
-    """A measure with its own number of decimals, the same in all rows of a column; what is no number as it stands."""
+    """Return a measure with its own decimals, the same in all rows of a column; what is not a number stays as it is."""
     return f"{value:z,.{DECIMALS.get(name, 3)}f}" if isinstance(value, int | float) else str(value)
 
 

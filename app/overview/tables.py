@@ -10,7 +10,7 @@ import streamlit as st
 from app.draw.tables import records
 from app.overview import measures
 from app.overview.gallery import codebook_models, own_first
-from app.shell import building, state, widgets
+from app.shell import address, building, widgets
 from backend.explorer import Explorer
 
 Tables = dict[str, pd.DataFrame]  # name -> what the page offers to download
@@ -81,20 +81,23 @@ def figures(explorer: Explorer, models: pd.DataFrame, usual: str) -> Tables:
     if not names:
         widgets.empty("No model is built yet.", "Build one in the gallery; its figures are shown here then.")
         return {}
-    chosen = state.choice("model", names, usual or names[0])
+    chosen = address.choice("model", names, usual or names[0])
     left, right = st.columns([5, 1.6], vertical_alignment="bottom")
     with left:
         note = "measured by this project; the figures of papers are of other models and stand apart"
         widgets.section(f"How faithful is {chosen}?", note)
     with right:
-        st.selectbox("Details of", names, label_visibility="collapsed", **state.bound("model", chosen))
+        st.selectbox("Details of", names, label_visibility="collapsed", **address.bound("model", chosen))
     metrics = explorer.metrics(chosen)
     left, right = st.columns([5, 2], gap="medium")
     with left:
         if len(metrics):
             widgets.draw(measures.metric_table(metrics, measures.published(explorer, chosen)))
         else:
-            widgets.empty("Nothing was measured yet.", f"Run: python -m backend evaluate {chosen}")
+            widgets.empty(
+                "Nothing was measured yet.",
+                f"Run: python -m backend evaluate {chosen} --write-card, then build it again.",
+            )
     with right:
         widgets.section("The build", "what was precomputed, from what, and when")
         has_codes = int(models.loc[models["model"] == chosen, "codebooks"].iloc[0]) > 0

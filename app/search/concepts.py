@@ -193,22 +193,23 @@ def description(found: Description) -> Markup:
         )
     if found.shuffled == found.shuffled:
         others.append(f"{html.share(found.shuffled)} for the best description of as many places elsewhere")
-    head = (
-        Markup("Fires on <b>{}</b>").format(shown(found))
-        if found.good
-        else Markup("<b>No good description</b>: {}. The best was {}").format(found.objection, shown(found))
+    comparison = Markup(
+        '<br><span class="faint">Found on one half of the items, tested on the other. For comparison: {}.</span>'
     )
+    if not found.good:
+        return Markup("<p><b>No good description</b>: the best is <b>{}</b>, but {}.{}</p>").format(
+            shown(found), found.objection, comparison.format("; ".join(others))
+        )
     return Markup(
-        '<p>{}: <b>{}</b> of its {:,} held-out activations <span class="faint">({} to {}), {} of the {:,} '
-        'positions that are so.</span><br><span class="faint">Found on one half of the items, tested on the other. For '
-        "comparison: {}.</span></p>"
+        '<p>Fires on <b>{}</b>: <b>{}</b> of its {:,} held-out activations <span class="faint">({} to {}), {} of the {:,} '
+        "positions that are so.</span>{}</p>"
     ).format(
-        head,
+        shown(found),
         html.share(found.precision),
         found.n,
         html.share(found.low),
         html.share(found.high),
         html.share(found.recall),
         found.matches,
-        "; ".join(others),
+        comparison.format("; ".join(others)),
     )

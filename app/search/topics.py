@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
-from app.shell import resources, state, widgets
+from app.shell import address, chosen, resources, session, widgets
 from backend.answers.stored import Context, ItemView, Token
 from backend.explorer import Coverage, Explorer
 from backend.types import CodeRef
@@ -20,19 +20,19 @@ EXAMPLES = 2
 COVERED = (0.5, 0.3, 0.15, 0.05)  # shares of an item that a code covers, the largest that two do
 
 
-def passage_table(found: pd.DataFrame, labels: Mapping[CodeRef, str], address: Mapping[str, object]) -> Markup:
+def passage_table(found: pd.DataFrame, labels: Mapping[CodeRef, str], view: Mapping[str, object]) -> Markup:
     """The codes that cover a passage, the one that is most special to it first; each can be marked in the text above.
 
     Args:
         found: what `Explorer.passage_codes` says.
         labels: people's labels.
-        address: parameters of this view; `mark` is added.
+        view: parameters of this view; `mark` is added.
     """
     rows = [
         [
             html.chip(row.ref, int(row.count), labels.get(row.ref, "")),
             html.link(
-                html.address("search", **{**address, "mark": f"{row.site}:{row.ref.code}"}),
+                html.address("search", **{**view, "mark": f"{row.site}:{row.ref.code}"}),
                 "mark",
                 title="where in the passage?",
             ),
@@ -104,9 +104,9 @@ def coverage_list(found: Coverage, ref: CodeRef) -> Markup:
 
 def _covered(row: Row, passage: Context, ref: CodeRef) -> Markup:
     tokens = [passage.token, *passage.after]
-    address = html.address("search", model=ref.model, mode="passage", item=row.item, mark=f"{ref.site}:{ref.code}")
+    href = html.address("search", model=ref.model, mode="passage", item=row.item, mark=f"{ref.site}:{ref.code}")
     meta = Markup("{} · {} of {:,} tokens{}<br>{}").format(
-        html.link(address, f"item {row.item}", title="which codes cover it?"),
+        html.link(href, f"item {row.item}", title="which codes cover it?"),
         html.share(row.share),
         int(row.positions),
         " · held out" if row.half else "",
@@ -127,29 +127,29 @@ def tag_text(tags: Mapping[str, str]) -> str:
 def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) -> dict[str, pd.DataFrame]:
     """The view "By passage"; returns the tables on the screen."""
     items = int(explorer.facts(model)["items"])
-    threshold = state.integer("threshold", 50, 0, 99)
-    index = state.integer("item", 0, 0, items - 1)
+    threshold = address.integer("threshold", 50, 0, 99)
+    index = address.integer("item", 0, 0, items - 1)
     item = explorer.item(model, index)
     length = len(item.tokens)
     columns = st.columns([1, 1, 1, 1.4, 2.2], vertical_alignment="bottom")
     with columns[0]:
         clears = ["start", "stop", "mark"]
-        st.number_input("Item", 0, items - 1, **state.bound("item", index, 0, clears=clears))
+        st.number_input("Item", 0, items - 1, **address.bound("item", index, 0, clears=clears))
     if not length:
         widgets.empty("This item is empty.", "Choose another one.")
         return {}
-    start = state.integer("start", 0, 0, length - 1)
-    stop = state.integer("stop", length, start + 1, length)
+    start = address.integer("start", 0, 0, length - 1)
+    stop = address.integer("stop", length, start + 1, length)
     with columns[1]:
-        st.number_input("From token", 0, length - 1, **state.bound("start", start, 0))
+        st.number_input("From token", 0, length - 1, **address.bound("start", start, 0))
     with columns[2]:
-        st.number_input("To before token", start + 1, length, **state.bound("stop", stop, length))
+        st.number_input("To before token", start + 1, length, **address.bound("stop", stop, length))
     with columns[3]:
-        st.number_input("Topic code: covers more than, %", 0, 99, **state.bound("threshold", threshold, 50))
+        st.number_input("Topic code: covers more than, %", 0, 99, **address.bound("threshold", threshold, 50))
     with columns[4]:
         if st.button("Next example with a topic code", icon=":material/skip_next:"):
             _next(explorer, model, index, threshold)
-    if said := state.note("topic"):
+    if said := session.note("topic"):
         st.info(said)
     found = explorer.passage_codes(model, index, start, stop, n=30)
     marked = _marked(model, found, explorer)
@@ -169,23 +169,25 @@ def draw_passage(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) 
         "most special first, by bits: how often it fires times log2 of its lift; lift: how much more often than in the whole "
         "build; precision: of the code's activations, those in items with the tag; chance: of all tokens",
     )
-    address = {name: values[0] for name, values in state.parameters().items()}
-    widgets.draw(passage_table(found, labels, {"model": model, **address}))
+    view = {name: values[0] for name, values in address.parameters().items()}
+    widgets.draw(passage_table(found, labels, {"model": model, **view}))
     return {"codes": found}
 
 
 def _next(explorer: Explorer, model: str, index: int, threshold: int) -> None:
     found = resources.aside(explorer).next_topic(model, index, threshold / 100)
     if found is None:
-        state.note("topic", f"No code covers more than {threshold} % of any item, three times as densely as the build.")
+        session.note(
+            "topic", f"No code covers more than {threshold} % of any item, three times as densely as the build."
+        )
     else:
-        state.write(item=found.item, mark=f"{found.ref.site}:{found.ref.code}", start=None, stop=None)
+        address.write(item=found.item, mark=f"{found.ref.site}:{found.ref.code}", start=None, stop=None)
     st.rerun()
 
 
 def _marked(model: str, found: pd.DataFrame, explorer: Explorer) -> CodeRef | None:
     """The code of the address that is marked in the text; else the one that is most special to the passage."""
-    raw = state.text("mark", limit=200)
+    raw = address.text("mark", limit=200)
     if raw:
         ref = CodeRef.parse(f"{model}/{raw.rpartition(':')[0]}/{raw.rpartition(':')[2]}")
         resources.aside(explorer).code(ref)  # raises where there is none
@@ -221,13 +223,13 @@ def example_links(found: Sequence[tuple[str, str]]) -> Markup:
 def draw_covered(explorer: Explorer, model: str, labels: Mapping[CodeRef, str]) -> dict[str, pd.DataFrame]:
     """The view "By coverage": the passages of one code; returns the tables on the screen."""
     codebooks = explorer.codebooks(model)
-    ref = state.code(model, codebooks)
+    ref = chosen.code(model, codebooks)
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
         widgets.code_picker(codebooks, ref)
-    share = state.integer("share", 0, 0, 100)
+    share = address.integer("share", 0, 0, 100)
     with right:
-        st.number_input("Covers at least, %", 0, 100, **state.bound("share", share, 0))
+        st.number_input("Covers at least, %", 0, 100, **address.bound("share", share, 0))
     if ref is None:
         widgets.empty("Choose a code.", "The items that it covers are shown, the most covered one first.")
         widgets.draw(example_links(covering(explorer, model)))

@@ -19,7 +19,7 @@ import streamlit as st
 from markupsafe import Markup
 
 from app.draw import html
-from app.shell import builder, resources, state
+from app.shell import builder, resources, session
 from app.shell.builder import Builder, Entry, Wish
 from app.shell.environment import PROGRESS_VARIABLE
 from backend.errors import BuildError
@@ -85,7 +85,7 @@ def _offer(model: str, was_watched: bool) -> None:
     entry = entry_of(model)
     if _is_watched(entry) != was_watched:
         st.rerun()  # the whole page: it knows now whether to look again
-    refused = state.note(f"build.{model}")
+    refused = session.note(f"build.{model}")
     if refused:
         st.html(html.wrap(html.empty("It cannot be built.", refused)))
     if entry is None:
@@ -107,7 +107,7 @@ def _ask(model: str, kind: Wish = builder.BUILD) -> None:
     try:
         builder.ask(resources.data_dir(), model, kind)
     except BuildError as error:
-        state.note(f"build.{model}", str(error))
+        session.note(f"build.{model}", str(error))
 
 
 def line() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.shell import state, widgets
+from app.shell import session, widgets
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Earlier:
 
     def keep(self, question: Hashable, result: Any) -> None:
         """Remember a result that has been shown, with the question that it answers."""
-        state.keep(f"earlier.{self.name}", (question, result))
+        session.keep(f"earlier.{self.name}", (question, result))
 
     def show(self, question: Hashable, note: str) -> None:
         """Draw the last result, greyed, below a note; nothing where there is none or it answers this very question."""
-        before, result = state.kept(f"earlier.{self.name}", (None, None))
+        before, result = session.kept(f"earlier.{self.name}", (None, None))
         if before is None or before == question:
             return
         with st.container(key=f"earlier-{self.name.replace('.', '-')}"):  # the style sheet greys what is in there

@@ -27,7 +27,7 @@ ABILITIES: Mapping[str, str] = {  # capability -> what a model without it cannot
 
 
 class Ended(BaseException):
-    """A page has said all it can. It is no `Exception`, so that nothing on the way takes it for a failure."""
+    """A page has said all it can. It is not an `Exception`, so that nothing on the way takes it for a failure."""
 
 
 def end() -> NoReturn:
@@ -81,7 +81,7 @@ class Page:
         built = about.built != ""
         if (built and about.codebooks == 0) or (not built and model in set(models["base"])):
             return (
-                "is a plain model without codebooks. It has no codebooks, so there are no codes to show: put some into it "
+                "is a plain model without codebooks, so there are no codes to show: put some into it "
                 f"with python -m backend train text --from {model} --text YOUR-TEXT --places mlp --name {model}-codes, "
                 "then build that."
             )

@@ -145,7 +145,6 @@ def _load_first(explorer: Explorer) -> None:
         with contextlib.suppress(CodescopeError):  # whoever asks for the model is told what is wrong
             explorer.live(str(able.sort_values("demo", kind="stable")["model"].iloc[0]))
     keep_for_good("what every page needs")
-    explorer.find("")  # looks into every build, so that the first search is as fast as the next
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app.shell.pages import Page
 from backend.calls import Call
+from backend.types import CodeRef
 
 
 @dataclass
@@ -26,7 +25,8 @@ class Trace:
         calls: the calls in order; the second value is True where the answer came from the cache.
         besides: calls that only helped to draw the page: they take time and read rows, and are not what it shows.
         live: how many questions the model itself was asked.
-        waiting: what the page would show if it were known, and is still being found.
+        unnamed: codes whose names were not known yet when their chips were drawn.
+        unnamed_codebooks: models and codebooks that were drawn as a whole before their names were known.
         earlier: seconds of work behind answers that are shown again and were made in an earlier run.
         tables: name -> the data on the screen, which the foot offers.
         python: lines of "Copy as Python" beside the calls.
@@ -41,7 +41,8 @@ class Trace:
     besides: list[tuple[Call, bool]] = field(default_factory=list)
     live: int = 0
     earlier: float = 0.0
-    waiting: list[Future[Any]] = field(default_factory=list)
+    unnamed: set[CodeRef] = field(default_factory=set)
+    unnamed_codebooks: set[tuple[str, str]] = field(default_factory=set)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     python: list[str] = field(default_factory=list)
     ended: float = 0.0

@@ -95,7 +95,7 @@ def chip_table(
         frame: one row a code.
         columns: heading -> function from a row (a named tuple) to the cell.
         labels: people's labels.
-        caption: what the table is, for those who hear it.
+        caption: what the table is, for screen readers.
     """
     if frame.empty:
         return html.empty("None.", "Too few activations to say.")

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
-from app.shell import resources, state, widgets
+from app.shell import address, resources, widgets
 from app.shell.timing import Pace, remembered
 from app.states import machine_charts
 from app.states.states import scrolling
@@ -82,8 +82,8 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
     places = list(dict.fromkeys(str(p) for p in codebooks["place"]))
     layers = sorted({int(layer) for layer in codebooks["layer"].dropna()})
     items = int(explorer.facts(model)["items"])
-    item = state.integer("item", 0, 0, max(0, items - 1))
-    walk = state.text("walk", "", MAX_WALK) or own_walk(explorer, machine, model, item)
+    item = address.integer("item", 0, 0, max(0, items - 1))
+    walk = address.text("walk", "", MAX_WALK) or own_walk(explorer, machine, model, item)
     read = states_of(machine, walk)
     names = [machine.name(s) for s in range(machine.states)]
     first, second, third = st.columns([4, 1.2, 1.2], vertical_alignment="bottom")
@@ -91,18 +91,18 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
         st.text_input(
             f"Walk that is read (whole states of {machine.digits} digits, at most {machine.walk_length - 1})",
             max_chars=MAX_WALK,
-            **state.bound("walk", walk, clears=["at", "run"]),
+            **address.bound("walk", walk, clears=["at", "run"]),
         )
     with second:
         st.button(
             "Another walk",
-            on_click=state.write,
+            on_click=address.write,
             kwargs={"item": (item + 1) % max(1, items), "walk": None, "at": None, "target": None, "run": None},
             width="stretch",
             help="The next item of the build.",
         )
     last = max(0, len(read) - 1)
-    at = state.integer("at", last, 0, max(0, machine.walk_length))
+    at = address.integer("at", last, 0, max(0, machine.walk_length))
     at = min(at, last)
     with third:
         options = list(range(len(read))) or [0]
@@ -114,12 +114,12 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
             options,
             format_func=lambda i: f"{read[i]} · no. {i + 1}" if i < len(read) else "–",
             key=key,
-            on_change=lambda: state.write(at=_unless(st.session_state[key], last), run=None),
+            on_change=lambda: address.write(at=_unless(st.session_state[key], last), run=None),
         )
-    target = state.choice("target", names, far_target(machine, read[at]) if read else names[0])
+    target = address.choice("target", names, far_target(machine, read[at]) if read else names[0])
     columns = st.columns([1.2, 2.2, 1.7, 1.7, 1.2], vertical_alignment="bottom", gap="medium")
     with columns[0]:
-        st.selectbox("Make it believe B", names, **state.bound("target", target, clears=["run"]))
+        st.selectbox("Make it believe B", names, **address.bound("target", target, clears=["run"]))
     with columns[1]:
         strength = min(STRONGEST, max(0.0, _number("strength", 1.0)))
         st.slider(
@@ -127,33 +127,33 @@ def controls(explorer: Explorer, machine: Machine, model: str, codebooks: pd.Dat
             0.0,
             STRONGEST,
             step=0.05,
-            **state.bound("strength", strength, default=1.0, clears=["run"]),
+            **address.bound("strength", strength, default=1.0, clears=["run"]),
         )
     with columns[2]:
         usual = ["mlp"] if "mlp" in places else places[:1]
-        chosen = state.many("place", places) or usual
-        st.multiselect("Codebooks at", places, **state.bound("place", chosen, default=usual, clears=["run"]))
+        chosen = address.many("place", places) or usual
+        st.multiselect("Codebooks at", places, **address.bound("place", chosen, default=usual, clears=["run"]))
     with columns[3]:
-        picked = [int(v) for v in state.many("layer", [str(v) for v in layers])]
-        st.multiselect("Layers", layers, placeholder="all", **state.bound("layer", picked, clears=["run"]))
+        picked = [int(v) for v in address.many("layer", [str(v) for v in layers])]
+        st.multiselect("Layers", layers, placeholder="all", **address.bound("layer", picked, clears=["run"]))
     with columns[4]:
-        hold = state.flag("hold", True)
+        hold = address.flag("hold", True)
         st.toggle(
             "Hold",
             help="Edit attention at the next state's digits too. Without it the model reads the true digits again "
             "as soon as it has written the first digit of the next state.",
-            **state.bound("hold", hold, default=True, clears=["run"]),
+            **address.bound("hold", hold, default=True, clears=["run"]),
         )
     columns = st.columns([1, 1, 1, 3], vertical_alignment="bottom", gap="medium")
     with columns[0]:
-        samples = state.integer("samples", 20, 1, MAX_SAMPLES)
-        st.number_input("Samples", 1, MAX_SAMPLES, **state.bound("samples", samples, 20, clears=["run"]))
+        samples = address.integer("samples", 20, 1, MAX_SAMPLES)
+        st.number_input("Samples", 1, MAX_SAMPLES, **address.bound("samples", samples, 20, clears=["run"]))
     with columns[1]:
-        steps = state.integer("steps", 5, 1, MAX_STEPS)
-        st.number_input("States in each", 1, MAX_STEPS, **state.bound("steps", steps, 5, clears=["run"]))
+        steps = address.integer("steps", 5, 1, MAX_STEPS)
+        st.number_input("States in each", 1, MAX_STEPS, **address.bound("steps", steps, 5, clears=["run"]))
     with columns[2]:
-        seed = state.integer("seed", 0, 0, 10**6)
-        st.number_input("Seed", 0, 10**6, **state.bound("seed", seed, 0, clears=["run"]))
+        seed = address.integer("seed", 0, 0, 10**6)
+        st.number_input("Seed", 0, 10**6, **address.bound("seed", seed, 0, clears=["run"]))
     return Asked(walk, target, at, tuple(chosen), tuple(picked), strength, hold, samples, steps, seed)
 
 
@@ -212,7 +212,7 @@ def why_missed(found: Belief, hold: bool) -> str:
 
 
 def _number(name: str, default: float) -> float:
-    raw = state.text(name, "", 20)
+    raw = address.text(name, "", 20)
     try:
         return float(raw) if raw else default
     except ValueError:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.components.matrix import MAX_CELLS, matrix
 from app.draw import drawing, html
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.shell import address, widgets
 from app.states import machine_charts
 from backend.answers.meaning import StateView
 from backend.data.machines import Machine
@@ -67,8 +67,8 @@ def matrix_panel(view: StateView, model: str, site: str, labels: Mapping[CodeRef
     widgets.section(f"States and codes of {site}", note)
     matrix(machine_charts.state_code_matrix(view, model, site), key=f"matrix-{model}-{site}")
     widgets.section("State by state", "codes are given to states on one half of the items and tested on the other")
-    sort = state.choice("sort", SORTS, "state")
-    down = state.flag("down", False)
+    sort = address.choice("sort", SORTS, "state")
+    down = address.flag("down", False)
     widgets.draw(scrolling(state_table(view, model, site, sort, down, labels)))
     return {"matrix": view.matrix, "states": view.by_state, "codes": view.codes}
 
@@ -166,7 +166,7 @@ def transition_figures(transitions: pd.DataFrame) -> Markup:
 
 def transitions_panel(view: StateView, model: str, site: str) -> dict[str, pd.DataFrame]:
     """The machine's graph beside the one the codes imply; returns what is on the screen."""
-    chosen = state.choice("state", view.states, view.states[0])
+    chosen = address.choice("state", view.states, view.states[0])
     all_of_them = view.transitions
     note = f"read through the codes of {site} on the held-out half; click a mark to choose its state"
     if len(all_of_them) > MAX_CELLS:
@@ -192,7 +192,7 @@ def transitions_panel(view: StateView, model: str, site: str) -> dict[str, pd.Da
     with first:
         note = f"; {len(extra)} rarer mistakes are not drawn" if len(extra) else ""
         widgets.section(f"Successors of {chosen}", f"times seen on the held-out half{note}")
-        st.selectbox("State", view.states, **state.bound("state", chosen))
+        st.selectbox("State", view.states, **address.bound("state", chosen))
         drawing.draw(machine_charts.successors, own.drop(extra.index), chosen, alt=f"successors of state {chosen}")
     with second:
         wrong = all_of_them[all_of_them["verdict"] != "right"].sort_values(
@@ -237,7 +237,7 @@ def _graph(view: StateView, chosen: str, key: str) -> None:
 
     def choose() -> None:
         if selected := st.session_state[key]["selection"].get("node"):
-            state.write(state=selected[0]["state"])
+            address.write(state=selected[0]["state"])
 
     drawing.draw(
         machine_charts.circle,

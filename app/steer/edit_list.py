@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import Row, records
-from app.shell import state, widgets
+from app.shell import address, widgets
 from backend.edits.codes import MOVES, SLOTTED, STRONGEST, Action, Edit, first_generated
 from backend.errors import BadInput
 from backend.types import CodeRef
@@ -284,7 +284,7 @@ def _adder(edits: Sequence[Edit], codebooks: pd.DataFrame) -> None:
 
 
 def _write(edits: Sequence[Edit]) -> None:
-    state.write(edit=[str(e) for e in edits], measure=None, run=None)
+    address.write(edit=[str(e) for e in edits], measure=None, run=None)
 
 
 def _tied(key: str, value: Any, then: Callable[[Any], None], label: str = "visible") -> dict[str, Any]:

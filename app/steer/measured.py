@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import records, row
-from app.shell import state, widgets
+from app.shell import address, widgets
 from app.steer import judged
 from app.steer.edit_list import first_edit
 from app.steer.judged import Aim
@@ -124,7 +124,7 @@ def as_tried(dataset: str) -> dict[str, Any]:
 def use(one: Measured, dataset: str) -> dict[str, Any]:
     """Return the arguments of the button that puts measured edits into the list; what they replace is taken out."""
     cleared = dict.fromkeys(("success", "measure", "run", "samples", "topk", "seed", "place"))
-    return {"on_click": state.write, "kwargs": {**cleared, **parameters(one, dataset)}}
+    return {"on_click": address.write, "kwargs": {**cleared, **parameters(one, dataset)}}
 
 
 def gallery(found: Sequence[Measured], dataset: str, edits: Sequence[Edit], note: str) -> None:
@@ -173,10 +173,10 @@ def examples(explorer: Explorer, model: str, dataset: str, most: int = 2) -> lis
         words = f"{r.field} = {r.value}: {r.site} {r.code}, {html.share(r.precision)} precise"
         best.setdefault(r.ref, (words, judged.aim(dataset, r.field, str(r.value))))
     refs = sorted(best, key=lambda ref: best[ref][1] is None)[:most]  # what new text is judged for shows most
-    return [(best[ref][0], address(ref, codebooks, dataset, best[ref][1])) for ref in refs]
+    return [(best[ref][0], address_of(ref, codebooks, dataset, best[ref][1])) for ref in refs]
 
 
-def address(ref: CodeRef, codebooks: pd.DataFrame, dataset: str, aim: Aim | None) -> str:
+def address_of(ref: CodeRef, codebooks: pd.DataFrame, dataset: str, aim: Aim | None) -> str:
     """Return the address that steers with one code; with an aim, as steering towards it is tried on the data set."""
     edit = str(first_edit(ref.site, ref.code, codebooks))
     how = {"judge": str(aim), **as_tried(dataset)} if aim else {}
@@ -189,4 +189,4 @@ def from_concepts(explorer: Explorer, models: pd.DataFrame, model: str) -> Calla
     if not {"steer", "generate"} <= set(about.capabilities):
         return None
     codebooks = explorer.codebooks(model)
-    return lambda ref, field, value: address(ref, codebooks, about.dataset, judged.aim(about.dataset, field, value))
+    return lambda ref, field, value: address_of(ref, codebooks, about.dataset, judged.aim(about.dataset, field, value))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.draw import html
 from app.draw.tables import records
-from app.shell import state, widgets
+from app.shell import address, widgets
 from app.shell.earlier import Earlier
 from app.steer import judged, measured
 from app.steer.edit_list import place_of
@@ -56,46 +56,46 @@ def find_panel(
     fields = choices(explorer, model, dataset)
     if not fields:
         return {}, []
-    asked = state.flag("find") or "field" in state.parameters()
+    asked = address.flag("find") or "field" in address.parameters()
     with st.expander(
         "Find codes for something else" if known else "Find codes for something",
-        expanded=asked or not (known or state.edits()),
+        expanded=asked or not (known or address.edits()),
     ):
         first, second, third, fourth, fifth = st.columns(
             [1.2, 1.4, 2.2, 1, 1], vertical_alignment="bottom", gap="small"
         )
         with first:
-            field = state.choice("field", list(fields), next(iter(fields)))
-            st.selectbox("Field", list(fields), **state.bound("field", field, clears=["value", "find"]))
+            field = address.choice("field", list(fields), next(iter(fields)))
+            st.selectbox("Field", list(fields), **address.bound("field", field, clears=["value", "find"]))
         with second:
-            value = state.choice("value", fields[field], fields[field][0])
-            st.selectbox("Value", fields[field], **state.bound("value", value, clears=["find"]))
+            value = address.choice("value", fields[field], fields[field][0])
+            st.selectbox("Value", fields[field], **address.bound("value", value, clears=["find"]))
         by_itself = value in judged.values(dataset).get(field, ())
         with third:
-            pattern = state.text("wanted", "", 10 * MAX_PATTERN)
+            pattern = address.text("wanted", "", 10 * MAX_PATTERN)
             st.text_input(
                 "Success: a pattern (RE2) in the new text",
                 placeholder="the data's own truth" if by_itself else "needed: new text cannot be judged for this",
-                **state.bound("wanted", pattern, clears=["find"]),
+                **address.bound("wanted", pattern, clears=["find"]),
             )
         with fourth:
-            tries = state.integer("tries", TRIES, 4, MAX_TRIES)
+            tries = address.integer("tries", TRIES, 4, MAX_TRIES)
             help_text = "Every candidate writes so many texts, from prompts that are used for the search alone."
             st.number_input(
-                "Samples of each", 4, MAX_TRIES, help=help_text, **state.bound("tries", tries, TRIES, clears=["find"])
+                "Samples of each", 4, MAX_TRIES, help=help_text, **address.bound("tries", tries, TRIES, clears=["find"])
             )
         with fifth:
             ready = bool(pattern) or by_itself
             st.button(
                 "Find codes",
-                on_click=state.write,
+                on_click=address.write,
                 kwargs={"find": "1", "field": field, "value": value},
                 disabled=not ready,
                 width="stretch",
             )
         earlier = Earlier(f"find.{model}", lambda found: _draw(found, model, labels))
         key = question("found", explorer, model, field, value, pattern, tries)
-        if not (state.flag("find") and ready):
+        if not (address.flag("find") and ready):
             ready_made = next((one for one in known if one.name == f"{field}={value}"), None)
             if ready_made and not pattern:
                 _ready_made(ready_made, dataset)
@@ -132,7 +132,7 @@ def _use(edits: Sequence[str], judge: str, pattern: str) -> None:
     """The button that puts edits into the list."""
     kwargs = {"edit": list(edits), "judge": judge or None, "success": pattern or None, "measure": None, "run": None}
     name = f"Use its {len(edits)} edits"
-    st.button(name, type="primary", on_click=state.write, kwargs=kwargs, width="stretch")
+    st.button(name, type="primary", on_click=address.write, kwargs=kwargs, width="stretch")
 
 
 def _draw(found: Any, model: str, labels: Mapping[CodeRef, str]) -> None:
@@ -155,7 +155,7 @@ def _found(
         area, before = st.empty(), st.empty()
         bar, stop = area.container().columns([6, 1], vertical_alignment="center")
         with stop:
-            st.button("Stop", key="stop.find", on_click=state.write, kwargs={"find": None}, width="stretch")
+            st.button("Stop", key="stop.find", on_click=address.write, kwargs={"find": None}, width="stretch")
         with bar:
             shown = st.progress(0.0, "Loading the model ...")
         with before.container():

@@ -15,7 +15,7 @@ from app.components.into_view import into_view
 from app.draw import drawing, html
 from app.draw.charts import BLUE
 from app.draw.tables import records
-from app.shell import state, widgets
+from app.shell import address, widgets
 from app.shell.earlier import Earlier
 from app.shell.timing import Pace
 from app.steer import judged, steering
@@ -85,36 +85,36 @@ def controls(dataset: str, settings: Sampling, machine: Machine | None, model: s
     judge = ""
     if len(judges) > 1:
         with next(columns):
-            judge = state.choice("judge", judges, "")
+            judge = address.choice("judge", judges, "")
             st.selectbox(
                 "Success: the new text is",
                 judges,
                 format_func=lambda j: j.replace("=", " = ") or "what the pattern says",
                 help="Judged by the rules that made the data, not by a model.",
-                **state.bound("judge", judge, "", clears=["measure", "success"]),
+                **address.bound("judge", judge, "", clears=["measure", "success"]),
             )
     with next(columns):
-        success = "" if judge else state.text("success", "", 10 * MAX_PATTERN)
+        success = "" if judge else address.text("success", "", 10 * MAX_PATTERN)
         example = rf"\b{machine.name(17 % machine.states)}" if machine is not None else r"\bthe\b"
         st.text_input(
             f"Success: a pattern (RE2, at most {MAX_PATTERN} characters)",
             placeholder="judged by the data's own truth" if judge else f"e.g. {example}",
             disabled=bool(judge),
-            **state.bound("success", success, clears=["measure"]),
+            **address.bound("success", success, clears=["measure"]),
         )
     with next(columns):
-        n = state.integer("n", 50, 1, MAX_MEASURED)
-        st.number_input("Samples of each", 1, MAX_MEASURED, **state.bound("n", n, 50))
+        n = address.integer("n", 50, 1, MAX_MEASURED)
+        st.number_input("Samples of each", 1, MAX_MEASURED, **address.bound("n", n, 50))
     with next(columns):
-        curve = state.flag("dose")
-        st.checkbox("Curve over strength", **state.bound("dose", curve, False))
+        curve = address.flag("dose")
+        st.checkbox("Curve over strength", **address.bound("dose", curve, False))
     with next(columns):
-        few = state.integer("few", 20, 1, MAX_MEASURED)
+        few = address.integer("few", 20, 1, MAX_MEASURED)
         st.number_input(
-            f"Of each of {len(STRENGTHS)}", 1, MAX_MEASURED, disabled=not curve, **state.bound("few", few, 20)
+            f"Of each of {len(STRENGTHS)}", 1, MAX_MEASURED, disabled=not curve, **address.bound("few", few, 20)
         )
     with next(columns):
-        st.button("Measure", type="primary", on_click=state.write, kwargs={"measure": "1"}, width="stretch")
+        st.button("Measure", type="primary", on_click=address.write, kwargs={"measure": "1"}, width="stretch")
     field, _, value = judge.partition("=")
     topic = (field, value) if judge else None
     asked = Asked(replace(settings, samples=n), success, topic, STRENGTHS if curve else (), few)
@@ -131,7 +131,7 @@ def measure_panel(
     """
     earlier = Earlier(f"measure.{model}", lambda result: _draw(result[0], result[1], machine, model))
     key = question("measured", explorer, model, prompt, edits, asked)
-    if not state.flag("measure"):
+    if not address.flag("measure"):
         earlier.show(key, "measured of other edits or settings; Measure asks again")
         return {}
     arms = _measured(explorer, model, key, prompt, edits, asked, machine, earlier)
@@ -178,7 +178,7 @@ def _measured(
     area, place, before = st.empty(), st.empty(), st.empty()
     bar, stop = area.container().columns([6, 1], vertical_alignment="center")
     with stop:
-        st.button("Stop", key="stop.measure", on_click=state.write, kwargs={"measure": None}, width="stretch")
+        st.button("Stop", key="stop.measure", on_click=address.write, kwargs={"measure": None}, width="stretch")
     with bar:
         meter = Meter(st.progress(0.0, "Loading the model ..."), asked, NeuronPace.of(model))
     with before.container():

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from app.components.token_strip import token_data, token_strip
 from app.draw import html
 from app.draw.tables import records
-from app.shell import resources, state, widgets
+from app.shell import address, resources, session, widgets
 from app.shell.timing import PATIENCE, Pace
 from app.states.believing import own_walk
 from app.steer import judged, steering
@@ -44,42 +44,42 @@ def default_prompt(explorer: Explorer, machine: Machine | None, model: str, data
 
 def prompt_input(explorer: Explorer, machine: Machine | None, model: str, dataset: str) -> str:
     """The prompt: of the address, or where it is too long for one, of the session."""
-    raw = state.text("prompt", "", steering.MAX_PROMPT) or state.draft("steer", "prompt", steering.MAX_PROMPT)
+    raw = address.text("prompt", "", steering.MAX_PROMPT) or session.draft("steer", "prompt", steering.MAX_PROMPT)
     raw = raw or default_prompt(explorer, machine, model, dataset)
     st.text_area(
         f"Prompt (at most {steering.MAX_PROMPT:,} characters, and what fits the model's context)",
         height=72,
-        **state.bound_draft("prompt", "steer", raw, steering.MAX_LINK),
+        **address.bound_draft("prompt", "steer", raw, steering.MAX_LINK),
     )
-    state.say_not_in_address("prompt", raw, steering.MAX_LINK)
+    address.say_not_in_address("prompt", raw, steering.MAX_LINK)
     return raw
 
 
 def settings_of_address() -> Sampling:
     """Samples, length, temperature, top-k and seed, as the address has them."""
     return Sampling(
-        state.integer("samples", 1, 1, steering.MAX_SAMPLES),
-        state.integer("new", 40, 1, steering.MAX_NEW),
-        float(state.choice("temperature", [f"{t / 10:g}" for t in range(31)], "1")),
-        state.integer("topk", 0, 0, 100_000) or None,
-        state.integer("seed", 0, 0, 10**6),
+        address.integer("samples", 1, 1, steering.MAX_SAMPLES),
+        address.integer("new", 40, 1, steering.MAX_NEW),
+        float(address.choice("temperature", [f"{t / 10:g}" for t in range(31)], "1")),
+        address.integer("topk", 0, 0, 100_000) or None,
+        address.integer("seed", 0, 0, 10**6),
     )
 
 
 def settings_input(settings: Sampling) -> None:
     """Draw what says how to generate; all of it stands in the address."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.number_input("Samples", 1, steering.MAX_SAMPLES, width=120, **state.bound("samples", settings.samples, 1))
-        new = state.bound("new", settings.max_new_tokens, 40)
+        st.number_input("Samples", 1, steering.MAX_SAMPLES, width=120, **address.bound("samples", settings.samples, 1))
+        new = address.bound("new", settings.max_new_tokens, 40)
         st.number_input("New tokens", 1, steering.MAX_NEW, width=120, **new)
-        warmth = state.bound("temperature", settings.temperature, 1.0)
+        warmth = address.bound("temperature", settings.temperature, 1.0)
         st.slider("Temperature", 0.0, 3.0, step=0.1, width=200, **warmth)
-        st.number_input("Top-k (0: all)", 0, 100_000, width=130, **state.bound("topk", settings.top_k or 0, 0))
-        st.number_input("Seed", 0, 10**6, width=130, **state.bound("seed", settings.seed, 0))
+        st.number_input("Top-k (0: all)", 0, 100_000, width=130, **address.bound("topk", settings.top_k or 0, 0))
+        st.number_input("Seed", 0, 10**6, width=130, **address.bound("seed", settings.seed, 0))
         st.button(
             "Generate with a new seed",
             type="primary",
-            on_click=state.write,
+            on_click=address.write,
             kwargs={"seed": (settings.seed + 1) % 10**6, "run": "1"},
         )
 
@@ -122,8 +122,8 @@ def generation(
     if pair is None:
         pace, work = Pace.of(f"{model} writes"), 2.0 * settings.samples * settings.max_new_tokens
         likely = pace.seconds(work)
-        if likely > 4 * PATIENCE and not state.flag("run"):
-            st.button(f"Generate (about {likely:.0f} s)", type="primary", on_click=state.write, kwargs={"run": "1"})
+        if likely > 4 * PATIENCE and not address.flag("run"):
+            st.button(f"Generate (about {likely:.0f} s)", type="primary", on_click=address.write, kwargs={"run": "1"})
             return None
         place = st.empty()
         with st.spinner("Loading the model and writing ..."):
@@ -169,7 +169,7 @@ def footprint_panel(
     first, second = st.columns([3, 2], gap="medium")
     with first:
         widgets.draw(kl_figures(found, fixed))
-        place = min(state.integer("place", int(found.kl.argmax()), 0, 10**6), len(found.tokens) - 1)
+        place = min(address.integer("place", int(found.kl.argmax()), 0, 10**6), len(found.tokens) - 1)
         picked = token_strip(
             kl_strip(found, own),
             key=f"kl-{model}",
@@ -178,7 +178,7 @@ def footprint_panel(
             hint="Coloured by KL divergence; point at a token, click to see which codes change there.",
         )
         if picked is not None and picked != place:
-            state.write(place=picked)
+            address.write(place=picked)
             place = picked
     table = changed_table(found, fixed)
     with second:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from markupsafe import Markup
 
-from app.shell import state, widgets
+from app.shell import address, widgets
 from app.steer import judged
 from app.steer.judged import Aim
 from app.steer.measured import OFFERED, Measured, use
@@ -27,7 +27,7 @@ FAINT = 0.05  # nats that the next-token distribution moves by where an edit doe
 
 def aim_of(explorer: Explorer, model: str, dataset: str, edits: Sequence[Edit]) -> Aim | None:
     """Return what the edits are to bring about: the judge of the address, else of measured edits, else of a lone code."""
-    asked = state.text("judge", limit=200)
+    asked = address.text("judge", limit=200)
     if asked:
         field, _, value = asked.partition("=")
         return judged.aim(dataset, field, value)
@@ -82,7 +82,7 @@ def with_telling_seed(
 
     The seed then stands in the address. It is chosen to be shown; how often the edits succeed is for Measure to say.
     """
-    if not state.flag("telling"):
+    if not address.flag("telling"):
         return settings
 
     def find() -> int:
@@ -99,7 +99,7 @@ def with_telling_seed(
 
     with st.spinner("Looking for a seed that shows the difference ..."):
         seed = Kept.shared().answer(_telling(explorer, model, prompt, edits, settings, aim), find)
-    state.write(seed=seed, telling=None)
+    address.write(seed=seed, telling=None)
     return replace(settings, seed=seed)
 
 

@@ -135,8 +135,8 @@ def language_model(model: str, data_dir: Path) -> Any:
     from backend.errors import Unsupported
     from backend.explorer import Explorer
 
-    if (kind := catalog.find(model, data_dir).kind) != "text":
-        raise Unsupported(f"{model!r} is a model of {kind}s: it writes no text. `models` lists the others.")
+    if (kind := catalog.find(model, data_dir).kind) != "text":  # said before anything is loaded
+        raise Unsupported(f"{model!r} reads {kind} items: it writes no text. `models` lists the others.")
     return Explorer(data_dir).live(model)
 
 

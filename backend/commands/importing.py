@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from backend.cli import Answer, Command, Progress, clean, given_path, next_step
+from backend.data.tags import OPTIONS
+from backend.train.recipes import add_source_options, given_of
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +40,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|DIR|hf:NAME",
         help="text that a language model with a tokenizer is shown (our stories)",
     )
+    add_source_options(parser.add_argument_group("tags of your own pictures or text"), OPTIONS)
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
 
 
@@ -53,6 +56,7 @@ def _import(options: argparse.Namespace, progress: Progress) -> Answer:
         name=options.name,
         images=Path(options.images).expanduser() if options.images else None,
         text=options.text,
+        tags=given_of(options, OPTIONS),
         overwrite=options.overwrite,
     )
     sites = ", ".join(report.codebooks[:6]) + (" ..." if len(report.codebooks) > 6 else "")

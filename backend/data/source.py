@@ -122,11 +122,11 @@ class DataSource:
 
     Attributes:
         name: as it stands in `[dataset]`; the key in `SOURCES`.
-        item: what its items are: `text`, `image`.
+        item: what its items are: `text`, `image`, or a word of a new family's own.
         about: one line for people, as `train --help` shows it.
         title: what a model trained on it is about; may name settings, e.g. `{states}`.
         open: settings, and the folder that relative paths start from (for text also that of the tokenizer) -> the items:
-            a `TextDataset` or an `ImageDataset`.
+            a `TextDataset` or an `ImageDataset`; of a new kind anything with `items`.
         corpus: settings -> the documents before any tokenizer; None where there are none, and no tokenizer either.
         judge: who says what is true of a text that a model wrote; None where nobody can.
         trial: how steering is tried on it; None where nothing can be judged.

@@ -230,7 +230,7 @@ def nearest_codes(table: np.ndarray, codes: np.ndarray, count: int) -> np.ndarra
     for start in range(0, len(distinct), step):
         rows = np.arange(start, min(start + step, len(distinct)))
         rows = rows[distinct[rows] >= 0]
-        # |b|^2 - 2ab orders as |a - b|^2 does: |a|^2 is the same along a row
+
         distances = lengths - 2 * table[distinct[rows]].astype(np.float64) @ table.T.astype(np.float64)
         distances[np.arange(len(rows)), distinct[rows]] = np.inf
         reach = np.partition(distances, count - 1, axis=1)[:, count - 1]

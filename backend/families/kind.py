@@ -5,9 +5,9 @@ A door is a name and the place of what stands behind it, `module:attribute`; not
     open      (spec, folder, device, other) -> Family
     live      (family, other) -> what pages and commands ask for texts, pictures and edits
     measure   (family, other, request, into) -> None: adds every figure of the model to `into`, as a `Request` asks
-    train     tuple of `backend.cli.Recipe`: what `python -m backend train` offers
-    bring     mapping of a format's name to `backend.jobs.importing.Format`: what `import` reads
-    tables    mapping of a table's name to what `reproduce` makes: see `backend.jobs.reproduce`
+    train     tuple of `backend.train.recipes.Recipe`: what `python -m backend train` offers
+    bring     mapping of a format's name to `backend.formats.format.Format`: what `import` reads
+    tables    mapping of a table's name to `backend.train.tables.Table`: what `reproduce` makes
 
 `other(name)` opens another model of the catalog: a base, a tokenizer, a decoder. So no family imports another.
 """

@@ -22,6 +22,7 @@ class ImportRequest:
         base: configuration of the model below the codebooks, or the one that an image tokenizer was trained with.
         images: the pictures that the model is shown: a folder, a file or a Parquet file.
         text: the text that it is shown: a file, a folder or an `hf:` name.
+        tags: settings that make tags of the columns and file names of these pictures or texts, see `backend.data.tags`.
         origin: what the card's `training` says of where the model came from.
         folder: the checkpoint that is to be written.
     """
@@ -32,6 +33,7 @@ class ImportRequest:
     base: Path | None
     images: Path | None
     text: str | None
+    tags: Mapping[str, Any]
     origin: Mapping[str, Any]
     folder: Path
 

@@ -99,7 +99,7 @@ def image_tokenizer(models: LiveModels, model: str) -> Any:
     """Return a live `Tokenizer`.
 
     Raises:
-        Unsupported: the model is none.
+        Unsupported: the model cannot turn pictures into tokens and back.
     """
     lacks = unsupported(model, "turn pictures into tokens and back")
     if catalog.find(model, models.data_dir).kind != "image":  # said before anything is loaded

@@ -52,6 +52,7 @@ def import_checkpoint(
     name: str | None = None,
     images: Path | None = None,
     text: str | None = None,
+    tags: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> ImportReport:
     """Add a checkpoint to a data directory.
@@ -64,6 +65,7 @@ def import_checkpoint(
         name: of the new model; made from the path by default.
         images: folder, file or Parquet file of the pictures that an image tokenizer is shown.
         text: file, folder or `hf:` name of the text that a language model is shown.
+        tags: settings that make tags of the columns and file names of these pictures or that text.
         overwrite: replace a model of that name.
 
     Raises:
@@ -87,9 +89,13 @@ def import_checkpoint(
     for option, given in (("images", images), ("text", text)):
         if given is not None and option in reader.refuses:
             raise BadInput(f"Models of the format {format} {reader.refuses[option]}: leave --{option} out.")
+    if tags and images is None and text is None:
+        raise BadInput(
+            "--tags and --tags-from are about your own data. Give --text or --images too, or leave them out."
+        )
     folder = catalog.inside(data_dir, Path("checkpoints") / name)
     origin = {"imported": format, "from": path.name}
-    added = reader.add(ImportRequest(format, name, local, base, images, text, origin, folder))
+    added = reader.add(ImportRequest(format, name, local, base, images, text, tags or {}, origin, folder))
     item: Any = families.kind_of(family).item
     title = f"{added.title}, imported ({format})"
     catalog.write_spec(ModelSpec(name, family, item, title, added.dataset, f"checkpoints/{name}"), data_dir)

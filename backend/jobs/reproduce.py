@@ -17,7 +17,6 @@ from backend import catalog, families
 from backend.errors import UsageError
 from backend.families.kind import Request
 from backend.files import write_atomically
-from backend.train.runs import measuring_device
 from backend.train.tables import Measured, Record, Reproduction, Table
 from backend.types import Progress
 
@@ -64,6 +63,7 @@ def reproduce(
 
     def measure(model: str, progress: Progress) -> Measured:
         from backend.jobs.evaluate import evaluate
+        from backend.train.runs import measuring_device
 
         measures = evaluate(model, data_dir, Request(seeds, progress=progress), measuring_device(device))
         metrics = {key: dataclasses.asdict(metric) for key, metric in measures.metrics().items()}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,7 @@ COLUMNS = ["kind", "model", "title", "detail", "score", "site", "code", "field",
 WEIGHT = {"concept": 1.0, "label": 1.0, "description": 0.95, "model": 0.9, "code": 1.0, "tag": 0.85}
 MAX_TEXT = 200  # characters
 BEST = "best code"
+PAUSE = 0.2  # seconds between two builds, in which those who wait for another answer get theirs
 _WORD = re.compile(r"\w+")
 
 
@@ -81,7 +83,8 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
         `kind` (`concept`: a label value; `tag`: of whole items; `description`: of a code; `label`: what somebody calls a code;
         `model`; `code`; `pattern`), `model, title` (e.g. `story topic = dragon`), `detail` (e.g. `best code
         L0.attn.h0/401, 93 %`), `score` (0 to 1), `site, code` (of the code that is meant; '' and -1 where none is),
-        `field, value` (what to search for: of a label or tag, or '' and the pattern).
+        `field, value` (what to search for: of a label or tag, or '' and the pattern). `attrs["waiting"]` says how many builds
+        are still to be looked into.
 
     Raises:
         BadInput: the text is too long, or n below 1.
@@ -91,16 +94,19 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
     wanted = text.strip().casefold()
     built = models(archive)
     built = built[(built["built"] != "") & (built["codebooks"] > 0)]
-    if not waits:
-        _look_ahead(archive, [str(name) for name in built["model"]])
     matches: list[_Found] = []
-    for name, title in zip(built["model"], built["title"], strict=True):
-        known = _known(archive, str(name), waits)
+    missing = []
+    for name, title in zip(built["model"].astype(str), built["title"], strict=True):
+        known = _known(archive, name, waits)
         names = [_Name("model", f"{name} · {title}", "", 0.5)]
         if known is not None:
-            names += [*known.names, *_codes(known, str(name), text)]
-        scored = [(_score(entry, wanted, str(name) == model), str(name), entry) for entry in names]
+            names += [*known.names, *_codes(known, name, text)]
+        else:
+            missing.append(name)
+        scored = [(_score(entry, wanted, name == model), name, entry) for entry in names]
         matches += _once([row for row in scored if row[0] > 0])
+    if missing and not waits:
+        _look_ahead(archive, sorted(missing, key=lambda name: name != model))
     said = [(_score(entry, wanted, name == model), name, entry) for name, entry in _said(archive)]
     best = sorted([*matches, *(row for row in said if row[0] > 0)], key=lambda row: -row[0])  # equal ones as they come
     patterns = _pattern(text, model or (str(built["model"].iloc[0]) if len(built) else "")) if wanted else []
@@ -108,7 +114,9 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
     rows = [
         (e.kind, name, e.title, e.detail, round(score, 4), e.site, e.code, e.field, e.value) for score, name, e in best
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table.attrs["waiting"] = len(missing)
+    return table
 
 
 def _once(matches: list[_Found]) -> list[_Found]:
@@ -147,8 +155,8 @@ def _known(archive: Archive, model: str, waits: bool) -> _Names | None:
             return None
         try:
             reader = archive.reader(model)
-        except CodescopeError:
-            return None  # the page of models says why
+        except CodescopeError:  # the page of models says why
+            return cache.remember(key, lambda: _Names([], {}))
         cache.remember((reader.path, "names"), lambda: _collect(reader))
     names: _Names | None = cache.remembered(key)
     if names is None:
@@ -177,6 +185,7 @@ def _look_ahead(archive: Archive, models: Sequence[str]) -> None:
         try:
             for model in models:
                 _known(archive, model, True)
+                time.sleep(PAUSE)
         finally:
             archive.looking.release()
 

@@ -10,7 +10,6 @@ import pandas as pd
 
 from backend.analysis.claims import is_good
 from backend.answers.meaning import FirstLook
-from backend.questions import tags
 from backend.questions.associations import tokens_of
 from backend.questions.concepts import concepts
 from backend.questions.descriptions import descriptions
@@ -36,6 +35,8 @@ def first_look(reader: Reader) -> FirstLook:
 
     Without labels: the codebook that spreads its use most, and in it the code of the fewest different tokens.
     """
+    if not reader.fields:  # tags alone say nothing of single positions
+        return _by_usage(reader)
     table = concepts(reader)
     good = table[is_good(table["hits"].to_numpy(), table["count"].to_numpy())] if len(table) else table
     table = (good if len(good) else table).sort_values("worth", ascending=False, kind="stable").head(LOOKED_AT)
@@ -88,7 +89,7 @@ def _top_tokens(reader: Reader, name: str) -> pd.DataFrame:
 
 def _beyond_token(reader: Reader, row: Mapping[Hashable, Any]) -> float:
     """How much more precise a code is for its label value than the tokens under it are by themselves; on half 0, 0 to 1."""
-    labels, tokens = tags.labels_or_tags(reader, str(row["field"])), numbered.tokens(reader)
+    labels, tokens = numbered.labels(reader, str(row["field"])), numbered.tokens(reader)
     value = labels.names.index(str(row["value"]))
     site = reader.sites[str(row["site"])]
     sql = "SELECT pos FROM postings WHERE site_id = ? AND code = ?"

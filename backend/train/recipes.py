@@ -198,5 +198,10 @@ def _names(text: str) -> list[str]:
 
 def given_settings(options: argparse.Namespace, source: DataSource) -> dict[str, Any]:
     """Return the settings of a data set that a person gave; those that were left out are not in it."""
-    values = {option.setting: getattr(options, option.dest) for option in source.options}
+    return given_of(options, source.options)
+
+
+def given_of(options: argparse.Namespace, settings: Sequence[Option]) -> dict[str, Any]:
+    """Return those of some settings that a person gave."""
+    values = {option.setting: getattr(options, option.dest) for option in settings}
     return {setting: value for setting, value in values.items() if value is not None}

@@ -103,7 +103,7 @@ class Stages:
         later = sum(self._work[self._number + 1 :])
         if here is not None and not later:
             return here
-        if measured <= 0:
+        if measured <= 0 or seconds <= 0:
             return None
         pace = seconds / measured
         return (here if here is not None else max(0.0, pace * work * (1 - self._first) - spent)) + pace * later

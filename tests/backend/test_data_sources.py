@@ -14,6 +14,7 @@ import torch
 
 from backend.build.precompute import build
 from backend.catalog import write_spec
+from backend.catalog.cards import Card
 from backend.data.datasets import SOURCES, open_corpus, open_dataset, open_images, open_text, source_of, sources
 from backend.data.texts.corpus import TextItems
 from backend.errors import BadInput, CatalogError
@@ -21,7 +22,6 @@ from backend.explorer import Explorer
 from backend.families import open_family
 from backend.families.transformer.checkpoint import save_checkpoint, tokenizer_in
 from backend.families.transformer.conditions import Goal
-from backend.families.transformer.live import LiveModel
 from backend.families.transformer.measure_concepts import concepts
 from backend.families.transformer.training.batches import batches_of
 from backend.families.transformer.training.codebooks import Recipe, Run
@@ -131,16 +131,16 @@ def test_one_line_makes_a_data_set_that_opens_is_judged_trained_on_built_and_sea
     recipe = Recipe(steps=3, batch=4, lr=1e-3, save_every=0)
     run = Run(device="cpu")
     base = train_base(shape, batches_of(data, 48), recipe, run)
-    save_checkpoint(base, tmp_path / "checkpoints" / "toy-base", {}, tokenizer_in(work))
+    save_checkpoint(base, tmp_path / "checkpoints" / "toy-base", Card(), tokenizer_in(work))
     places = (Placement("mlp", codes=16),)
     model = train_codebooks(tmp_path / "checkpoints" / "toy-base", batches_of(data, 48), places, recipe, "data", run)
-    save_checkpoint(model, tmp_path / "checkpoints" / "toy", {}, tokenizer_in(work))
+    save_checkpoint(model, tmp_path / "checkpoints" / "toy", Card(), tokenizer_in(work))
     for name, below in (("toy-base", ""), ("toy", "toy-base")):
         spec = ModelSpec(name, "transformer", "text", name, settings, f"checkpoints/{name}", base=below)
         write_spec(spec, tmp_path)
     family = open_family(spec, tmp_path)
     assert {"forecast", "steer"} <= family.capabilities and "states" not in family.capabilities
-    shown = LiveModel(spec, tmp_path).family.items(0, 9, 0)
+    shown = family.items(0, 9, 0)
     assert [succeeds(item.text) for item in shown] == [item.tags["weather"] == "rain" for item in shown]
     build("toy", tmp_path, items=24, projection="pca")
     explorer = Explorer(tmp_path)
@@ -154,10 +154,6 @@ REGISTRY = "backend/data/datasets.py"
 ALIKE = {"text", "tokens", "digits", "folder"}  # words that mean other things too
 COMPOSED = {"backend/data/images/mixture.py": {"scenes", "photos"}}  # a data set that is made of others
 SETTINGS_OF_TABLES = re.compile(r"backend/families/\w+/tables\.py")  # what `reproduce` trains, as catalog files say it
-UNMOVED = {  # become loops over sources with the doors of the families
-    *("backend/commands/plans.py", "backend/commands/training.py", "backend/commands/training_images.py"),
-    *("backend/commands/importing.py", "backend/jobs/importing.py", "backend/jobs/reproduce.py"),
-}
 
 
 def names_in(tree: ast.AST) -> Iterator[str]:
@@ -189,7 +185,7 @@ def test_no_name_of_a_data_set_stands_outside_its_room_and_the_registry() -> Non
     found = []
     for path in files:
         file = path.relative_to(ROOT).as_posix()
-        if file == REGISTRY or file in UNMOVED or SETTINGS_OF_TABLES.fullmatch(file):
+        if file == REGISTRY or SETTINGS_OF_TABLES.fullmatch(file):
             continue
         for name in names_in(ast.parse(path.read_text(encoding="utf-8"))):
             if not in_its_room(file, name) and name not in COMPOSED.get(file, ()):

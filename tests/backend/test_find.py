@@ -101,9 +101,10 @@ def test_a_text_that_is_no_pattern_is_offered_as_it_stands(explorer) -> None:
 def test_who_does_not_wait_is_answered_at_once_and_in_full_a_moment_later(tmp_path) -> None:
     tiny_store.make(tmp_path, items=100)
     explorer = Explorer(tmp_path)
-    assert explorer.find("der", waits=False)["kind"].tolist()[-1] == "pattern"
+    first = explorer.find("der", waits=False)
+    assert first["kind"].tolist() == ["pattern"] and first.attrs["waiting"] == 1
     deadline = time.monotonic() + 30
-    while len(explorer.find("der", waits=False)) < 2 and time.monotonic() < deadline:
+    while explorer.find("der", waits=False).attrs["waiting"] and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "word = der" in set(explorer.find("der", waits=False)["title"])
 

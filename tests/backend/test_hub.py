@@ -116,7 +116,7 @@ def test_the_one_checkpoint_of_a_repository_is_fetched(served: dict[str, bytes],
     served["b.ckpt"] = b"other"
     with pytest.raises(BadInput, match="2 checkpoints .b.ckpt, weights/a.pt."):
         hub.fetch("hf:me/mine", folder=False)
-    with pytest.raises(CheckpointError, match="holds no 'c.pt'"):
+    with pytest.raises(CheckpointError, match="the repository has no 'c.pt'"):
         hub.fetch("hf:me/mine:c.pt", folder=False)
     with pytest.raises(CheckpointError, match="cannot be fetched"):
         hub.fetch("hf:you/yours:c.pt", folder=False)

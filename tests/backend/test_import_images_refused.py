@@ -145,7 +145,7 @@ def test_the_normalisation_of_llamagen_and_fvq_is_not_mixed_up(tmp_path: Path) -
         ({"quantize.embedding.weight": torch.ones(64, 6).to_sparse()}, "sparse"),
         ({"quantize.embedding.weight": torch.ones(64, 6, device="meta")}, "no values"),
         ({"quantize.embedding.weight": torch.full((64, 6), 1e300, dtype=torch.float64)}, "not finite"),
-        ({"encoder.conv_in.weight": torch.ones(0, 3, 3, 3)}, "makes no network"),
+        ({"encoder.conv_in.weight": torch.ones(0, 3, 3, 3)}, "does not make a network"),
         ({"quantize.embedding.weight": torch.ones(64, 6, dtype=torch.int64)}, "int64"),
         ({"quantize.embedding.weight": torch.ones(1, 6).expand(1 << 40, 6)}, "more values than the file holds"),
         ({"quantize.embedding.weight": torch.full((64, 6), torch.nan)}, "not finite"),

@@ -75,3 +75,19 @@ def test_tags_are_read_by_items_and_by_values_in_any_order(tmp_path) -> None:
             answer = explorer.tag_fields(MODEL) if name == "tag_fields" else explorer.passage_codes(MODEL, 3)
             assert len(answer)
         assert explorer.covered_passages(truth.ref("L0.mlp", 0)).table["tags"].tolist()[0] == {"n": "1"}
+
+
+def test_a_store_that_was_built_before_is_read_and_what_people_said_of_it_is_kept(tmp_path) -> None:
+    """Version 2 of the store is what was published first; new questions find all they need in it."""
+    truth = tiny_store.make(tmp_path, items=100, version=2)
+    people = Explorer(tmp_path).people
+    label = people.add_label(truth.ref("L0.mlp", 11), "says der", "Ada", build=tiny_store.BUILD)
+    explorer = Explorer(tmp_path)
+    look = explorer.first_look(MODEL)
+    assert explorer.codebooks(MODEL)["site"].tolist().count(look.site) == 1
+    assert len(explorer.code_names(MODEL, look.site)) and explorer.describe(truth.ref("L0.mlp", 11)) is not None
+    assert explorer.find("says der").iloc[0]["code"] == 11
+    tiny_store.make(tmp_path, build="20260601T000000-0123abcd", items=120)
+    assert explorer.build(MODEL).startswith("20260601")
+    assert explorer.people.labels() == [label] and explorer.find("says der").iloc[0]["code"] == 11
+    assert explorer.code(truth.ref("L0.mlp", 11)).label == "says der"

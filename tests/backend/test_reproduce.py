@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from backend.catalog import SHIPPED, read_spec
 from backend.catalog.records import read_record
 from backend.data.machines import Machine
 from backend.errors import UsageError
@@ -79,3 +80,13 @@ def test_the_names_of_rows_are_known_without_making_any() -> None:
     assert {name for name, table in known.items() if table.alone} == {"utilization"}
     names: Iterator[str] = (row for table in known.values() for row in table.rows)
     assert len(set(names)) == sum(len(table.rows) for table in known.values())
+
+
+def test_the_tables_give_their_models_the_places_that_the_shipped_catalog_gives_them() -> None:
+    from backend.families.image_tokenizer.tables import DEMOS, ROWS
+    from backend.families.transformer.tables import PYTHON, SMALL, STORIES, TOKFSM
+
+    places = {row.model: row.demo for table in (TOKFSM, SMALL, STORIES, PYTHON) for row in table.rows}
+    places |= {row.model: DEMOS.get(row.model, 0) for row in ROWS}
+    shipped = {path.stem: read_spec(path).demo for path in SHIPPED.glob("*.toml")}
+    assert {name: place for name, place in places.items() if place != shipped.get(name, 0)} == {}

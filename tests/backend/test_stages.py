@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 import torch
 
-from backend.cli import Bar
+from backend.cli import Bar, Lines
 from backend.data.machines import Machine
 from backend.families.transformer.checkpoint import build_model
 from backend.families.transformer.training import first_codes, work
@@ -113,6 +114,20 @@ def test_the_bar_shows_the_whole_first_and_the_stage_behind_it(monkeypatch: pyte
     assert third == f"[{'#' * 8}{'.' * 16}] 33 %, about 5 min left in all  2 of 2: 0/400 training, loss 2.0"
 
 
+def test_programs_are_told_the_whole_in_lines_of_json():
+    stream = io.StringIO()
+    lines = Lines(stream)
+    run, clock = stages({"codes": 30.0, "training": 60.0}, lines)
+    run.stage("codes")("looking", 0, 0)
+    run.stage("codes")("first codes", 1000, 1000)
+    clock.now += 30
+    run.stage("training")("training, loss 2.0", 400, 400)
+    message, codes, training = map(json.loads, stream.getvalue().splitlines())
+    assert message == {"stage": "looking", "done": 0, "total": 0, "left": None}
+    assert codes == {"stage": "first codes, 1,000 of 1,000", "done": 333, "total": 1000, "left": None}
+    assert training["done"] == training["total"] == 1000 and training["stage"] == "training, loss 2.0, 400 of 400"
+
+
 def test_on_a_terminal_the_line_ends_where_the_terminal_does(monkeypatch: pytest.MonkeyPatch):
     class Screen(io.StringIO):
         def isatty(self) -> bool:
@@ -188,5 +203,5 @@ def test_first_codes_are_a_stage_of_their_own_that_outlasts_the_training_where_m
     assert len(books) == 3 and all(book.refined and book.width == 192 for book in books)
     single = work.codebooks_of((Placement("attn", codes=512),), Shape(layers=3, dim=192, heads=6))
     assert [book.groups for book in single] == [6] * 3 and not single[0].refined
-    assert work.first_codes(books, 10**6) > 300 > work.first_codes(single, 10**6)
-    assert work.first_codes(books, 10**6, "random") == 0
+    assert work.first_codes(books, work.Size(10**6, 3)) > 300 > work.first_codes(single, work.Size(10**6, 3))
+    assert work.first_codes(books, work.Size(10**6, 3), "random") == 0

@@ -23,6 +23,7 @@ from PIL import Image
 from backend.analysis.seeds import HELD_OUT_SEED
 from backend.build.precompute import build
 from backend.catalog import find, write_spec
+from backend.catalog.cards import Card
 from backend.data.datasets import open_corpus, open_images, open_text, source_of
 from backend.data.tags import LONGEST
 from backend.data.texts.bpe import TOKENIZER, train_tokenizer
@@ -310,7 +311,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = open_text(settings, checkpoint)
     torch.manual_seed(0)
     config = Shape("gpt_neox", 1, 16, 2, 32).config(data.vocabulary, 32, data.bos)
-    save_checkpoint(build_model(config, (Placement("mlp", codes=24),)), checkpoint, {}, tokenizer)
+    save_checkpoint(build_model(config, (Placement("mlp", codes=24),)), checkpoint, Card(), tokenizer)
     write_spec(ModelSpec("mine", "transformer", "text", "Mine", settings, "checkpoints/mine"), folder)
     build("mine", folder, items=40, projection="pca")
     return folder

@@ -19,7 +19,7 @@ def edits(model: str, behaviour: str) -> str:
 
 
 VIEWS = {
-    "overview": f"?model={MODEL}",
+    "overview": "",
     "codebooks": f"codebooks?model={MODEL}&site=L1.mlp",
     "code": f"code?model={MODEL}&site=L1.mlp&code=417",
     "search": f"search?model={MODEL}&pattern=%204(8)",

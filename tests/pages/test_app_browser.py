@@ -20,6 +20,15 @@ from tests.pages.conftest import MODEL, ROOT, make_store
 
 playwright = pytest.importorskip("playwright.sync_api")
 CODE = f"code?model={MODEL}&site=L0.mlp&code=11"
+# What reaches out of the window, or is longer than the box that cuts it off; what can be scrolled to is not cut off.
+CUT = """
+() => [...document.querySelectorAll('.stMain *')].filter((e) => {
+  const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+  if (!box.width || e.closest('.scroll, canvas, [class*=st-key-behind], a.chip') || style.position === 'fixed') return false;
+  const hides = ['hidden', 'clip'].includes(style.overflowX) && e.childElementCount === 0 && e.textContent.trim();
+  return box.right > innerWidth + 1 || (hides && e.scrollWidth > e.clientWidth + 1);
+}).map((e) => `${e.tagName} ${e.className} ${e.textContent.slice(0, 60)}`)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +115,7 @@ def test_search_leads_to_a_code_and_back_leads_to_the_search(page):
     assert page.input_value("input[aria-label^=Pattern]") == "[dD]er"
 
 
-def test_keys_lead_to_the_next_code_the_search_and_do_nothing_while_typing(page):
+def test_keys_lead_to_the_next_code_the_search_box_and_do_nothing_while_typing(page):
     page.goto(CODE.replace("code=11", "code=3"))
     heading(page, "L0.mlp 3")
     page.wait_for_selector("html[data-codescope=ready]", state="attached")
@@ -115,10 +124,65 @@ def test_keys_lead_to_the_next_code_the_search_and_do_nothing_while_typing(page)
     page.keyboard.press("k")
     heading(page, "L0.mlp 3")
     page.keyboard.press("/")
-    heading(page, "Search")
-    page.wait_for_function("document.activeElement.getAttribute('aria-label')?.startsWith('Pattern')")
-    page.keyboard.type("jk/s")
-    assert page.input_value("input[aria-label^=Pattern]") == "jk/s"
+    box = page.get_by_role("combobox", name="Search everything")
+    page.keyboard.type("jk/s?")
+    assert box.input_value() == "jk/s?"
+    heading(page, "L0.mlp 3")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    heading(page, "L0.mlp 4")
+
+
+def test_the_search_box_leads_to_what_has_that_name(page):
+    page.goto(f"lists?model={MODEL}")
+    heading(page, "Lists")
+    page.wait_for_selector("html[data-codescope=ready]", state="attached")
+    page.keyboard.press("/")
+    page.keyboard.type(MODEL)
+    page.get_by_role("option").first.wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "lists" not in url and MODEL in url)
+
+
+def test_a_question_mark_opens_the_keys_and_the_words_and_escape_closes_them(page):
+    page.goto(CODE)
+    page.wait_for_selector(".cs-foot")
+    page.wait_for_selector("html[data-codescope=ready]", state="attached")
+    page.keyboard.press("?")
+    sheet = page.get_by_role("dialog", name="Keys and words")
+    sheet.get_by_text("search everything that has a name").wait_for()
+    sheet.get_by_text("The best code that was not chosen at a position.").wait_for()
+    page.keyboard.press("j")  # keys lead nowhere while it is open
+    page.keyboard.press("Escape")
+    sheet.wait_for(state="detached")
+    heading(page, "L0.mlp 11")
+
+
+def test_a_word_in_a_heading_is_explained_where_it_is_pointed_at_and_by_keyboard(page):
+    page.goto(CODE)
+    word = page.locator("abbr.term", has_text="PMI").first
+    word.scroll_into_view_if_needed()
+    tip = page.get_by_role("tooltip")
+    word.focus()
+    tip.get_by_text("how much more often two codes fire together than by chance").wait_for()
+    page.keyboard.press("Escape")
+    tip.wait_for(state="hidden")
+    word.hover()
+    tip.get_by_text("Pointwise mutual information").wait_for()
+    box = tip.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 1500
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["", CODE, f"codebooks?model={MODEL}", f"search?model={MODEL}&pattern=der", f"lens?model={MODEL}&item=3", "lists"],
+)
+def test_nothing_is_cut_off_in_a_narrow_window(page, view):
+    page.set_viewport_size({"width": 900, "height": 900})
+    page.goto(view)
+    page.wait_for_selector(".cs-foot")
+    page.wait_for_function("document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'")
+    assert page.evaluate(CUT) == []
 
 
 def test_an_address_shows_the_same_view_in_another_tab(page):

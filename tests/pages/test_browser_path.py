@@ -80,6 +80,20 @@ def test_from_search_to_a_code_to_steer_and_the_text_is_what_the_model_writes(pa
     at(page, r"edit=[^&]*0\.99")
 
 
+def test_the_foot_follows_a_part_of_the_page_that_runs_alone(page):
+    page.goto(f"code?model={CODED}&site=L0.mlp&code=3")
+    settled(page)
+    before = page.locator(".cs-foot").inner_text()
+    assert "to the model itself" not in before
+    page.get_by_role("button", name="Measure the effect").click()
+    page.locator(".stVegaLiteChart").last.wait_for()
+    page.wait_for_function("document.querySelector('.cs-foot')?.innerText.includes('1 to the model itself')")
+    page.reload()
+    settled(page)
+    page.locator(".stVegaLiteChart").last.wait_for()
+    page.wait_for_function("document.querySelector('.cs-foot')?.innerText.includes('what is shown from earlier took')")
+
+
 def point_at_a_mark(page, number=0):
     """Move the pointer along the first row of a matrix of the page until a mark says what it is; returns what it says."""
     canvas, tip = page.locator(".root canvas").nth(number), page.locator(".root .tip").nth(number)

@@ -16,6 +16,7 @@ from app.images import compare, compare_figures, image_source
 from app.shell import resources
 from app.shell.environment import DATA_DIR_VARIABLE
 from backend import catalog
+from backend.explorer import show
 from backend.jobs.compare import Compared, picture_table
 from backend.jobs.timing import Spread, Timing
 from tests.pages.conftest import open_page  # noqa: F401  (a fixture)
@@ -172,14 +173,14 @@ def test_what_python_makes_of_compare_prints_the_figures_of_the_page(data_dir, c
     explorer = resources.explorer()
     live = explorer.live(IMAGES)
     shown = [image_source.picture(live, f"{source}.{number}", 32) for number in (2, 3, 4)]
-    exec("\n".join(compare.as_python([IMAGES], shown, 0)), {"explorer": explorer})
+    exec("\n".join(compare.python([IMAGES], shown, 0)), {"explorer": explorer, "show": show})
     printed = capsys.readouterr().out
     row = compare.compare([live], np.stack([one.pixels for one in shown]), timed=False)[0].row()
-    assert f"{row['psnr']:.6f}" in printed and f"{row['reachable']:.6f}" in printed and "encode_ms" not in printed
+    assert f"{row['psnr']:.4g}" in printed and f"{row['reachable']:.4g}" in printed and "encode_ms" not in printed
 
 
 def test_what_python_makes_of_a_persons_own_pictures_names_their_files_and_size():
     own = image_source.Picture("own.0123", "it's me.png", np.zeros((3, 64, 64), np.float32))
-    lines = "\n".join(compare.as_python(["a", "b"], [own], 0))
+    lines = "\n".join(compare.python(["a", "b"], [own], 0))
     compile(lines, "copied", "exec")
     assert """files = ["it's me.png"]""" in lines and "read_picture(Path(file)), 64)" in lines

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app.components.token_map import map_data
 from app.draw import pictures
 from app.images import image_cells, image_source, image_tokens
-from app.shell import resources, state
+from app.shell import address, resources
 from app.shell.environment import DATA_DIR_VARIABLE
 from backend.answers.live import TokenMap
 from backend.edits.token_maps import Copy, Nearest, Paint, Swap, footprint
@@ -71,8 +71,8 @@ def test_strokes_of_one_code_become_one_change():
     ],
 )
 def test_what_a_click_means(monkeypatch, tool, box, brush, region, written):
-    monkeypatch.setattr(state, "many", lambda name, limit: [])
-    monkeypatch.setattr(state, "text", lambda name, default, limit: region)
+    monkeypatch.setattr(address, "many", lambda name, limit: [])
+    monkeypatch.setattr(address, "text", lambda name, default, limit: region)
     assert image_tokens.picked({"pane": "original", "box": box}, tool, "vq", ["vq"], 4, brush) == written
     assert image_tokens.picked({"pane": "other", "box": box}, tool, "vq", ["vq"], 4, brush) == {
         "region": ".".join(map(str, box))
@@ -80,7 +80,7 @@ def test_what_a_click_means(monkeypatch, tool, box, brush, region, written):
 
 
 def test_a_stroke_gives_its_cells_the_code_and_chooses_the_one_where_it_ended(monkeypatch):
-    monkeypatch.setattr(state, "many", lambda name, limit: ["vq:paint:7@0"])
+    monkeypatch.setattr(address, "many", lambda name, limit: ["vq:paint:7@0"])
     stroke = {"pane": "original", "box": [0, 1, 3, 4], "cells": [11, 6, 1]}
     assert image_tokens.picked(stroke, "paint", "vq", ["vq"], 4, {"code": 7}) == {
         "change": ["vq:paint:7@0,1,6,11"],

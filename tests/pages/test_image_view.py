@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 
 from app.images import first_view, image_cells, image_editor, image_source, image_tokens, in_words
-from app.shell import resources, state
+from app.shell import address, resources, session
 from app.shell.environment import DATA_DIR_VARIABLE
 from backend.edits.token_maps import Paint, footprint
 from backend.types import CodeRef
@@ -105,7 +105,7 @@ def test_nothing_is_claimed_of_a_code_that_nothing_describes_well(data_dir):
 
 def test_both_errors_of_a_cell_have_a_name_and_a_definition_and_agree_with_the_map(view, monkeypatch):
     live, shown = view
-    monkeypatch.setattr(state, "parameters", dict)
+    monkeypatch.setattr(address, "parameters", dict)
     for cell in (0, 27):
         found = image_cells.candidates(live, shown, "vq", cell, False)
         table = str(image_cells.candidate_table(found, shown, "vq", cell, [], IMAGES, None, {}))
@@ -122,7 +122,7 @@ def test_both_errors_of_a_cell_have_a_name_and_a_definition_and_agree_with_the_m
 
 def test_where_no_cell_is_chosen_two_are_offered(view, monkeypatch):
     _, shown = view
-    monkeypatch.setattr(state, "parameters", lambda: {"model": [IMAGES], "item": ["2"]})
+    monkeypatch.setattr(address, "parameters", lambda: {"model": [IMAGES], "item": ["2"]})
     (worst, _), (common, words) = image_cells.to_choose(shown, "vq")
     assert worst.endswith(f"cell={int(image_tokens.errors(shown, 'vq').argmax())}")
     codes = shown.after["vq"].reshape(-1)
@@ -146,20 +146,20 @@ def test_the_same_place_of_a_picture_is_found_where_it_is_cut_into_other_cells()
 def test_another_tokenizer_that_cuts_the_picture_otherwise_keeps_the_place_and_an_address_means_what_it_says(
     monkeypatch,
 ):
-    address, kept = {"cell": "9"}, {}
-    monkeypatch.setattr(state, "text", lambda name, default, limit: address.get(name, default))
-    monkeypatch.setattr(state, "write", address.update)
-    monkeypatch.setattr(state, "kept", lambda name, default: kept.get(name, default))
-    monkeypatch.setattr(state, "keep", kept.__setitem__)
+    parameters, kept = {"cell": "9"}, {}
+    monkeypatch.setattr(address, "text", lambda name, default, limit: parameters.get(name, default))
+    monkeypatch.setattr(address, "write", parameters.update)
+    monkeypatch.setattr(session, "kept", lambda name, default: kept.get(name, default))
+    monkeypatch.setattr(session, "keep", kept.__setitem__)
     own = image_source.Picture("own.01", "me.png", np.zeros((3, 64, 64), np.float32))
     other = image_source.Picture("item.3", "item 3", np.zeros((3, 64, 64), np.float32))
 
     def show(model: str, cell: int, picture: image_source.Picture = own) -> str:
         image_editor.keep_place(model, type("Live", (), {"cell": cell}), picture)
-        return address["cell"]
+        return parameters["cell"]
 
     assert show("a", 8) == "9" and show("b", 4) == "34" and show("a", 8) == "9"
-    address["cell"] = "20"  # a link names another cell and another model at once
+    parameters["cell"] = "20"  # a link names another cell and another model at once
     assert show("b", 4) == "20" and show("a", 8, other) == "20"
 
 

@@ -34,7 +34,6 @@ TAGS = {
     "m": "number",
     "u": "interjection",
 }
-PUNCTUATION = frozenset('.,!?;:"')
 
 _TOKEN = re.compile(
     r"\{(?P<slot>[A-Za-z]+)\}|\[(?P<choice>[^\]]*)\]|(?P<word>[A-Za-z]+(?:'(?!s\b)[a-z]+)?)(?:/(?P<tag>[a-z]))?"

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.families.image_tokenizer.training.recipe import TOKENS_A_CODE, TokenizerRecipe
-from backend.families.image_tokenizer.training.tokenizer_models import tokenizer_spec
 from backend.train.tables import Record, Reproduction, Table
 from backend.types import ModelSpec
 
@@ -22,14 +21,7 @@ SCENES = {"name": "scenes", "size": 32}
 STEPS, LARGE_STEPS = 1500, 800
 SIZES = (1024, 4096, 16_384)
 LARGE = 102_400
-DEMOS = {  # order in which the explorer builds them on first start
-    "scenes-fvq-1024": 7,
-    "scenes-vq-1024": 8,
-    "scenes-fvq-4096": 9,
-    "scenes-fvq-16384": 10,
-    "scenes-lc-16384": 11,
-    "scenes-fvq-102400": 12,
-}
+DEMOS = {"scenes-fvq-4096": 3, "scenes-vq-1024": 5, "scenes-fvq-102400": 7}  # place in the Overview's gallery
 
 
 @dataclass(frozen=True)
@@ -55,6 +47,8 @@ class ImageRow:
     @property
     def spec(self) -> ModelSpec:
         """Its catalog entry."""
+        from backend.families.image_tokenizer.training.tokenizer_models import tokenizer_spec
+
         spec = tokenizer_spec(self.model, self.recipe, self.paper, DEMOS.get(self.model, 0))
         return dataclasses.replace(spec, title=f"{spec.title}; {self.note}") if self.note else spec
 

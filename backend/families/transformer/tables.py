@@ -113,7 +113,6 @@ TOKFSM = Comparison(
             (Placement("attn", codes=512),),
             FINE_TUNE,
             _machine_paper("attention only, k = 1, C = 2,000", 1.18, 46.33, 96.39),
-            demo=3,
         ),
         Row(
             "tokfsm-attn-mlp-k4",
@@ -121,7 +120,6 @@ TOKFSM = Comparison(
             (Placement("attn", codes=512, k=4), Placement("mlp", codes=4000, k=4)),
             dataclasses.replace(FINE_TUNE, steps=900),
             _machine_paper("attention + MLP, k = 4, C = 20,000", 1.192, 46.20, 80.69),
-            demo=4,
         ),
     ),
 )
@@ -142,7 +140,7 @@ SMALL = Comparison(
             "TokFSM, 25 states: codebooks on every head and MLP, k = 1",
             (Placement("attn", codes=128), Placement("mlp", codes=512)),
             FINE_TUNE,
-            demo=2,
+            demo=8,
         ),
     ),
 )
@@ -198,14 +196,13 @@ STORIES = Comparison(
             (_ATTENTION,),
             _TUNED,
             _text_paper(f"{_TINY_STORIES}: attention, k = 8", 1.66, 0.5791),
-            demo=5,
+            demo=4,
         ),
         Row(
             "stories-attn-mlp",
             f"Stories: {_BOTH_TITLE}",
             (_ATTENTION, _WORDS, _LATER_MLPS),
             _HELD,
-            demo=14,
         ),
         Row(
             "stories-mlp",
@@ -213,7 +210,7 @@ STORIES = Comparison(
             (_MLP,),
             _TUNED,
             _text_paper(f"{_TINY_STORIES}: MLP, k = 100", 1.57, 0.5947),
-            demo=6,
+            demo=2,
         ),
     ),
     vocabulary=2048,
@@ -239,7 +236,7 @@ PYTHON = Comparison(
             (_ATTENTION,),
             _TUNED,
             _text_paper(f"{_WIKITEXT}: attention, k = 8", 2.74, 0.4668),
-            demo=7,
+            demo=9,
         ),
         Row(
             "python-attn-mlp",
@@ -263,6 +260,7 @@ PYTHON = Comparison(
                 reset_every=0,
             ),
             _text_paper(f"{_WIKITEXT}: MLP, k = 100", 3.03, 0.4247),
+            demo=6,
         ),
     ),
     vocabulary=2048,

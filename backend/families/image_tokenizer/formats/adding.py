@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from backend.catalog.cards import Card
-from backend.data.images.own_images import OwnImages
+from backend.data.images import own_images
+from backend.data.scenes.scenes import Scenes
 from backend.families.image_tokenizer.formats import diffusers, fvq, llamagen, taming, vqgan_lc
 from backend.families.image_tokenizer.formats.image_weights import ImportedTokenizer
 from backend.families.image_tokenizer.model import save_tokenizer
@@ -41,7 +42,7 @@ def add_tokenizer(read: Reader, request: ImportRequest) -> Addition:
         BadInput: there is no checkpoint, or no picture.
     """
     tokenizer = read(request.path, request.base)
-    dataset, reports = _pictures(tokenizer, request.images)
+    dataset, reports = _pictures(tokenizer, request.images, request.tags)
     warnings = (*tokenizer.warnings, *reports)
     model = tokenizer_of(tokenizer)
     training = {**request.origin, "warnings": list(warnings)}
@@ -60,7 +61,9 @@ def tokenizer_of(tokenizer: ImportedTokenizer) -> ImageTokenizer:
     return model.eval()
 
 
-def _pictures(tokenizer: ImportedTokenizer, images: Path | None) -> tuple[Mapping[str, Any], list[str]]:
+def _pictures(
+    tokenizer: ImportedTokenizer, images: Path | None, tags: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], list[str]]:
     """Return the `[dataset]` of the catalog entry, and warnings."""
     cell = tokenizer.settings.downsampling  # a picture has one cell at least
     if images is None:
@@ -69,7 +72,8 @@ def _pictures(tokenizer: ImportedTokenizer, images: Path | None) -> tuple[Mappin
             f"It will be shown our own scenes of {size} pixels, not what it was trained on. "
             "Give your pictures with --images."
         )
-        return {"name": "scenes", "size": size}, [warning]
-    settings = {"name": "folder", "path": str(images.resolve()), "size": max(_PHOTOS, cell)}
-    reports = OwnImages.from_settings(settings, images).reports
-    return settings, [f"{report.path}: {report.what}" for report in reports][:_REPORTS]
+        return Scenes(size).settings, [warning]
+    settings = own_images.SOURCE.settings({"path": str(images), "size": max(_PHOTOS, cell), **tags})
+    notes = own_images.SOURCE.notes(settings) if own_images.SOURCE.notes else ()
+    reports = own_images.OwnImages.from_settings(settings, images).reports
+    return settings, [*map(str, notes), *[f"{report.path}: {report.what}" for report in reports][:_REPORTS]]

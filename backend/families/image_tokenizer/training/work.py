@@ -15,6 +15,7 @@ _FLOPS = 2e10  # multiplications and additions a second
 _COMPARED = 2e8  # scores a second of which the best is chosen
 _NETWORK = 2e-6  # seconds a pixel of a step, gradients included, with 32 channels and one block
 _FEATURE_BATCH = 32
+_CALL = 0.01  # seconds that any step takes, however small the pictures
 _DRAWN = 1e-6  # seconds a pixel
 
 
@@ -31,9 +32,9 @@ def work_of(recipe: TokenizerRecipe, seeds: int) -> dict[str, float]:
     network = _NETWORK * pixels * (recipe.width / 32) ** 2 * recipe.blocks
     stages = {PICTURES: _DRAWN * pixels * recipe.pool}
     if recipe.method == "lc" and recipe.features == "autoencoder":
-        stages[FEATURES] = STEPS * _FEATURE_BATCH * _NETWORK * pixels
+        stages[FEATURES] = STEPS * (_CALL + _FEATURE_BATCH * _NETWORK * pixels)
         stages[SELECTION] = ROUNDS * _choosing(CELLS * recipe.codes, recipe.codes, FEATURE_WIDTH)
-    step = recipe.batch * network + tables * _choosing(rows, recipe.codes, recipe.code_dim)
+    step = _CALL + recipe.batch * network + tables * _choosing(rows, recipe.codes, recipe.code_dim)
     stages[TRAINING] = recipe.steps * step
     if seeds:
         stages[MEASURING] = seeds * _measuring(recipe, pixels)

@@ -35,7 +35,7 @@ def add_transformer(read: Reader, request: ImportRequest) -> Addition:
     """
     source = read(request.path, request.base)
     folders = [request.path, *([_folder_of(request.base)] if request.base is not None else [])]
-    dataset, notes = dataset_of(source.config, folders, request.text)
+    dataset, notes = dataset_of(source.config, folders, request.text, request.tags)
     warnings = (*source.warnings, *notes)
     try:
         model = build_model(source.config, source.placements)

@@ -12,8 +12,11 @@ from transformers import PretrainedConfig
 
 from backend.data.datasets import open_corpus
 from backend.data.machines import DIGITS, Machine
+from backend.data.stories import source as stories
+from backend.data.texts import own_text
 from backend.data.texts.bpe import TOKENIZER, TextTokenizer, load_tokenizer
 from backend.data.texts.settings import LENGTH
+from backend.data.texts.tokens import RandomTokens
 from backend.errors import BadInput, CatalogError, CheckpointError
 
 MACHINE_SEED = 42  # of the machine of codebook-features
@@ -21,13 +24,14 @@ _LONGEST_ITEM = 128  # tokens of an item that is not text
 Shown = tuple[Mapping[str, Any], list[str]]  # the `[dataset]` of a catalog entry, and warnings
 
 
-def dataset_of(config: PretrainedConfig, folders: Sequence[Path], text: str | None) -> Shown:
+def dataset_of(config: PretrainedConfig, folders: Sequence[Path], text: str | None, tags: Mapping[str, Any]) -> Shown:
     """Find what an imported model is shown.
 
     Args:
         config: the model's.
         folders: where its tokenizer, or its machine, may be.
         text: file, folder or `hf:` name of a person's text.
+        tags: settings that make tags of its columns and file names.
 
     Raises:
         CheckpointError: the model has no room for two tokens, or its tokenizer or machine cannot be read.
@@ -38,14 +42,14 @@ def dataset_of(config: PretrainedConfig, folders: Sequence[Path], text: str | No
         raise CheckpointError("The model's configuration has room for fewer than two tokens. Check its config.json.")
     tokenizer = _first(folders, TOKENIZER)
     if text is not None and tokenizer is not None:
-        return _text(config, tokenizer, text)
+        return _text(config, tokenizer, text, tags)
     if text is not None:
         raise BadInput(
             f"There is no {TOKENIZER} beside the model, so it cannot read a text. Save its fast tokenizer into the folder "
             "(tokenizer.save_pretrained of transformers), or leave --text out to see it on random tokens."
         )
     vocabulary = int(config.get_text_config().vocab_size)
-    tokens = {"name": "tokens", "vocabulary": vocabulary, "length": min(longest, _LONGEST_ITEM)}
+    tokens = RandomTokens(vocabulary, min(longest, _LONGEST_ITEM)).settings
     transitions, words = _first(folders, "fsm.npy"), _first(folders, "vocab.json")
     base = vocabulary - 1  # of a machine: its digits, and the token in front
     if 2 <= base <= len(DIGITS) and (transitions is not None or (words is not None and _only_digits(words, base))):
@@ -53,7 +57,7 @@ def dataset_of(config: PretrainedConfig, folders: Sequence[Path], text: str | No
     if tokenizer is None:
         return tokens, []
     try:
-        return _text(config, tokenizer, None)
+        return _text(config, tokenizer, None, {})
     except CheckpointError as error:  # the model itself can be seen all the same
         return tokens, [f"{error} Until then items are random token ids."]
 
@@ -85,7 +89,7 @@ def _machine(base: int, file: Path | None, tokens: Mapping[str, Any]) -> Shown:
     ]
 
 
-def _text(config: PretrainedConfig, tokenizer: Path, text: str | None) -> Shown:
+def _text(config: PretrainedConfig, tokenizer: Path, text: str | None, tags: Mapping[str, Any]) -> Shown:
     """Return what a model with a tokenizer is shown: the person's own text, else our stories."""
     tokens, vocabulary = TextTokenizer(load_tokenizer(tokenizer)).vocabulary, int(config.get_text_config().vocab_size)
     if not tokens:
@@ -97,13 +101,12 @@ def _text(config: PretrainedConfig, tokenizer: Path, text: str | None) -> Shown:
         )
     length = min(int(getattr(config, "max_position_embeddings", LENGTH)), LENGTH)
     if text is None:
-        return {"name": "stories", "length": length}, [
+        return stories.SOURCE.settings({"length": length}), [
             "It will be shown our own stories, not what it was trained on. Give your text with --text."
         ]
-    path = text if text.startswith("hf:") else str(Path(text).expanduser().resolve())
-    settings = {"name": "text", "path": path, "length": length}
+    settings = own_text.SOURCE.settings({"path": text, "length": length, **tags})
     open_corpus(settings).count(0)  # refuses what cannot be read
-    return settings, []
+    return settings, [*map(str, own_text.SOURCE.notes(settings) if own_text.SOURCE.notes else ())]
 
 
 def _transitions(file: Path) -> np.ndarray:

@@ -83,17 +83,17 @@ def _spec(row: Row, comparison: Comparison) -> ModelSpec:
 def _work(row: Row, comparison: Comparison, request: Reproduction) -> dict[str, float]:
     """Return the stages of a row, each with about how long it takes."""
     length = int(comparison.dataset["length"])
-    parameters = work.parameters_of(comparison.shape, comparison.vocabulary or work.SMALL_VOCABULARY)
+    size = work.size_of(comparison.shape, comparison.vocabulary or work.SMALL_VOCABULARY)
     books = work.codebooks_of(row.placements, comparison.shape)
     stages: dict[str, float] = {}
     if comparison.vocabulary:
         stages |= {work.TEXT: work.READING if not books else 1.0, work.CORPUS: work.CUTTING}
     if books:
-        stages[work.CODES] = work.first_codes(books, parameters)
-    stages[work.TRAINING] = work.training(row.recipe, length, parameters, books)
+        stages[work.CODES] = work.first_codes(books, size)
+    stages[work.TRAINING] = work.training(row.recipe, length, size, books)
     trial = source_of(comparison.dataset).trial
     searches = len(trial.behaviours) if trial and books else 0
-    measuring = work.measuring(parameters, length, request.seeds, bool(books))
+    measuring = work.measuring(size, length, request.seeds, books)
     return stages | {MEASURING: measuring + searches * work.SEARCH}
 
 

@@ -89,6 +89,11 @@ def _is_refined(layer: CodebookLayer) -> bool:
     return layer.config.k > 1 and layer.config.similarity != "euclidean"  # by distance, codes that move away die
 
 
+def _size_of(model: CodebookTransformer) -> work.Size:
+    layers = int(getattr(model.model.config.get_text_config(), "num_hidden_layers", 1))
+    return work.Size(sum(p.numel() for p in model.model.parameters()), layers)
+
+
 def _activations(
     model: CodebookTransformer,
     name: str,
@@ -98,7 +103,7 @@ def _activations(
     progress: Callable[[int, int], None],
 ) -> Tensor:
     """Return activations that reach a codebook layer: `[group, needed, dim]`."""
-    parameters = sum(p.numel() for p in model.model.parameters())
+    size = _size_of(model)
     parts: list[Tensor] = []
 
     def take(activations: Tensor) -> None:
@@ -109,7 +114,7 @@ def _activations(
     with model.collecting(name, take):
         while seen < needed:
             tokens = batch(SEQUENCES, generator)
-            sequences = max(1, int(PASS / work.forward(parameters, tokens.shape[1])))
+            sequences = max(1, int(PASS / size.forward(tokens.shape[1])))
             for part in tokens.split(min(SEQUENCES, sequences)):
                 with suppress(_Enough):
                     model(input_ids=part, use_cache=False)
@@ -127,12 +132,12 @@ class _Count:
         self._progress = progress
         self._sites = {name: model.sites(name)[0].removesuffix(".h0") for name in model.codebooks}
         self._names = list(model.codebooks)
-        parameters = sum(p.numel() for p in model.model.parameters())
+        size = _size_of(model)
         self._work: dict[tuple[str, str], float] = {}
         for number, name in enumerate(self._names, 1):
             config = model.layer(name).config
             book = work.Codebook(config.dim, config.groups, config.codes, config.k, _is_refined(model.layer(name)))
-            passes = work.forward(parameters, book.rows) * number / len(self._names)
+            passes = size.forward(book.rows) * number / len(self._names)
             self._work[name, "activations"] = passes
             if how == "kmeans":
                 self._work[name, "k-means"], self._work[name, "refining"] = work.ROUNDS * book.round, book.refining

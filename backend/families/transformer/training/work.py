@@ -28,11 +28,12 @@ ROUNDS, REFINING, REFINED = 10, 600, 1024  # rounds of k-means; steps of refinin
 
 _FLOPS = 2e10  # multiplications and additions a second
 _COMPARED = 2e8  # scores a second of which the best are chosen
+_CALL = 2e-3  # seconds that any layer, and any choice of codes, takes however little there is to compute
 _GATHERED = 5e7  # numbers a second that are fetched from a table by its rows, and whose gradients go back there
 READING, CUTTING = 10.0, 20.0  # text for a tokenizer; a corpus into tokens
 SMALL_VOCABULARY = 64  # of data that need no tokenizer
 _MEASURED = 256  # items a seed
-_JUDGING = 40.0  # what is measured of codes alone
+_JUDGING, _JUDGED = 5.0, 2  # what is measured of codes alone; forward passes for each codebook layer
 SEARCH = 600.0  # for the edits that steer to one behaviour
 
 
@@ -61,7 +62,7 @@ class Codebook:
 
     def choosing(self, rows: int) -> float:
         """Estimate the seconds in which codes are chosen for so many activations."""
-        return 2 * rows * self.codes * self.width / _FLOPS + self.groups * rows * self.codes / _COMPARED
+        return _CALL + 2 * rows * self.codes * self.width / _FLOPS + self.groups * rows * self.codes / _COMPARED
 
     def learning(self, rows: int) -> float:
         """Estimate the seconds in which codes are chosen, put together and corrected."""
@@ -78,21 +79,34 @@ class Codebook:
         return REFINING * self.learning(REFINED) if self.refined else 0.0
 
 
-def forward(parameters: int, tokens: int) -> float:
-    """Return the seconds of a forward pass; with the gradients it is three times that."""
-    return 2 * parameters * tokens / _FLOPS
+@dataclass(frozen=True)
+class Size:
+    """A model without codebooks: about how many parameters it has, and its layers."""
+
+    parameters: int
+    layers: int
+
+    def forward(self, tokens: int) -> float:
+        """Return the seconds of a forward pass; with the gradients it is three times that."""
+        return _CALL * self.layers + 2 * self.parameters * tokens / _FLOPS
 
 
-def training(recipe: Recipe, length: int, parameters: int, books: Sequence[Codebook]) -> float:
+def size_of(shape: Shape, vocabulary: int) -> Size:
+    """Return the size of a model that is made from a shape."""
+    parameters = shape.layers * (4 * shape.dim**2 + 2 * shape.dim * shape.mlp) + 2 * vocabulary * shape.dim
+    return Size(parameters, shape.layers)
+
+
+def training(recipe: Recipe, length: int, size: Size, books: Sequence[Codebook]) -> float:
     """Return the seconds of all steps of a recipe."""
     tokens = recipe.batch * length
-    step = forward(parameters, tokens) * (3 + recipe.distill) + sum(book.learning(tokens) for book in books)
+    step = size.forward(tokens) * (3 + recipe.distill) + sum(book.learning(tokens) for book in books)
     return recipe.steps * step
 
 
-def first_codes(books: Sequence[Codebook], parameters: int, how: str = "kmeans") -> float:
+def first_codes(books: Sequence[Codebook], size: Size, how: str = "kmeans") -> float:
     """Return the seconds that the first codes of all codebooks take; `how` as of `first_codes.initialize`."""
-    passes = sum(forward(parameters, book.rows) * number / len(books) for number, book in enumerate(books, 1))
+    passes = sum(size.forward(book.rows) * number / len(books) for number, book in enumerate(books, 1))
     return {
         "random": 0.0,
         "data": passes,
@@ -100,15 +114,10 @@ def first_codes(books: Sequence[Codebook], parameters: int, how: str = "kmeans")
     }[how]
 
 
-def measuring(parameters: int, length: int, seeds: int, coded: bool) -> float:
+def measuring(size: Size, length: int, seeds: int, books: Sequence[Codebook]) -> float:
     """Return the seconds of what is measured at the end, without steering."""
-    passes = 2 * forward(parameters, _MEASURED * length)  # of the model, and of the one below
-    return seeds * (passes + (_JUDGING if coded else 0.0))
-
-
-def parameters_of(shape: Shape, vocabulary: int) -> int:
-    """Return about how many parameters a model without codebooks has."""
-    return shape.layers * (4 * shape.dim**2 + 2 * shape.dim * shape.mlp) + 2 * vocabulary * shape.dim
+    passes = 2 + _JUDGED * len(books)  # of the model, and of the one below
+    return seeds * (passes * size.forward(_MEASURED * length) + (_JUDGING if books else 0.0))
 
 
 def codebooks_of(placements: Sequence[Placement], config: Any) -> list[Codebook]:
@@ -136,19 +145,20 @@ def work_of(plan: TransformerPlan) -> dict[str, float]:
     """Return the stages of a run in their order, each with its seconds."""
     if plan.shape is None:
         folder = catalog.checkpoint_folder(catalog.find(plan.origin, plan.run.data_dir), plan.run.data_dir)
-        parameters = (folder / WEIGHTS).stat().st_size // 4
-        books = codebooks_of(plan.placements, read_config(folder).get_text_config())
+        config = read_config(folder).get_text_config()
+        size = Size((folder / WEIGHTS).stat().st_size // 4, int(getattr(config, "num_hidden_layers", 1)))
+        books = codebooks_of(plan.placements, config)
     else:
-        parameters = parameters_of(plan.shape, plan.vocabulary or SMALL_VOCABULARY)
+        size = size_of(plan.shape, plan.vocabulary or SMALL_VOCABULARY)
         books = codebooks_of(plan.placements, plan.shape)
     stages: dict[str, float] = {}
     if plan.source.corpus is not None:
         stages |= {TEXT: READING if plan.vocabulary else 1.0, CORPUS: CUTTING}
     if plan.base_recipe is not None:
-        stages[BASE] = training(plan.base_recipe, plan.length, parameters, [])
+        stages[BASE] = training(plan.base_recipe, plan.length, size, [])
     if books:
-        stages[CODES] = first_codes(books, parameters, plan.first_codes)
-    stages[TRAINING] = training(plan.recipe, plan.length, parameters, books)
+        stages[CODES] = first_codes(books, size, plan.first_codes)
+    stages[TRAINING] = training(plan.recipe, plan.length, size, books)
     if plan.run.seeds:
-        stages[MEASURING] = measuring(parameters, plan.length, plan.run.seeds, bool(books))
+        stages[MEASURING] = measuring(size, plan.length, plan.run.seeds, books)
     return stages
