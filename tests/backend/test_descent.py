@@ -59,7 +59,12 @@ def test_texts_tell_their_topic_up_to_the_first_word_that_is_typical_of_it(items
     texts = texts_of(items, "topic", "sea")
     assert texts is not None and texts.topical.sum() == 40 == (~texts.topical).sum()
     for tokens, prompt, own, telling, other in zip(
-        texts.tokens.numpy(), texts.prompts[:, 0], texts.topical, texts.telling.numpy(), texts.other.numpy(), strict=True
+        texts.tokens.numpy(),
+        texts.prompts[:, 0],
+        texts.topical,
+        texts.telling.numpy(),
+        texts.other.numpy(),
+        strict=True,
     ):
         first = np.flatnonzero(np.isin(tokens, OWN if own else RIVALS))[0]
         assert np.flatnonzero(telling).tolist() == list(range(max(first - 7, prompt), first + 1))
