@@ -225,7 +225,7 @@ def _roughly(seconds: float) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: NaN becomes null, numpy's numbers plain ones, paths and codes text."""
+    """Turn a value into what JSON knows: NaN becomes null, numpy's numbers plain ones, paths and codes text."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
@@ -240,7 +240,7 @@ def plain(value: Any) -> Any:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows under headings, columns aligned; numbers to the right. On a terminal no wider than it: long cells are folded."""
+    """Set rows under headings, columns aligned, numbers to the right; long cells are folded to a terminal's width."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -259,7 +259,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in a table's cell: one line, without control characters."""
+    """Write a value as a table's cell: one line, without control characters."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | np.floating):
@@ -271,12 +271,12 @@ def shown(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """Text as one line that cannot move a terminal's cursor."""
+    """Write text as one line that cannot move a terminal's cursor."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 def metric_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Measured numbers for people."""
+    """Set measured numbers in a table for people."""
     return table(
         ["measure", "value", "low", "high", "n", "seeds"],
         [[name, m["value"], m["low"], m["high"], m["n"], m["seeds"]] for name, m in metrics.items()],
@@ -284,7 +284,7 @@ def metric_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def everywhere(default: bool) -> argparse.ArgumentParser:
-    """The options of every command, given before it or behind it; what stands behind wins.
+    """Make the options of every command, which stand before it or behind it; what stands behind wins.
 
     Args:
         default: the parser of the program itself, which holds the defaults.
@@ -317,7 +317,7 @@ def everywhere(default: bool) -> argparse.ArgumentParser:
 
 
 def parser_arguments(command: Command) -> dict[str, Any]:
-    """What a command's parser is made with: description, examples, and the options that every command has."""
+    """Return what a command's parser is made with: description, examples, and the options that every command has."""
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     return {
         "description": "\n\n".join(filter(None, (summary, command.about))),
@@ -329,7 +329,7 @@ def parser_arguments(command: Command) -> dict[str, Any]:
 
 
 def examples(lines: Sequence[str]) -> str:
-    """Command lines as they are typed, for the end of a `--help`."""
+    """List command lines as they are typed, for the end of a `--help`."""
     return "examples:\n" + "\n".join(f"  python -m backend {line}" for line in lines)
 
 
@@ -346,18 +346,18 @@ an edit is SITE:CODE, with more behind it where it is needed:
 
 
 def next_step(command: str, data_dir: Path) -> str:
-    """What to do next, as it can be typed: `Next: python -m backend build mine`."""
+    """Say what to do next, as it can be typed: `Next: python -m backend build mine`."""
     where = "" if data_dir == DEFAULT_DATA_DIR else f" --data-dir {shlex.quote(str(data_dir))}"
     return f"Next: python -m backend {command}{where}"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The argument MODEL."""
+    """Add the argument MODEL."""
     parser.add_argument("model", metavar="MODEL", help="name of a model; `python -m backend models` lists them")
 
 
 def add_edit(parser: argparse.ArgumentParser, required: bool) -> None:
-    """The option --edit."""
+    """Add the option --edit."""
     parser.add_argument(
         "--edit",
         action="append",
@@ -369,7 +369,7 @@ def add_edit(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def edits_of_given(texts: Sequence[str]) -> list[Edit]:
-    """Edits for what is there already: nothing is written behind it.
+    """Read edits for what is there already: nothing is written behind it.
 
     Raises:
         UsageError: one acts on new tokens alone.
@@ -382,14 +382,14 @@ def edits_of_given(texts: Sequence[str]) -> list[Edit]:
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:
-    """The option --device, which `chosen_device` turns into one that is there."""
+    """Add the option --device, which `chosen_device` turns into a device that is there."""
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="a GPU if there is one (auto)"
     )
 
 
 def chosen_device(device: str) -> str:
-    """`cpu` or `cuda`; raises `Unsupported` where `cuda` is asked for and torch has no GPU."""
+    """Choose `cpu` or `cuda`; raises `Unsupported` for `cuda` where torch has no GPU."""
     import torch
 
     from backend.errors import Unsupported
@@ -400,24 +400,24 @@ def chosen_device(device: str) -> str:
 
 
 def given_path(text: str) -> str:
-    """Argument type: a path or an address; an empty one, which would mean the working directory, is a slip."""
+    """Read a path or an address; an empty one, which would mean the working directory, is a slip."""
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty, but names a file or a folder")
     return text
 
 
 def positive(text: str) -> int:
-    """Argument type: a whole number of at least 1."""
+    """Read a whole number of at least 1."""
     return _at_least(text, 1)
 
 
 def counting(text: str) -> int:
-    """Argument type: a whole number of at least 0; seeds too."""
+    """Read a whole number of at least 0; seeds too."""
     return _at_least(text, 0)
 
 
 def temperature(text: str) -> float:
-    """Argument type: 0 to 100, as of `Sampling`."""
+    """Read a temperature from 0 to 100, as of `Sampling`."""
     try:
         number = float(text)
     except ValueError:
@@ -438,7 +438,7 @@ def _at_least(text: str, low: int) -> int:
 
 
 def new_file(path: str) -> Path:
-    """Where a person wants something written.
+    """Check where a person wants something written.
 
     Raises:
         BadInput: it is a folder or a device, or in a folder that is not there or cannot be written to.
@@ -461,7 +461,7 @@ def new_file(path: str) -> Path:
 
 
 def existing_file(path: str, what: str) -> Path:
-    """A file that a person named.
+    """Check a file that a person named.
 
     Raises:
         BadInput: there is none.

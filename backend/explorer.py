@@ -193,7 +193,7 @@ class Explorer:
     # ---- the model itself
 
     def live(self, model: str) -> Any:
-        """The model itself, loaded on first use, one per model and process.
+        """Return the model itself, loaded on first use, one per model and process.
 
         Returns:
             What the door `live` of the model's family gives: of a transformer its `LiveModel`, of an image tokenizer its

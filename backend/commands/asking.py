@@ -130,7 +130,7 @@ def _steer_options(parser: argparse.ArgumentParser) -> None:
 
 
 def language_model(model: str, data_dir: Path) -> Any:
-    """The live model of that name; raises `Unsupported` where it writes no text."""
+    """Open the live model of that name; raises `Unsupported` where it writes no text."""
     from backend import catalog
     from backend.errors import Unsupported
     from backend.explorer import Explorer

@@ -14,15 +14,15 @@ COLUMNS = (
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", metavar="MODEL", nargs="+", help="image tokenizers")
-    given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument(
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument(
         "--images",
         type=given_path,
         nargs="+",
         metavar="PATH",
         help="image files, folders or Parquet tables, or one float32 array (.npy)",
     )
-    given.add_argument(
+    group.add_argument(
         "--held-out", type=positive, metavar="N", help="N held-out pictures of the first model's data set"
     )
     parser.add_argument(
@@ -37,7 +37,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
     import numpy as np
 
-    from backend.commands.pictures import Given, read_given
+    from backend.commands.pictures import PictureFiles, read_given
     from backend.errors import UsageError
     from backend.explorer import Explorer
     from backend.jobs.compare import DEFINITIONS, common_size, compare, image_tokenizer, picture_table
@@ -51,19 +51,21 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
         if options.size:
             raise UsageError("Held-out pictures have the size of their data set: leave --size out, or give --images.")
         items = tokenizers[0].held_out(0, options.held_out)
-        given = Given(np.stack([item.payload for item in items]), [f"held-out {item.index}" for item in items], [])
+        files = PictureFiles(
+            np.stack([item.payload for item in items]), [f"held-out {item.index}" for item in items], []
+        )
     else:
         size = common_size(tokenizers, options.size)
-        given = read_given(options.images, lambda picture: tokenizers[0].fit(picture, size))
-    compared = compare(tokenizers, given.pixels, progress)
-    pictures = picture_table(compared, given.names)
+        files = read_given(options.images, lambda picture: tokenizers[0].fit(picture, size))
+    compared = compare(tokenizers, files.pixels, progress)
+    pictures = picture_table(compared, files.names)
     rows = [model.row() for model in compared]
     for row in rows:
         row["published"] = explorer.published(row["model"])
     names = [name for name in COLUMNS if name in rows[0]]
     lines = [table(names, [[row[name] for name in names] for row in rows])]
-    height, width = given.pixels.shape[2:]
-    lines.append(f"{len(given.names)} pictures of {width} x {height} pixels; spread: standard deviation over pictures.")
+    height, width = files.pixels.shape[2:]
+    lines.append(f"{len(files.names)} pictures of {width} x {height} pixels; spread: standard deviation over pictures.")
     timing = compared[0].timing
     if timing is not None:
         lines.append(
@@ -76,9 +78,9 @@ def _compare(options: argparse.Namespace, progress: Progress) -> Answer:
         "size": [height, width],
         "definitions": {name: text for name, text in DEFINITIONS.items() if name in rows[0]},
         "timing": None if timing is None else timing.state(),
-        "warnings": given.warnings,
+        "warnings": files.warnings,
     }
-    return Answer(data, "\n".join([*lines, *(f"Warning: {warning}" for warning in given.warnings)]))
+    return Answer(data, "\n".join([*lines, *(f"Warning: {warning}" for warning in files.warnings)]))
 
 
 COMPARE = Command(

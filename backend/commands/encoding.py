@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 def _encode_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
-    given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
-    given.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
-    given.add_argument(
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("--tokens", metavar="FILE.npy", help="token ids, int64 [item, position]")
+    group.add_argument("--text", metavar="FILE", help="one item a line, read as the model's data set writes it")
+    group.add_argument(
         "--images",
         type=given_path,
         nargs="+",
@@ -91,7 +91,7 @@ def _encode(options: argparse.Namespace, progress: Progress) -> Answer:
 
 
 def _cells(arrays: Mapping[str, np.ndarray]) -> int:
-    """Positions of all pictures: what one codebook chose."""
+    """Count the positions of all pictures: what one codebook chose."""
     return next(array.size for name, array in arrays.items() if name.startswith("codes/"))
 
 
@@ -138,7 +138,7 @@ def _from_text(path: str, family: Any) -> list[Item]:
 
 
 def _arrays(encoded: Encoded, items: list[Item]) -> dict[str, np.ndarray]:
-    """Flat grids -> `[item, position, ...]`; short items are filled up with code -1 and NaN, from `lengths` on."""
+    """Fold flat grids into `[item, position, ...]`; short items are filled up with code -1 and NaN, from `lengths` on."""
     lengths = np.array([item.positions for item in items], dtype=np.int64)
     longest = int(lengths.max(initial=0))
     inside = np.arange(longest) < lengths[:, None]  # [item, position]

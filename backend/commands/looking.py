@@ -8,7 +8,7 @@ from backend.cli import Answer, Command, Progress, shown, table
 
 
 def _no_options(parser: argparse.ArgumentParser) -> None:
-    """These commands have no arguments of their own."""
+    """Add nothing: these commands have no arguments of their own."""
 
 
 def _models(options: argparse.Namespace, progress: Progress) -> Answer:

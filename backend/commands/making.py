@@ -95,8 +95,8 @@ def _evaluate(options: argparse.Namespace, progress: Progress) -> Answer:
     from backend.catalog.cards import renew_card
     from backend.explorer import Explorer
 
-    found = {} if options.search else Explorer(options.data_dir).measured_edits(options.model)
-    edits = {name: [*some] for name, some in found.items()}
+    edits_of_card = {} if options.search else Explorer(options.data_dir).measured_edits(options.model)
+    edits = {name: [*some] for name, some in edits_of_card.items()}
     steering = not options.no_steering and (options.search or bool(edits))
     metrics = measured(
         options.model,
@@ -141,10 +141,10 @@ def measured(
     from backend.jobs.evaluate import evaluate
 
     request = Request(seeds, items or Request.items, steering, edits or {}, progress)
-    found = evaluate(model, data_dir, request, device)
+    report = evaluate(model, data_dir, request, device)
     if edits is not None:
-        edits |= {name: [*some] for name, some in found.edits.items()}
-    return {name: dataclasses.asdict(metric) for name, metric in found.metrics().items()}
+        edits |= {name: [*some] for name, some in report.edits.items()}
+    return {name: dataclasses.asdict(metric) for name, metric in report.metrics().items()}
 
 
 # -- reproduce -----------------------------------------------------------------------------------------------------

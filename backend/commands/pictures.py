@@ -19,7 +19,7 @@ ARRAY_ENDING = ".npy"
 
 
 @dataclass(frozen=True)
-class Given:
+class PictureFiles:
     """What was read.
 
     Attributes:
@@ -33,7 +33,7 @@ class Given:
     warnings: list[str]
 
 
-def read_given(paths: Sequence[str], fit: Callable[[np.ndarray], np.ndarray]) -> Given:
+def read_given(paths: Sequence[str], fit: Callable[[np.ndarray], np.ndarray]) -> PictureFiles:
     """Read one numpy array of pictures, or image files, folders and Parquet tables.
 
     Args:
@@ -48,12 +48,12 @@ def read_given(paths: Sequence[str], fit: Callable[[np.ndarray], np.ndarray]) ->
 
     if len(paths) == 1 and paths[0].lower().endswith(ARRAY_ENDING):
         pixels = _read_array(paths[0])
-        return Given(pixels, [f"{Path(paths[0]).name}[{i}]" for i in range(len(pixels))], [])
+        return PictureFiles(pixels, [f"{Path(paths[0]).name}[{i}]" for i in range(len(pixels))], [])
     pictures, reports = read_images([Path(path).expanduser() for path in paths])
     warnings = [str(report) for report in reports]
     if not pictures:
         raise BadInput(" ".join(["No picture could be read.", *warnings[:5], "Give image files or folders of them."]))
-    return Given(
+    return PictureFiles(
         np.stack([fit(picture.pixels) for picture in pictures]), [picture.path for picture in pictures], warnings
     )
 
@@ -79,7 +79,7 @@ def _read_array(path: str) -> np.ndarray:
 def encode_pictures(
     family: ImageTokenizerFamily, paths: Sequence[str], size: int, edits: Sequence[Edit], progress: Progress
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Tokens of a person's pictures, and what is decoded from them.
+    """Turn a person's pictures into tokens, and decode them again.
 
     Args:
         family: the tokenizer.
@@ -106,16 +106,16 @@ def encode_pictures(
     side = (size or family.dataset.size) // cell * cell
     if not side:
         raise BadInput(f"Pictures of {size} pixels are smaller than a cell of {cell}. Give --size {cell} or more.")
-    given = read_given(paths, lambda picture: to_float(fit(picture, side).transpose(2, 0, 1)))
-    count = len(given.pixels)
-    height, width = family.grid(*given.pixels.shape[2:])
+    pictures = read_given(paths, lambda picture: to_float(fit(picture, side).transpose(2, 0, 1)))
+    count = len(pictures.pixels)
+    height, width = family.grid(*pictures.pixels.shape[2:])
     check_positions(edits, height * width, "cells in a picture")
     progress(f"encoding {count} pictures", 0, 1)
-    grids = family.encode_pixels(list(given.pixels), edits).grids
+    grids = family.encode_pixels(list(pictures.pixels), edits).grids
     codes = {site: grid.codes.reshape(count, height, width, -1) for site, grid in grids.items()}
     arrays: dict[str, np.ndarray] = {f"codes/{site}": ids.astype(np.int64) for site, ids in codes.items()}
     for site, grid in grids.items():
         arrays[f"scores/{site}"] = grid.scores.reshape(count, height, width, -1)
     arrays["reconstruction"] = np.clip(family.decode(codes, edits), -1, 1)
     progress(f"encoding {count} pictures", 1, 1)
-    return arrays, given.warnings
+    return arrays, pictures.warnings

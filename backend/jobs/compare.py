@@ -148,7 +148,7 @@ def compare(
         compared.append(_run(tokenizer, pixels))
     if timed:
         timings = time_passes(tokenizers, pixels, progress)
-        compared = [dataclasses.replace(one, timing=timing) for one, timing in zip(compared, timings, strict=True)]
+        compared = [dataclasses.replace(model, timing=timing) for model, timing in zip(compared, timings, strict=True)]
     if progress is not None:
         progress("comparing", len(tokenizers), len(tokenizers))
     return compared
@@ -194,7 +194,7 @@ def usage(tokens: Mapping[str, np.ndarray], sizes: Mapping[str, int], pixels: in
 
 def table(compared: Sequence[Compared]) -> pd.DataFrame:
     """Return one row a tokenizer: what `Compared.row` says."""
-    return pd.DataFrame([one.row() for one in compared])
+    return pd.DataFrame([model.row() for model in compared])
 
 
 def picture_table(compared: Sequence[Compared], names: Sequence[str]) -> pd.DataFrame:
@@ -202,7 +202,7 @@ def picture_table(compared: Sequence[Compared], names: Sequence[str]) -> pd.Data
 
     Disagreement, the same for all tokenizers of a picture: dB between its best and its worst PSNR.
     """
-    values = np.stack([one.scores["psnr"] for one in compared])  # [model, picture]
+    values = np.stack([model.scores["psnr"] for model in compared])  # [model, picture]
     finite = np.where(np.isfinite(values), values, 100.0)  # exact copies: beyond what eyes and 8 bits can tell
     spread = finite.max(0) - finite.min(0)
     return pd.DataFrame(
@@ -210,11 +210,11 @@ def picture_table(compared: Sequence[Compared], names: Sequence[str]) -> pd.Data
             {
                 "picture": i,
                 "name": name,
-                "model": one.model,
-                **{score: float(of_pictures[i]) for score, of_pictures in one.scores.items()},
+                "model": model.model,
+                **{score: float(of_pictures[i]) for score, of_pictures in model.scores.items()},
                 "disagreement": float(spread[i]),
             }
             for i, name in enumerate(names)
-            for one in compared
+            for model in compared
         ]
     )

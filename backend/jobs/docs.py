@@ -106,12 +106,12 @@ def _page(path: Path, sources: Sources) -> Page:
     def fresh(match: re.Match[str]) -> str:
         head, kind, body, _, end = match.groups()
         try:
-            made = _MAKERS[kind](body, sources)
+            block = _MAKERS[kind](body, sources)
         except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
             raise BadInput(
                 f"{path.name}: the table described by {body.strip()[:80]!r} cannot be made: {error}."
             ) from error
-        return f"{head}\n{made}\n\n{end}"
+        return f"{head}\n{block}\n\n{end}"
 
     return Page(path, text, _BLOCK.sub(fresh, text))
 
@@ -128,9 +128,8 @@ def _figures(body: str, sources: Sources) -> str:
     ]
     heads = [heading for heading, _ in columns]
     if spec.get("transpose"):
-        extra: list[list[str]] = spec.get(
-            "extra", []
-        )  # further columns of plain text, e.g. the paper's: heading, cells
+        # further columns of plain text, e.g. the paper's: heading, cells
+        extra: list[list[str]] = spec.get("extra", [])
         table = [[first, *(title for title, _ in rows), *(column[0] for column in extra)]]
         for number, heading in enumerate(heads):
             table.append([heading, *(cells[number] for _, cells in rows), *(column[1 + number] for column in extra)])
@@ -140,13 +139,13 @@ def _figures(body: str, sources: Sources) -> str:
 
 
 def markdown_table(table: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first row heads it."""
+    """Write a Markdown table; the first row heads it."""
     lines = ["| " + " | ".join(cell or " " for cell in row) + " |" for row in table]
     return "\n".join([lines[0], "|" + "---|" * len(table[0]), *lines[1:]])
 
 
 def _rows(spec: Mapping[str, Any], data_dir: Path) -> list[tuple[str, list[Figures]]]:
-    """(what the row is called, its figures: one mapping, or one for each training seed)."""
+    """Return of each row what it is called and its figures: one mapping, or one for each training seed."""
     if "benchmarks" in spec:
         record = _read(data_dir / "results" / "benchmarks.json")
         known = {key: value for row in record["benchmarks"] for key, value in _benchmark(row)}

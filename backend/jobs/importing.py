@@ -86,8 +86,8 @@ def import_checkpoint(
             raise BadInput(f"There is no {what} {place}. Check the path.")
     if reader.folder and not local.is_dir():
         raise BadInput(f"There is no folder {local}, only a file. Give the folder that holds the checkpoint's files.")
-    for option, given in (("images", images), ("text", text)):
-        if given is not None and option in reader.refuses:
+    for option, value in (("images", images), ("text", text)):
+        if value is not None and option in reader.refuses:
             raise BadInput(f"Models of the format {format} {reader.refuses[option]}: leave --{option} out.")
     if tags and images is None and text is None:
         raise BadInput(

@@ -101,16 +101,16 @@ def time_passes(tokenizers: Sequence[Tokenizer], pixels: np.ndarray, progress: P
 
 
 def _tokens(maps: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {site: one.codes for site, one in maps.items()}
+    return {site: token_map.codes for site, token_map in maps.items()}
 
 
-def _seconds(run: Callable[[Any], Any], given: Any) -> float:
+def _seconds(run: Callable[[Any], Any], argument: Any) -> float:
     began = time.perf_counter()
-    run(given)
+    run(argument)
     return time.perf_counter() - began
 
 
 def _timing(milliseconds: np.ndarray, load: float) -> Timing:
-    """Of one tokenizer, from `[pass, encode and decode]`."""
+    """Summarise the passes of one tokenizer, `[pass, encode and decode]`."""
     encode, decode = (Spread(*(float(pick(way)) for pick in (np.median, np.min, np.max))) for way in milliseconds.T)
     return Timing(encode, decode, len(milliseconds), load, os.cpu_count() or 1)

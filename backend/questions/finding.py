@@ -56,7 +56,7 @@ class _Name:
     value: str = ""
 
 
-_Found = tuple[float, str, _Name]  # the score, the model
+_Match = tuple[float, str, _Name]  # the score, the model
 
 
 @dataclass(frozen=True)
@@ -94,21 +94,22 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
     wanted = text.strip().casefold()
     built = models(archive)
     built = built[(built["built"] != "") & (built["codebooks"] > 0)]
-    matches: list[_Found] = []
+    matches: list[_Match] = []
     missing = []
     for name, title in zip(built["model"].astype(str), built["title"], strict=True):
-        known = _known(archive, name, waits)
+        named = _read_names(archive, name, waits)
         names = [_Name("model", f"{name} · {title}", "", 0.5)]
-        if known is not None:
-            names += [*known.names, *_codes(known, name, text)]
+        if named is not None:
+            names += [*named.names, *_codes(named, name, text)]
         else:
             missing.append(name)
         scored = [(_score(entry, wanted, name == model), name, entry) for entry in names]
-        matches += _once([row for row in scored if row[0] > 0])
+        matches += _keep_best([row for row in scored if row[0] > 0])
     if missing and not waits:
         _look_ahead(archive, sorted(missing, key=lambda name: name != model))
-    said = [(_score(entry, wanted, name == model), name, entry) for name, entry in _said(archive)]
-    best = sorted([*matches, *(row for row in said if row[0] > 0)], key=lambda row: -row[0])  # equal ones as they come
+    labels = [(_score(entry, wanted, name == model), name, entry) for name, entry in _read_labels(archive)]
+    # sorting is stable: equal ones stay as they come
+    best = sorted([*matches, *(row for row in labels if row[0] > 0)], key=lambda row: -row[0])
     patterns = _pattern(text, model or (str(built["model"].iloc[0]) if len(built) else "")) if wanted else []
     best = [*best[: n - len(patterns)], *patterns] if wanted else []
     rows = [
@@ -119,9 +120,9 @@ def find(archive: Archive, text: str, n: int = 12, model: str = "", waits: bool 
     return table
 
 
-def _once(matches: list[_Found]) -> list[_Found]:
+def _keep_best(matches: list[_Match]) -> list[_Match]:
     """Keep, of the names of one model that say the same, the one that matches best."""
-    best: dict[str, _Found] = {}
+    best: dict[str, _Match] = {}
     for row in sorted(matches, key=lambda row: -row[0]):
         best.setdefault(row[2].title, row)
     return list(best.values())
@@ -144,7 +145,7 @@ def _score(entry: _Name, wanted: str, here: bool) -> float:
     return WEIGHT[entry.kind] * (0.9 * match + 0.08 * entry.strength + 0.02 * here)
 
 
-def _known(archive: Archive, model: str, waits: bool) -> _Names | None:
+def _read_names(archive: Archive, model: str, waits: bool) -> _Names | None:
     """Return what has a name in a model's newest build; None where that was not collected yet and nobody waits."""
     newest = archive.library.newest(model)
     if newest is None:
@@ -184,7 +185,7 @@ def _look_ahead(archive: Archive, models: Sequence[str]) -> None:
     def look() -> None:
         try:
             for model in models:
-                _known(archive, model, True)
+                _read_names(archive, model, True)
                 time.sleep(PAUSE)
         finally:
             archive.looking.release()
@@ -233,7 +234,7 @@ def _codes(known: _Names, model: str, text: str) -> Iterator[_Name]:
             return
 
 
-def _said(archive: Archive) -> Iterator[tuple[str, _Name]]:
+def _read_labels(archive: Archive) -> Iterator[tuple[str, _Name]]:
     """Yield what people have called codes, the newest label of each."""
     try:
         labels = archive.people.labels()
@@ -248,7 +249,7 @@ def _said(archive: Archive) -> Iterator[tuple[str, _Name]]:
             yield label.ref.model, _Name("label", label.text, detail, 0.5, label.ref.site, label.ref.code)
 
 
-def _pattern(text: str, model: str) -> list[_Found]:
+def _pattern(text: str, model: str) -> list[_Match]:
     """Return the text as a pattern for one model; escaped where it is none as it is; none where it cannot be one."""
     for pattern in (text, re.escape(text)):
         try:

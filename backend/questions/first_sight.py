@@ -88,7 +88,7 @@ def _top_tokens(reader: Reader, name: str) -> pd.DataFrame:
 
 
 def _beyond_token(reader: Reader, row: Mapping[Hashable, Any]) -> float:
-    """How much more precise a code is for its label value than the tokens under it are by themselves; on half 0, 0 to 1."""
+    """Measure how much more precise a code is for its label value than its tokens alone are; on half 0, 0 to 1."""
     labels, tokens = numbered.labels(reader, str(row["field"])), numbered.tokens(reader)
     value = labels.names.index(str(row["value"]))
     site = reader.sites[str(row["site"])]

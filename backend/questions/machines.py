@@ -112,8 +112,8 @@ def _codes(
     total = np.bincount(codes[codes >= 0], minlength=len(owner))
     tested = codes[half == 1]
     fires = np.bincount(tested[tested >= 0], minlength=len(owner))
-    given = np.where(tested >= 0, owner[tested], -2)
-    right = np.bincount(tested[given == truth[half == 1][:, None]], minlength=len(owner))
+    claims = np.where(tested >= 0, owner[tested], -2)  # the state that each code stands for; -2 equals none
+    right = np.bincount(tested[claims == truth[half == 1][:, None]], minlength=len(owner))
     shown = np.union1d(at_states.index.to_numpy(), np.flatnonzero(owner >= 0)).astype(np.int64)
     counts = at_states.reindex(shown).fillna(0)
     table = pd.DataFrame(

@@ -19,13 +19,13 @@ from backend.types import CodeRef
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Kept = Literal["by build", "for moments", "never"]
+Lifetime = Literal["by build", "for moments", "never"]
 # How long an answer may be kept by whoever asks often: as long as the build that gave it is the newest one; for some
 # seconds, where it is of no one build or of what people change; not at all, where it is large and quickly made again.
 
 
-class Asked(Protocol):
-    """Whoever is asked: an explorer."""
+class HasArchive(Protocol):
+    """What a question is asked of: an explorer."""
 
     @property
     def archive(self) -> Archive:
@@ -34,8 +34,8 @@ class Asked(Protocol):
 
 
 def of_model(
-    function: Callable[Concatenate[Reader, P], R], *, kept: Kept = "by build", shown: bool = True
-) -> Callable[Concatenate[Asked, str, P], R]:
+    function: Callable[Concatenate[Reader, P], R], *, kept: Lifetime = "by build", shown: bool = True
+) -> Callable[Concatenate[HasArchive, str, P], R]:
     """Make a question about a model from a function of its reader.
 
     Args:
@@ -45,29 +45,29 @@ def of_model(
             left out of the page's Python.
     """
 
-    def ask(explorer: Asked, model: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def ask(explorer: HasArchive, model: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return function(explorer.archive.reader(model), *args, **kwargs)
 
     return _question(ask, function, inspect.Parameter("model", _EITHER, annotation="str"), kept, shown)
 
 
 def of_code(
-    function: Callable[Concatenate[Reader, CodeRef, P], R], *, kept: Kept = "by build", shown: bool = True
-) -> Callable[Concatenate[Asked, CodeRef, P], R]:
+    function: Callable[Concatenate[Reader, CodeRef, P], R], *, kept: Lifetime = "by build", shown: bool = True
+) -> Callable[Concatenate[HasArchive, CodeRef, P], R]:
     """Make a question about a code from a function of its model's reader and the code; see `of_model`."""
 
-    def ask(explorer: Asked, ref: CodeRef, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def ask(explorer: HasArchive, ref: CodeRef, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return function(explorer.archive.reader(ref.model), ref, *args, **kwargs)
 
     return _question(ask, function, None, kept, shown)
 
 
 def of_archive(
-    function: Callable[Concatenate[Archive, P], R], *, kept: Kept = "for moments", shown: bool = True
-) -> Callable[Concatenate[Asked, P], R]:
+    function: Callable[Concatenate[Archive, P], R], *, kept: Lifetime = "for moments", shown: bool = True
+) -> Callable[Concatenate[HasArchive, P], R]:
     """Make a question about several models, or what people say, from a function of the archive; see `of_model`."""
 
-    def ask(explorer: Asked, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def ask(explorer: HasArchive, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return function(explorer.archive, *args, **kwargs)
 
     return _question(ask, function, None, kept, shown)
@@ -80,13 +80,13 @@ def _question(
     ask: Callable[..., Any],
     function: Callable[..., Any],
     model: inspect.Parameter | None,
-    kept: Kept,
+    kept: Lifetime,
     shown: bool,
 ) -> Callable[..., Any]:
     """Dress `ask` as a method with the function's name, signature and docstring, and record its calls."""
     _, *rest = inspect.signature(function).parameters.values()  # without its reader or archive
-    taken = [inspect.Parameter("self", _EITHER), *([model] if model is not None else []), *rest]
-    signature = inspect.signature(function).replace(parameters=taken)
+    parameters = [inspect.Parameter("self", _EITHER), *([model] if model is not None else []), *rest]
+    signature = inspect.signature(function).replace(parameters=parameters)
 
     def question(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)  # so that everything may be given by name, as copied Python does

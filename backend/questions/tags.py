@@ -39,7 +39,7 @@ def tag_fields(reader: Reader) -> pd.DataFrame:
 
 
 def numbered_tags(reader: Reader, field: str) -> Numbered:
-    """A tag of every position's item, as `numbered.labels` gives a label.
+    """Return a tag of every position's item, as `numbered.labels` returns a label.
 
     Raises:
         BadInput: no item has a tag of that field.

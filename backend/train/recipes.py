@@ -192,7 +192,7 @@ def _type_of(option: Option) -> Callable[[str], Any]:
 
 
 def _names(text: str) -> list[str]:
-    """Argument type: names with commas between them; an empty text names nothing."""
+    """Read names with commas between them; an empty text names nothing."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
