@@ -15,7 +15,7 @@ import re2
 
 from backend.analysis.marking import marking
 from backend.analysis.patterns import EMPTY, Pattern
-from backend.errors import BadPattern
+from backend.errors import BadInput, BadPattern
 from backend.store.corpus import TextBlock, text_blocks
 from backend.store.reader import Reader
 
@@ -36,7 +36,12 @@ class Matches:
 
 
 def matching_positions(reader: Reader, pattern: Pattern) -> Matches:
-    """Return all positions at which the pattern matches, over the whole build."""
+    """Return all positions at which the pattern matches, over the whole build; raises `BadInput` where no item has text."""
+    if not len(reader.arrays("SELECT item FROM items WHERE text <> '' LIMIT 1")["item"]):
+        raise BadInput(
+            f"The items of {reader.model!r} have no text, so that no pattern can match. "
+            "Leave the pattern empty and search by a label or a tag."
+        )
     positions, unplaced = [np.empty(0, np.int64)], 0
     for block in text_blocks(reader):
         first = _first_bytes(block, pattern)
@@ -54,7 +59,7 @@ def _first_bytes(block: TextBlock, pattern: Pattern) -> np.ndarray:
     """Return the byte of `block.data` where each match's group begins; -1 for a group that is empty or absent."""
     spans = _marked(block, pattern)
     if spans is None:
-        return _first_placesone_by_one(block, pattern)
+        return _first_places_one_by_one(block, pattern)
     start, stop = spans
     if pattern.group == 0 and (start == stop).any():
         raise BadPattern(EMPTY)
@@ -81,7 +86,7 @@ def _marked(block: TextBlock, pattern: Pattern) -> tuple[np.ndarray, np.ndarray]
     return at[0::2], at[1::2]
 
 
-def _first_placesone_by_one(block: TextBlock, pattern: Pattern) -> np.ndarray:
+def _first_places_one_by_one(block: TextBlock, pattern: Pattern) -> np.ndarray:
     """Return the same as `_first_bytes`, match by match."""
     places: list[int] = []
     match, group = pattern.compiled._regexp.Match, pattern.group

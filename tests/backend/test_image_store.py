@@ -132,6 +132,11 @@ def test_a_tag_is_searched_with_a_label(explorer, items, chosen):
         explorer.search(IMAGES, "", also=[("nonsense", "red")])
 
 
+def test_a_pattern_says_that_items_have_no_text(explorer):
+    with pytest.raises(BadInput, match="have no text.*search by a label or a tag"):
+        explorer.search(IMAGES, "disc")
+
+
 def test_tags_under_a_code_have_their_denominators(explorer, items, chosen):
     found = explorer.tags_of(REF, 200).set_index(["field", "value"])
     row = found.loc[("class", "disc")] if ("class", "disc") in found.index else found.iloc[0]
