@@ -41,7 +41,8 @@ with widgets.titled("Search", questions[mode]):
     )
 
 if mode == "pattern":
-    pattern = address.text("pattern", limit=10 * MAX_PATTERN)
+    # an address that was written for a model of text still holds its pattern after a change of the model
+    pattern = address.text("pattern", limit=10 * MAX_PATTERN) if view.text else ""
     fields = list(dict.fromkeys(explorer.all_labels(model)["field"]))
     first, second, third, fourth = st.columns([4, 1.2, 1.2, 1.2], vertical_alignment="bottom")
     with first:

@@ -88,6 +88,11 @@ def test_codes_are_searched_by_several_labels(open_page):  # noqa: F811
     assert not page.test.text_input  # there is no text to match a pattern with
 
 
+def test_a_pattern_left_from_a_model_of_text_does_not_hide_the_search_by_labels(open_page):  # noqa: F811
+    page = open_page("search", model=IMAGES, pattern="fish")
+    assert "Choose a label." in page.html and "cannot be shown" not in page.html
+
+
 def test_a_tag_from_the_code_page_can_be_searched(open_page):  # noqa: F811
     page = open_page("search", model=IMAGES, field="item:class", value="disc", support=1)
     assert "Best codes by" in page.html and not page.test.warning
