@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,7 @@ from app.components.finder import Hit, finder
 from app.components.navigator import navigator
 from app.draw import html
 from app.shell import address, chosen, resources, session
+from app.shell.landing import landing
 from app.shell.pages import Page
 from app.shell.trace import aside
 from app.shell.widgets import STYLE, guarded
@@ -83,12 +85,10 @@ def hits(text: str) -> list[Hit]:
     explorer = resources.shared_explorer()
     if not text:
         return []
-    return [
-        Hit(
-            str(row["kind"]),
-            html.visible_label(str(row["title"])),
-            html.visible_label(str(row["detail"])),
-            html.address(str(row["page"]), **row["parameters"]),
-        )
-        for row in explorer.find(text).head(MOST).to_dict("records")
-    ]
+    return [_hit(row) for row in explorer.find(text).head(MOST).to_dict("records")]
+
+
+def _hit(row: Mapping[Hashable, Any]) -> Hit:
+    page, parameters = landing(row)
+    title, detail = html.visible_label(str(row["title"])), html.visible_label(str(row["detail"]))
+    return Hit(str(row["kind"]), title, detail, html.address(page, **parameters))

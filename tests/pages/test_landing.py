@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from app.search.landing import landing
+from app.shell.landing import landing
 from backend.explorer import Explorer
 from backend.types import CodeRef
 from tests.backend import tiny_store

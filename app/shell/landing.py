@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 
-def landing(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def landing(row: Mapping[Hashable, Any]) -> tuple[str, dict[str, Any]]:
     """Return the page and its parameters for a row of `Explorer.find`.
 
     A code where one is meant, else a search for the label, tag or pattern, else the codebooks of the model.
