@@ -1,5 +1,6 @@
 // The search box of the header. See finder.py.
 const PAUSE = 200;  // milliseconds without a key after which is looked up what has been written
+const AGAIN = 700;  // milliseconds after which is asked again while models are still being looked into
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const make = (kind, css, text, into) => {
@@ -38,7 +39,7 @@ export default function (component) {
   const draw = () => {
     list.replaceChildren();
     if (!answered()) make("li", "none", "Searching ...", list);
-    else if (!data.hits.length) make("li", "none", "Nothing has that name.", list);
+    else if (!data.hits.length && !data.waiting) make("li", "none", "Nothing has that name.", list);
     else data.hits.forEach((hit, i) => {
       const line = make("li", "", "", list);
       line.id = `found-${i}`;
@@ -49,6 +50,7 @@ export default function (component) {
       line.onmousedown = (event) => { event.preventDefault(); open(hit); };
       line.onmousemove = () => choose(i);
     });
+    if (answered() && data.waiting) make("li", "none", `Still looking into other models: ${data.waiting} to go ...`, list);
     choose(0);
     show(Boolean(input.value.trim()) && box.contains(input.getRootNode().activeElement));
   };
@@ -70,7 +72,9 @@ export default function (component) {
     } else if (event.key === "Escape") { show(false); input.blur(); }
   };
   draw();
-  if (box.opens && answered()) {
+  clearInterval(box.again);  // an interval, as an answer that has not changed does not come here
+  if (data.waiting && answered()) box.again = setInterval(() => setStateValue("again", Date.now()), AGAIN);
+  if (box.opens && answered() && !data.waiting) {
     box.opens = false;
     if (data.hits.length) open(data.hits[0]);
   }

@@ -30,17 +30,19 @@ class Hit:
     href: str
 
 
-def finder(text: str, hits: Sequence[Hit], *, key: str) -> None:
+def finder(text: str, hits: Sequence[Hit], waiting: int, *, key: str) -> None:
     """Draw the box; what is written in it is the session's `KEY.written`.
 
     Args:
         text: what `hits` were found for.
         hits: what the list shows, best first.
+        waiting: models that are still being looked into; while there are some the box asks again.
         key: names the box.
     """
     component("finder")(
         key=key,
-        data={"text": text, "hits": [asdict(hit) for hit in hits], "most": MAX_TEXT},
-        default={"written": ""},
+        data={"text": text, "hits": [asdict(hit) for hit in hits], "waiting": waiting, "most": MAX_TEXT},
+        default={"written": "", "again": 0},
         on_written_change=lambda: None,
+        on_again_change=lambda: None,
     )

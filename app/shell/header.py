@@ -77,18 +77,24 @@ def _picker(page: Page, models: pd.DataFrame) -> None:
 def _search_box() -> None:
     text = str(session.triggered("finder", "written") or "")
     with guarded():
-        finder(text, hits(text), key="finder")
+        finder(text, *hits(text), key="finder")
 
 
-def hits(text: str) -> list[Hit]:
-    """Return what has that name, each with the page that it leads to."""
-    explorer = resources.shared_explorer()
+def hits(text: str) -> tuple[list[Hit], int]:
+    """Return what has that name, each with the page that it leads to; and how many models are still to be looked into."""
     if not text:
-        return []
-    return [_hit(row) for row in explorer.find(text).head(MOST).to_dict("records")]
+        return [], 0
+    rows = resources.shared_explorer().find(text, MOST, waits=False)
+    return [_hit(row) for row in rows.to_dict("records")], int(rows.attrs["waiting"])
 
 
 def _hit(row: Mapping[Hashable, Any]) -> Hit:
     page, parameters = landing(row)
-    title, detail = html.visible_label(str(row["title"])), html.visible_label(str(row["detail"]))
-    return Hit(str(row["kind"]), title, detail, html.address(page, **parameters))
+    whose = [] if row["kind"] == "model" else [str(row["model"])]  # equal names of several models must be told apart
+    detail = " · ".join([*whose, str(row["detail"])])
+    return Hit(
+        str(row["kind"]),
+        html.visible_label(str(row["title"])),
+        html.visible_label(detail),
+        html.address(page, **parameters),
+    )

@@ -27,6 +27,7 @@ from app.shell.trace import Trace
 from backend.answers.stored import Token
 from backend.calls import Call
 from backend.explorer import Explorer
+from backend.questions.finding import COLUMNS
 from backend.types import CodeRef
 from tests.backend import tiny_store
 from tests.pages.conftest import MODEL, ROOT, open_page  # noqa: F401  (a fixture)
@@ -278,27 +279,27 @@ def test_a_page_does_not_wait_for_names_that_take_long(open_page, monkeypatch): 
 
 
 def test_what_is_found_leads_to_its_page(data_dir, monkeypatch):
-    def find(self, text):
+    def find(self, text, n, waits):
         rows = [
-            (
-                "label value",
-                "m",
-                f"topic = {text}",
-                "best code L0.mlp 3, 93 %",
-                0.93,
-                "code",
-                {"model": "m", "site": "L0.mlp", "code": 3},
-            ),
-            ("pattern", "m", f"search the pattern {text}", "", 0.0, "search", {"model": "m", "pattern": text}),
+            ("concept", "m", f"topic = {text}", "best code L0.mlp/3, 93 %", 0.93, "L0.mlp", 3, "topic", text),
+            ("description", "m", "the dragon", "L0.mlp/3, 93 %", 0.9, "L0.mlp", 3, "", ""),
+            ("pattern", "m", f"/{text}/", "codes that fire where it matches", 0.0, "", -1, "", text),
         ]
-        return pd.DataFrame(rows, columns=["kind", "model", "title", "detail", "score", "page", "parameters"])
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        table.attrs["waiting"] = 2
+        return table
 
     monkeypatch.setattr(Explorer, "find", find, raising=False)
-    found = header.hits("dragon")
-    assert [hit.title for hit in found] == ["topic = dragon", "search the pattern dragon"]
-    assert [hit.href for hit in found] == ["code?model=m&site=L0.mlp&code=3", "search?model=m&pattern=dragon"]
-    assert header.hits("") == []
-    assert header.hits("\u202e")[0].title == "topic = U+202E"
+    found, waiting = header.hits("dragon")
+    assert [hit.title for hit in found] == ["topic = dragon", "the dragon", "/dragon/"] and waiting == 2
+    assert found[0].detail == "m · best code L0.mlp/3, 93 %"
+    assert [hit.href for hit in found] == [
+        "search?model=m&field=topic&value=dragon",
+        "code?model=m&site=L0.mlp&code=3",
+        "search?model=m&pattern=dragon",
+    ]
+    assert header.hits("") == ([], 0)
+    assert header.hits("\u202e")[0][0].title == "topic = U+202E"
 
 
 def test_words_that_head_a_figure_or_a_column_are_explained():
