@@ -76,7 +76,9 @@ class Measured:
 
 
 def _round(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    """Return a share without decimals, unless it would then be said to be all or nothing."""
+    rounded = round(100 * share)
+    return html.share(share) if rounded in (0, 100) and share not in (0, 1) else f"{rounded} %"
 
 
 def measured(explorer: Explorer, model: str) -> list[Measured]:

@@ -80,41 +80,33 @@ def controls(dataset: str, settings: Sampling, machine: Machine | None, model: s
         "the same prompt and seeds; as controls, random codes in the edits' place and the best neurons held",
     )
     judges = ["", *(f"{field}={value}" for field, values in judged.values(dataset).items() for value in values)]
-    wide = [1.8, 2.6, 1, 1.3, 1, 1] if len(judges) > 1 else [3, 1, 1.3, 1, 1]
-    columns = iter(st.columns(wide, vertical_alignment="bottom", gap="small"))
-    judge = ""
-    if len(judges) > 1:
-        with next(columns):
-            judge = address.choice("judge", judges, "")
+    judge = address.choice("judge", judges, "") if len(judges) > 1 else ""
+    success = "" if judge else address.text("success", "", 10 * MAX_PATTERN)
+    n, few = address.integer("n", 50, 1, MAX_MEASURED), address.integer("few", 20, 1, MAX_MEASURED)
+    curve = address.flag("dose")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if len(judges) > 1:
             st.selectbox(
                 "Success: the new text is",
                 judges,
                 format_func=lambda j: j.replace("=", " = ") or "what the pattern says",
                 help="Judged by the rules that made the data, not by a model.",
+                width=230,
                 **address.bound("judge", judge, "", clears=["measure", "success"]),
             )
-    with next(columns):
-        success = "" if judge else address.text("success", "", 10 * MAX_PATTERN)
         example = rf"\b{machine.name(17 % machine.states)}" if machine is not None else r"\bthe\b"
         st.text_input(
             f"Success: a pattern (RE2, at most {MAX_PATTERN} characters)",
             placeholder="judged by the data's own truth" if judge else f"e.g. {example}",
             disabled=bool(judge),
+            width=330,
             **address.bound("success", success, clears=["measure"]),
         )
-    with next(columns):
-        n = address.integer("n", 50, 1, MAX_MEASURED)
-        st.number_input("Samples of each", 1, MAX_MEASURED, **address.bound("n", n, 50))
-    with next(columns):
-        curve = address.flag("dose")
-        st.checkbox("Curve over strength", **address.bound("dose", curve, False))
-    with next(columns):
-        few = address.integer("few", 20, 1, MAX_MEASURED)
-        st.number_input(
-            f"Of each of {len(STRENGTHS)}", 1, MAX_MEASURED, disabled=not curve, **address.bound("few", few, 20)
-        )
-    with next(columns):
-        st.button("Measure", type="primary", on_click=address.write, kwargs={"measure": "1"}, width="stretch")
+        st.number_input("Samples of each", 1, MAX_MEASURED, width=140, **address.bound("n", n, 50))
+        st.checkbox("Curve over strength", width="content", **address.bound("dose", curve, False))
+        many = f"Of each of {len(STRENGTHS)}"
+        st.number_input(many, 1, MAX_MEASURED, disabled=not curve, width=130, **address.bound("few", few, 20))
+        st.button("Measure", type="primary", on_click=address.write, kwargs={"measure": "1"})
     field, _, value = judge.partition("=")
     topic = (field, value) if judge else None
     asked = Asked(replace(settings, samples=n), success, topic, STRENGTHS if curve else (), few)

@@ -256,7 +256,7 @@ def changed_html(table: pd.DataFrame, positions: int) -> Markup:
     rows = [
         [
             Markup('<span class="{}"><span style="color:var(--c)">■</span> {}</span>').format(css(r.site), r.site),
-            Markup('<span class="tag">edited</span>') if r.edited else "",
+            Markup('<span class="tag whole">edited</span>') if r.edited else "",
             f"{r.changed:,}",
             Markup('<span class="{}">{}</span>').format(css(r.site), html.bar(r.changed / max(1, r.positions))),
         ]

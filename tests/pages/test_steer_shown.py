@@ -14,7 +14,7 @@ import streamlit as st
 from app.shell import resources
 from app.shell.environment import DATA_DIR_VARIABLE
 from app.steer import edit_list, judged, measured, meter, steer_measure, steer_panels, steering, telling
-from app.steer.measured import Measured
+from app.steer.measured import Measured, Rate
 from app.steer.steer_measure import Asked
 from app.steer.steering import Pair, Written
 from backend.answers.live import Arm
@@ -85,6 +85,13 @@ def test_a_label_of_whole_stories_is_the_same_aim_as_the_judges_topic():
     assert str(judged.aim("stories", "story topic", "dragon")) == "topic=dragon"
     assert str(judged.aim("python-source", "keyword", "def")) == "syntax=function"
     assert judged.aim("stories", "pos", "noun") is None and judged.aim("no such data", "topic", "dragon") is None
+
+
+def test_nearly_all_is_not_said_to_be_all():
+    rate = lambda value: Rate(value, value, value, "")  # noqa: E731
+    assert Measured("a", "b", (), rate(0.298), rate(0.995)).effect == "30 % → 99.5 %"
+    assert Measured("a", "b", (), rate(0.0), rate(1.0)).effect == "0 % → 100 %"
+    assert Measured("a", "b", (), rate(0.002), rate(0.5)).effect == "0.2 % → 50 %"
 
 
 # ---- the seed
