@@ -53,7 +53,7 @@ def test_image_tokens_says_that_no_tokenizer_is_built_and_where_it_stands(open_p
     monkeypatch.setenv(PROGRESS_VARIABLE, str(progress))
     page = open_page("image_tokens")
     assert "<h1>Image tokens" in page.html and "No image tokenizer is built yet." in page.html
-    assert "pics is to be built after 2 builds more." in page.html and "No model is built" not in page.html
+    assert "waiting for its turn: 2 builds come before it" in page.html and "No model is built" not in page.html
 
 
 def test_the_codebooks_page_counts_alive_and_dead_codes(open_page):

@@ -161,7 +161,7 @@ def test_the_transitions_view_lists_every_mistake_with_its_count(open_page):  # 
 
 def test_a_model_without_codebooks_is_explained_with_a_way_on(open_page):  # noqa: F811
     page = open_page("states", model=PLAIN)
-    assert "has no codebooks" in page.html and f"states?model={CODED}" in page.html
+    assert "is a plain model without codebooks" in page.html and f"states?model={CODED}" in page.html
 
 
 def test_a_model_that_is_no_machine_is_explained(tmp_path, monkeypatch, open_page):  # noqa: F811
