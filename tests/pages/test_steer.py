@@ -272,7 +272,7 @@ def test_a_prompt_that_is_pasted_and_too_long_is_cut_and_said(open_page):  # noq
 
 def test_models_that_cannot_be_steered_lead_to_those_that_can(open_page):  # noqa: F811
     page = open_page("steer", model=PLAIN)
-    assert "cannot be steered" in page.html or "has no codebooks" in page.html
+    assert "cannot be steered" in page.html or "is a plain model without codebooks" in page.html
     assert f"steer?model={CODED}" in page.html
 
 
