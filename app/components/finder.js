@@ -80,5 +80,8 @@ export default function (component) {
   }
   const called = () => { input.focus(); input.select(); };
   document.addEventListener("codescope-find", called);
-  return () => document.removeEventListener("codescope-find", called);
+  return () => {
+    clearInterval(box.again);
+    document.removeEventListener("codescope-find", called);
+  };
 }
