@@ -114,7 +114,7 @@ def token_table(tokens: pd.DataFrame, ref: CodeRef) -> Markup:
         [
             Markup('<span class="mono">{}</span>').format(html.visible(str(row.token))),
             f"{row.count:,}",
-            Markup('<span class="{}">{}</span>').format(css, html.bar(row.share)),
+            html.coloured(css, html.bar(row.share)),
         ]
         for row in records(tokens)
     ]
@@ -135,8 +135,8 @@ def label_table(truth: pd.DataFrame, ref: CodeRef) -> Markup:
                 title="which codes fire on it?",
             ),
             f"{row.count:,}",
-            Markup('<span class="{}">{}</span>').format(css, html.bar(row.precision)),
-            Markup('<span class="{}">{}</span>').format(css, html.bar(row.recall)),
+            html.coloured(css, html.bar(row.precision)),
+            html.coloured(css, html.bar(row.recall)),
             f"{row.total:,}",
         ]
         for row in records(truth)

@@ -110,6 +110,11 @@ def colour_of(site: str) -> str:
     return f"c{zlib.crc32(site.encode()) % COLOURS}"
 
 
+def coloured(css: str, content: Markup) -> Markup:
+    """Give content, e.g. a bar, the colour of a codebook, whose class is `css` (`colour_of`)."""
+    return Markup('<span class="{}">{}</span>').format(css, content)
+
+
 def chip(ref: CodeRef, count: int | None = None, label: str = "", *, model: bool = False, key: str = "") -> Markup:
     """The one way in which a code is shown: coloured by its codebook, with id, label and count, linking to its page.
 

@@ -105,16 +105,13 @@ def _concept_row(
 ) -> list[Markup | str]:
     css = html.colour_of(row.site)
 
-    def coloured(content: Markup) -> Markup:
-        return Markup('<span class="{}">{}</span>').format(css, content)
-
     name = Markup('<span class="faint">{} =</span> {}').format(row.field, html.visible_label(str(row.value)))
     where = html.address("search", model=model, field=row.field, value=row.value)
     cells: list[Markup | str] = [
         html.link(where, name, title="all codes that fire on it"),
         html.chip(row.ref, None, labels.get(row.ref, "")) + _steer_link(row, steer),
-        coloured(html.bar(row.precision, row.precision_low, row.precision_high)),
-        coloured(html.bar(row.recall, row.recall_low, row.recall_high)),
+        html.coloured(css, html.bar(row.precision, row.precision_low, row.precision_high)),
+        html.coloured(css, html.bar(row.recall, row.recall_low, row.recall_high)),
         html.number(row.f1),
         f"{int(row.hits):,} of {int(row.count):,}",
         f"{int(row.matches):,}",
@@ -149,8 +146,8 @@ def descriptions_table(found: pd.DataFrame, model: str, site: str, labels: Mappi
             else Markup('<span class="faint" title="{}">no good description; best: {}</span>').format(
                 row.objection, html.visible_label(row.text)
             ),
-            Markup('<span class="{}">{}</span>').format(css, html.bar(row.precision)),
-            Markup('<span class="{}">{}</span>').format(css, html.bar(row.recall)),
+            html.coloured(css, html.bar(row.precision)),
+            html.coloured(css, html.bar(row.recall)),
             f"{int(row.n):,}",
         ]
         for row in records(found.sort_values(["good", "precision", "n"], ascending=False, kind="stable"))

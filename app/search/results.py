@@ -38,15 +38,12 @@ def search_table(result: SearchResult, labels: Mapping[CodeRef, str], shown: int
 def _search_row(row: Row, labels: Mapping[CodeRef, str]) -> list[Markup | str]:
     css = html.colour_of(row.ref.site)
 
-    def coloured(content: Markup) -> Markup:
-        return Markup('<span class="{}">{}</span>').format(css, content)
-
     neuron = getattr(row, "neuron", None)
     has_neuron = isinstance(neuron, str) and bool(neuron)
     return [
         html.chip(row.ref, int(row.count), labels.get(row.ref, "")),
-        coloured(html.bar(row.precision, row.precision_low, row.precision_high)),
-        coloured(html.bar(row.recall, row.recall_low, row.recall_high)),
+        html.coloured(css, html.bar(row.precision, row.precision_low, row.precision_high)),
+        html.coloured(css, html.bar(row.recall, row.recall_low, row.recall_high)),
         f"{row.f1:.3f}",
         f"{int(row.hits):,}",
         html.share(row.held_out_precision),

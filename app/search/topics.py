@@ -41,7 +41,7 @@ def passage_table(found: pd.DataFrame, labels: Mapping[CodeRef, str], view: Mapp
                 "others",
                 title="which passages does it cover?",
             ),
-            Markup('<span class="{}">{}</span>').format(html.colour_of(row.site), html.bar(row.share)),
+            html.coloured(html.colour_of(row.site), html.bar(row.share)),
             f"{int(row.fires):,}",
             html.share(row.corpus_share),
             f"{row.lift:.1f} ×",

@@ -97,9 +97,6 @@ def state_table(view: StateView, model: str, site: str, sort: str, down: bool, l
     css = html.colour_of(site)
     counts = dict(zip(view.codes["ref"], view.codes["count"], strict=True))
 
-    def coloured(value: float) -> Markup:
-        return Markup('<span class="{}">{}</span>').format(css, html.bar(value))
-
     def line(row: Row) -> list[Any]:
         main = widgets.chip(CodeRef.parse(row.main), int(counts[row.main]), labels) if row.main else "none"
         onward = html.address("states", model=model, site=site, view="transitions", state=row.state)
@@ -108,7 +105,10 @@ def state_table(view: StateView, model: str, site: str, sort: str, down: bool, l
             main,
             f"{int(row.codes):,}",
             f"{int(row.readings):,}",
-            *map(coloured, (row.precision, row.recall, row.single_precision, row.single_recall)),
+            *(
+                html.coloured(css, html.bar(share))
+                for share in (row.precision, row.recall, row.single_precision, row.single_recall)
+            ),
         ]
 
     rows = [line(row) for row in records(view.by_state.sort_values(sort, ascending=not down, kind="stable"))]

@@ -258,7 +258,7 @@ def changed_html(table: pd.DataFrame, positions: int) -> Markup:
             Markup('<span class="{}"><span style="color:var(--c)">■</span> {}</span>').format(css(r.site), r.site),
             Markup('<span class="tag whole">edited</span>') if r.edited else "",
             f"{r.changed:,}",
-            Markup('<span class="{}">{}</span>').format(css(r.site), html.bar(r.changed / max(1, r.positions))),
+            html.coloured(css(r.site), html.bar(r.changed / max(1, r.positions))),
         ]
         for r in records(table)
     ]
