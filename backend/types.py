@@ -136,6 +136,11 @@ class Item:
         return math.prod(self.shape)
 
 
+def concatenate(parts: Sequence[Any], empty: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Put arrays behind each other; no parts make an array of the shape `empty`, which numpy would refuse."""
+    return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
+
+
 @dataclass(frozen=True)
 class CodeGrid:
     """What one codebook chose at every position of a run of items, flat over positions.
@@ -153,6 +158,17 @@ class CodeGrid:
     scores: np.ndarray
     runner_up: np.ndarray
     runner_up_score: np.ndarray
+
+    @classmethod
+    def concatenate(cls, site: str, slots: int, pieces: Sequence[CodeGrid]) -> CodeGrid:
+        """Put grids of one codebook behind each other; no pieces make a grid without positions."""
+        return cls(
+            site,
+            concatenate([p.codes for p in pieces], (0, slots), np.int32),
+            concatenate([p.scores for p in pieces], (0, slots), np.float32),
+            concatenate([p.runner_up for p in pieces], (0,), np.int32),
+            concatenate([p.runner_up_score for p in pieces], (0,), np.float32),
+        )
 
     @property
     def margins(self) -> np.ndarray:

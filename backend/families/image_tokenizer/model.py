@@ -32,7 +32,7 @@ from backend.formats.checkpoints import read_json, read_tensors
 from backend.formats.weights import WEIGHTS, load_weights
 from backend.nn.image_tokenizer import ImageTokenizer, TokenizerConfig, rows_of_cells
 from backend.nn.tables import CodeTable, make_table
-from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec
+from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec, concatenate
 
 PRODUCER = "producer.safetensors"
 BATCH_PIXELS = 1 << 16  # of one forward pass: 64 pictures of 32 x 32, one of 256 x 256; twice as many were half as fast
@@ -119,17 +119,10 @@ class ImageTokenizerFamily:
         parts = [self._encode_batch(np.stack(batch), edits) for batch in _batches(pictures, BATCH_PIXELS)]
         grids, queries = {}, {}
         for level, site in enumerate(self.model.sites):
-            pieces = [part[level][0] for part in parts]
             if neurons:
                 rows = [part[level][1].float().cpu().numpy() for part in parts]
-                queries[site] = _joined(rows, (0, self.model.code_dim), np.float32)
-            grids[site] = CodeGrid(
-                site,
-                _joined([p.codes for p in pieces], (0, 1), np.int32),
-                _joined([p.scores for p in pieces], (0, 1), np.float32),
-                _joined([p.runner_up for p in pieces], (0,), np.int32),
-                _joined([p.runner_up_score for p in pieces], (0,), np.float32),
-            )
+                queries[site] = concatenate(rows, (0, self.model.code_dim), np.float32)
+            grids[site] = CodeGrid.concatenate(site, 1, [part[level][0] for part in parts])
         return Encoded(grids, neurons=queries)
 
     @torch.no_grad()
@@ -210,7 +203,7 @@ class ImageTokenizerFamily:
         step = max(1, BATCH_PIXELS // (height * width * self.model.downsampling**2))
         pictures = [self._decode_batch(ids[i : i + step], moves) for i in range(0, count, step)]
         cell = self.model.downsampling
-        return _joined(pictures, (0, 3, height * cell, width * cell), np.float32)
+        return concatenate(pictures, (0, 3, height * cell, width * cell), np.float32)
 
     @torch.no_grad()
     def _decode_batch(self, ids: np.ndarray, moves: Sequence[Edit]) -> np.ndarray:
@@ -281,10 +274,6 @@ def _places(edit: Edit, cells: int, rows: int, device: torch.device) -> Tensor:
 
 def _any(bans: Sequence[tuple[int, Tensor]]) -> list[int]:
     return torch.stack([places for _, places in bans]).any(0).nonzero()[:, 0].tolist() if bans else []
-
-
-def _joined(parts: Sequence[np.ndarray], empty: tuple[int, ...], dtype: Any) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
 
 
 def _batches(pictures: Sequence[np.ndarray], pixels: int) -> Iterator[Sequence[np.ndarray]]:

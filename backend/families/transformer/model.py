@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from backend.nn.insertion.edits import ReadyEdits
 from backend.nn.insertion.hooks import attach
 from backend.nn.insertion.model import CodebookTransformer
 from backend.nn.insertion.placement import Place
-from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec
+from backend.types import CodebookInfo, CodeGrid, Edit, Encoded, Item, ModelSpec, concatenate
 
 BATCH_POSITIONS = 8192
 NEURON_PLACES: tuple[Place, ...] = ("attn", "mlp")
@@ -90,20 +89,14 @@ class TransformerFamily:
         """Run forward passes over the items, in batches; see `Family.encode`."""
         ready = self.model.ready(edits)
         parts = [self._encode_batch(batch, ready, logits, neurons) for batch in _batches(items, BATCH_POSITIONS)]
-        grids = {}
-        for info in self.codebooks():
-            pieces = [part.grids[info.site] for part in parts]
-            grids[info.site] = CodeGrid(
-                info.site,
-                _concatenate([p.codes for p in pieces], (0, info.slots), np.int32),
-                _concatenate([p.scores for p in pieces], (0, info.slots), np.float32),
-                _concatenate([p.runner_up for p in pieces], (0,), np.int32),
-                _concatenate([p.runner_up_score for p in pieces], (0,), np.float32),
-            )
+        grids = {
+            info.site: CodeGrid.concatenate(info.site, info.slots, [part.grids[info.site] for part in parts])
+            for info in self.codebooks()
+        }
         names = parts[0].neurons.keys() if parts else ()
         return Encoded(
             grids,
-            _concatenate([p.logits for p in parts], (0, self.vocabulary), np.float32) if logits else None,
+            concatenate([p.logits for p in parts], (0, self.vocabulary), np.float32) if logits else None,
             {name: np.concatenate([p.neurons[name] for p in parts]) for name in names},
         )
 
@@ -181,10 +174,6 @@ class TransformerFamily:
         finally:
             for handle in handles:
                 handle.remove()
-
-
-def _concatenate(parts: Sequence[Any], empty: tuple[int, ...], dtype: Any) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.zeros(empty, dtype=dtype)
 
 
 def _batches(items: Sequence[Item], positions: int) -> Iterator[Sequence[Item]]:
