@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,18 +38,49 @@ def server(tmp_path_factory):
     """Address of a running app on a small store."""
     data_dir = tmp_path_factory.mktemp("data")
     make_store(data_dir)
+    with running(data_dir) as (port, process):
+        yield f"http://127.0.0.1:{port}/"
+    assert process.returncode == 0, "Ctrl-C has to end the app cleanly"
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "the web server is still there"
+
+
+@contextmanager
+def running(data_dir: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The app on a free port; Ctrl-C ends it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = start(port, data_dir)
     try:
         wait(port, process)
-        yield f"http://127.0.0.1:{port}/"
+        yield port, process
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0, "Ctrl-C has to end the app cleanly"
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the web server is still there"
+        process.wait(20)
+
+
+@contextmanager
+def launched():
+    """A browser without a window."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@contextmanager
+def only_tab(data_dir: Path, *, width: int, timeout: int):
+    """A tab of an app of its own; waits `timeout` milliseconds; an error in the page's own script fails the test."""
+    with running(data_dir) as (port, _), launched() as browser:
+        tab = browser.new_page(base_url=f"http://127.0.0.1:{port}/", viewport={"width": width, "height": 1000})
+        tab.set_default_timeout(timeout)
+        problems: list[str] = []
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        yield tab
+        tab.close()
+        assert not problems, problems
 
 
 def start(port: int, data_dir: Path) -> subprocess.Popen[str]:
@@ -75,11 +108,8 @@ def wait(port: int, process: subprocess.Popen[str]) -> None:
 @pytest.fixture(scope="module")
 def browser():
     """One browser for all tests of this file."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with launched() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

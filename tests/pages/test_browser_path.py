@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import signal
-import socket
 
 import pytest
 
 from backend.explorer import Explorer
 from backend.types import Edit, Sampling
 from tests.pages.machine_models import CODED, MACHINE, machine_dir  # noqa: F401  (a fixture)
-from tests.pages.test_app_browser import start, wait
+from tests.pages.test_app_browser import only_tab
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -21,25 +18,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def page(machine_dir):  # noqa: F811
     """A tab of a running app; errors in the page's own script fail the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = start(port, machine_dir)
-    try:
-        wait(port, process)
-        with playwright.sync_playwright() as driver:
-            chromium = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            tab = browser.new_page(base_url=f"http://127.0.0.1:{port}/", viewport={"width": 1500, "height": 1000})
-            tab.set_default_timeout(30_000)
-            problems: list[str] = []
-            tab.on("pageerror", lambda error: problems.append(str(error)))
-            yield tab
-            browser.close()
-            assert not problems, problems
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+    with only_tab(machine_dir, width=1500, timeout=30_000) as tab:
+        yield tab
 
 
 def settled(page) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
-import socket
 
 import pytest
 
@@ -13,7 +11,7 @@ from app.states.believing import far_target
 from backend.explorer import Explorer
 from tests.pages.image_models import IMAGES, prepare_images
 from tests.pages.machine_models import CODED, machine_dir  # noqa: F401  (a fixture)
-from tests.pages.test_app_browser import start, wait
+from tests.pages.test_app_browser import only_tab
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -31,25 +29,8 @@ def data_dir(machine_dir, tmp_path_factory):  # noqa: F811
 @pytest.fixture(scope="module")
 def page(data_dir):
     """A tab of a running app; errors in the page's own script fail the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = start(port, data_dir)
-    try:
-        wait(port, process)
-        with playwright.sync_playwright() as driver:
-            chromium = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            tab = browser.new_page(base_url=f"http://127.0.0.1:{port}/", viewport={"width": 1440, "height": 1000})
-            tab.set_default_timeout(60_000)
-            problems: list[str] = []
-            tab.on("pageerror", lambda error: problems.append(str(error)))
-            yield tab
-            browser.close()
-            assert not problems, problems
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+    with only_tab(data_dir, width=1440, timeout=60_000) as tab:
+        yield tab
 
 
 def card(page, model: str):
